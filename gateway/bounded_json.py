@@ -12,17 +12,17 @@ MAX_NAME_LENGTH = 100
 """The most characters of the name of a member that was left out."""
 
 
-def bounded(content: dict[str, Any] | None, most: int = MAX_KEPT_BYTES) -> dict[str, Any] | None:
+def bounded(content: dict[str, Any] | None, max_bytes: int = MAX_KEPT_BYTES) -> dict[str, Any] | None:
     """Return an object of at most so many bytes of JSON, without its largest members if it is larger.
 
     Their names and sizes are in the member LEFT_OUT.
     """
-    if content is None or _size(content) <= most:
+    if content is None or _size(content) <= max_bytes:
         return content
     named: dict[str, int] = dict(content.get(LEFT_OUT) or {})  # of an earlier, larger limit
     sizes = {name: _size({name: item}) for name, item in content.items() if name != LEFT_OUT}
     kept: dict[str, Any] = {}
-    room, room_for_names = most * 3 // 4, most // 4 - _size({LEFT_OUT: {}})
+    room, room_for_names = max_bytes * 3 // 4, max_bytes // 4 - _size({LEFT_OUT: {}})
     for name in sorted(sizes, key=sizes.__getitem__):
         room -= sizes[name]
         if room >= 0:
@@ -34,11 +34,11 @@ def bounded(content: dict[str, Any] | None, most: int = MAX_KEPT_BYTES) -> dict[
     return kept | {LEFT_OUT: named}
 
 
-def bounded_value(value: Any, most: int) -> Any:
+def bounded_value(value: Any, max_bytes: int) -> Any:
     """Return a value of at most so many bytes of JSON; None for a larger one that is no object."""
     if isinstance(value, dict):
-        return bounded(value, most)
-    return value if _size(value) <= most else None
+        return bounded(value, max_bytes)
+    return value if _size(value) <= max_bytes else None
 
 
 def _size(value: Any) -> int:

@@ -19,7 +19,7 @@ WAKE_BATCH_SIZE = 200
 """Tasks that are woken in one turn of the event loop. Ten thousand watchers would block it for a second."""
 
 
-def give(signal: Signal) -> None:
+def set_signal(signal: Signal) -> None:
     """Wake the task that waits for a signal. Does nothing if the signal was given or the wait was canceled."""
     if not signal.done():
         signal.set_result(None)
@@ -54,7 +54,7 @@ class Signals:
         self._waiting: dict[Signal, None] | None = None
 
     @property
-    def awaited(self) -> bool:
+    def has_waiters(self) -> bool:
         """Whether a task waits."""
         return bool(self._waiting)
 
@@ -81,7 +81,7 @@ class Signals:
 def _give_some(signals: Iterator[Signal], left: int) -> None:
     """Give the next of `left` signals, and leave the others to the next turn of the event loop."""
     for signal in islice(signals, WAKE_BATCH_SIZE):
-        give(signal)
+        set_signal(signal)
     if left > WAKE_BATCH_SIZE:
         asyncio.get_running_loop().call_soon(_give_some, signals, left - WAKE_BATCH_SIZE)
 
@@ -102,7 +102,7 @@ class Wakeup:
     def wake(self) -> None:
         """Give the signal. Does nothing before the first round."""
         if self._signal is not None:
-            give(self._signal)
+            set_signal(self._signal)
 
 
 class OwnedTasks:
@@ -140,7 +140,7 @@ class OwnedTasks:
         """Run a coroutine in a task and return its result. The task continues if the caller is canceled."""
         # asyncio.shield would schedule three more callbacks, which are 2 % of the time of a submission.
         signal: Signal = asyncio.get_running_loop().create_future()
-        task = self.start(work, lambda: give(signal))
+        task = self.start(work, lambda: set_signal(signal))
         await signal
         return task.result()
 

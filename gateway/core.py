@@ -22,7 +22,7 @@ from gateway.config import Settings
 from gateway.generations.admissions import Admissions
 from gateway.generations.adopt import Adopter
 from gateway.generations.budgets import Budgets
-from gateway.generations.clock import rest
+from gateway.generations.clock import sleep
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster
@@ -206,12 +206,12 @@ class Core:
             except Exception:
                 part = {"part": run.__qualname__}
                 log.critical("a part failed because of a bug; starting it again", exc_info=True, extra=part)
-            await rest(self.clock, RESTART_DELAY)
+            await sleep(self.clock, RESTART_DELAY)
 
     async def _heal(self) -> None:
         """Probe a store that failed until it works again, because there may be no calls that would notice."""
         while True:
-            await rest(self.clock, HEAL_INTERVAL)
+            await sleep(self.clock, HEAL_INTERVAL)
             if self.store.health.trouble:
                 with contextlib.suppress(UnconfirmedError):
                     await self.store.health.probe()
@@ -229,7 +229,7 @@ class Core:
                 await self._prune_once()
             except UnconfirmedError as error:
                 log.warning("pruning failed; will retry in an hour", extra={"error": str(error)})
-            await rest(self.clock, PRUNE_INTERVAL)
+            await sleep(self.clock, PRUNE_INTERVAL)
 
     async def _prune_once(self) -> None:
         now = self.clock.moment()

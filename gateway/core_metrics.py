@@ -81,12 +81,12 @@ def _register_accounts(core: Core, telemetry: Telemetry) -> None:
             of_each(lambda one: one.limit(clock.moment().steady)),
         ),
     ):
-        telemetry.watch_each(f"hfgateway_account_{name}", help_text, "account", read)
+        telemetry.add_labeled_gauge(f"hfgateway_account_{name}", help_text, "account", read)
 
 
 def _register(rows: Sequence[_Row], telemetry: Telemetry) -> None:
     for name, help_text, read in rows:
-        register = telemetry.count if name.endswith("_total") else telemetry.watch
+        register = telemetry.add_counter if name.endswith("_total") else telemetry.add_gauge
         register(f"hfgateway_{name.removesuffix('_total')}", help_text, read)
 
 

@@ -22,7 +22,7 @@ from gateway.access.keys import is_name
 from gateway.access.scopes import Scope
 from gateway.concurrency import Wakeup
 from gateway.errors import gateway_unavailable
-from gateway.generations.clock import rest
+from gateway.generations.clock import sleep
 from gateway.generations.ports import Clock
 from gateway.setting_values import Address, ProxyFor, no_proxy
 
@@ -126,7 +126,7 @@ class OidcIssuer:
                 self._absent = wanted - self._keys.keys()
                 self._verified.clear()
                 fetched = True
-            await rest(self._clock, FETCH_RETRY_DELAY)
+            await sleep(self._clock, FETCH_RETRY_DELAY)
             if fetched and not self._wanted:
                 await self._clock.wait(self._wakeup.signal(), FETCH_INTERVAL)
 

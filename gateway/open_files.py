@@ -13,7 +13,7 @@ WANTED_LIMIT = 65_536
 
 
 @frozen
-class Connections:
+class ConnectionLimits:
     """The most connections of each port. The remaining quarter is for the store, Higgsfield and everything else."""
 
     grpc: int
@@ -29,8 +29,8 @@ def raise_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def connections() -> Connections:
+def connection_limits() -> ConnectionLimits:
     """Return the share of each port in the current soft limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     eighth = (WANTED_LIMIT if soft == resource.RLIM_INFINITY else min(soft, WANTED_LIMIT)) // 8
-    return Connections(grpc=3 * eighth, http=2 * eighth, webhooks=eighth)
+    return ConnectionLimits(grpc=3 * eighth, http=2 * eighth, webhooks=eighth)

@@ -15,10 +15,10 @@ from gateway.certificates import Certificates
 from gateway.config import PREFIX, SettingError, Settings
 from gateway.core import Core
 from gateway.extras import needed_by
-from gateway.generations.clock import SystemClock, rest
+from gateway.generations.clock import SystemClock, sleep
 from gateway.generations.stores import UnconfirmedError
 from gateway.listening import check_free, listen, reachable_at
-from gateway.open_files import connections
+from gateway.open_files import connection_limits
 from gateway.private_sockets import PrivateSockets, socket_in_use
 from gateway.replica import Replica
 from gateway.rpc.admin import AdminHandlers
@@ -148,8 +148,8 @@ class Ports:
         else:
             self._served = self._replicated(serving)
         self._generations = cast(GenerationReads, self._served[GENERATION_SERVICE])
-        self._health = Health((service.full_name for service in self._served), telemetry.bad)
-        self._most = connections()
+        self._health = Health((service.full_name for service in self._served), telemetry.count_rejection)
+        self._max_connections = connection_limits()
 
     def _replicated(self, replica: Replica) -> dict[ServiceDescriptor, object]:
         """Return handlers that read here and forward the rest, until `lead` replaces them."""
@@ -225,7 +225,7 @@ class Ports:
         """Serve gRPC; return the address. Raises SettingError."""
         settings = self._settings
         age = CONNECTION_AGE if isinstance(settings.store, PostgresUrl) else None
-        server = _grpc_server(self._most.grpc, shared=self._worker is not None, age=age)
+        server = _grpc_server(self._max_connections.grpc, shared=self._worker is not None, age=age)
         backlog = Backlog()
         for service, handlers in self._served.items():
             add_service(server, service, handlers, self._chain, {SUBMIT: backlog})
@@ -295,7 +295,7 @@ class Ports:
         mcp = await self._open_mcp() if settings.mcp else []
         app = web_app(
             [
-                ConnectApp(service, handlers, self._chain, self._telemetry.bad)
+                ConnectApp(service, handlers, self._chain, self._telemetry.count_rejection)
                 for service, handlers in self._served.items()
             ],
             await self._open_webhooks(),
@@ -309,14 +309,20 @@ class Ports:
             allowed_origins=settings.allowed_origins,
             forward_headers=settings.forward_headers,
             foreign_hosts=settings.auth == "keys",
-            bad=self._telemetry.bad,
+            count_rejection=self._telemetry.count_rejection,
         )
         server = WebServer(
-            app, listening, certificates=self._certificates, most=self._most.http, bad=self._telemetry.bad
+            app,
+            listening,
+            certificates=self._certificates,
+            max_connections=self._max_connections.http,
+            count_rejection=self._telemetry.count_rejection,
         )
         await server.start()
         self._exit.push_async_callback(server.stop)
-        self._telemetry.watch("hfgateway_http_connections", "Connections of the HTTP port", lambda: server.connections)
+        self._telemetry.add_gauge(
+            "hfgateway_http_connections", "Connections of the HTTP port", lambda: server.connections
+        )
         host, port = listening[0].getsockname()[:2]
         return f"{'https' if settings.tls_cert else 'http'}://{Address(host, port)}"
 
@@ -362,19 +368,19 @@ class Ports:
         """Report the same health over gRPC as /readyz: NOT_SERVING while the gateway is not ready."""
         clock = SystemClock()
         while True:
-            await rest(clock, HEALTH_INTERVAL)
+            await sleep(clock, HEALTH_INTERVAL)
             self._health.set(serving=not self._serving.not_ready)
 
     def _register_limit_metrics(self) -> None:
         """Register the metrics of the limits."""
-        self._telemetry.watch("hfgateway_follower_behind_seconds", "Delay of status polls", self._behind)
+        self._telemetry.add_gauge("hfgateway_follower_behind_seconds", "Delay of status polls", self._behind)
         for name, pool in self.limits.pools().items():
             total = pool.total
             for metric, help_text, read in (
                 (f"places_{name}", f"Calls that hold a place in the pool {name}", lambda one=total: one.held),
                 (f"queued_{name}", f"Calls that wait for a place in the pool {name}", lambda one=total: one.queued),
             ):
-                self._telemetry.watch(f"hfgateway_{metric}", help_text, read)
+                self._telemetry.add_gauge(f"hfgateway_{metric}", help_text, read)
 
     async def _open_webhooks(self) -> list[Any]:
         """Return the route of webhooks for the HTTP port; none if they are disabled or have a separate port."""
@@ -390,7 +396,7 @@ class Ports:
         else:
             assert self._to_leader is not None
             self._webhooks = self._to_leader.webhook
-            webhook_limit = WebhookLimit(MAX_WEBHOOKS, self._telemetry.refusals("webhook"))
+            webhook_limit = WebhookLimit(MAX_WEBHOOKS, self._telemetry.refusal_counter("webhook"))
             route = forwarding_route(self._serving.store.generations, self._receive_webhook, webhook_limit)
         if settings.webhook_address is None:
             return [route]
@@ -400,8 +406,8 @@ class Ports:
             webhook_app([route]),
             [listening],
             certificates=_certificates(settings, ask_clients=False),  # Higgsfield has no client certificate
-            most=self._most.webhooks,
-            bad=self._telemetry.bad,
+            max_connections=self._max_connections.webhooks,
+            count_rejection=self._telemetry.count_rejection,
         )
         await server.start()
         self._exit.push_async_callback(server.stop)
@@ -418,10 +424,10 @@ class Ports:
             core.upstream.read_webhook,
             core.upstream.read_job_set,
         )
-        webhook_limit = WebhookLimit(MAX_WEBHOOKS, self._telemetry.refusals("webhook"))
+        webhook_limit = WebhookLimit(MAX_WEBHOOKS, self._telemetry.refusal_counter("webhook"))
         inbox, traces = core.webhook_inbox, self._traces
         receive = inbox.receive if traces is None else traces.webhooks(inbox.receive)
-        return webhook_route(core.store.generations, receive, proofs, webhook_limit, self._telemetry.bad)
+        return webhook_route(core.store.generations, receive, proofs, webhook_limit, self._telemetry.count_rejection)
 
     async def _receive_webhook(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Receive a webhook that has arrived here."""
@@ -470,12 +476,12 @@ def _admin_handlers(core: Core) -> AdminHandlers:
     )
 
 
-def _grpc_server(most: int, *, shared: bool, age: float | None = None) -> grpc.aio.Server:
+def _grpc_server(max_connections: int, *, shared: bool, age: float | None = None) -> grpc.aio.Server:
     """Return a server for callers that are not trusted, with the most connections. Workers may share its port.
 
     Clients are asked for a new connection when one has the age in seconds.
     """
-    more = [("grpc.max_allowed_incoming_connections", most), ("grpc.so_reuseport", int(shared))]
+    more = [("grpc.max_allowed_incoming_connections", max_connections), ("grpc.so_reuseport", int(shared))]
     if age is not None:
         more.append(("grpc.max_connection_age_ms", round(age * 1000)))
     return grpc.aio.server(options=(*GRPC_OPTIONS, *more))

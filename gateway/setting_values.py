@@ -207,13 +207,13 @@ def parse_prices(text: str) -> Mapping[str, Decimal]:
 
 @frozen
 class Seconds:
-    """Reads a duration of at least `least` seconds. Raises ValueError."""
+    """Reads a duration of at least `minimum` seconds. Raises ValueError."""
 
-    least: float
+    minimum: float
 
     @property
     def allowed(self) -> str:
-        return f"at least {self.least:g} s" if self.least else "0 or more"
+        return f"at least {self.minimum:g} s" if self.minimum else "0 or more"
 
     def __call__(self, text: str) -> float:
         units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -221,7 +221,7 @@ class Seconds:
         if not match:
             raise ValueError("must be a number of seconds, or a number followed by s, m, h or d")
         value = float(match[1]) * units[match[2]]
-        if value < self.least:
+        if value < self.minimum:
             raise ValueError(f"must be {self.allowed}")
         if value > MAX_DURATION:
             raise ValueError("must be at most 36500d")
@@ -230,16 +230,16 @@ class Seconds:
 
 @frozen
 class Number:
-    """Reads a whole number of at least `least`. Raises ValueError."""
+    """Reads a whole number of at least `minimum`. Raises ValueError."""
 
-    least: int
+    minimum: int
 
     @property
     def allowed(self) -> str:
-        return f"{self.least} or more"
+        return f"{self.minimum} or more"
 
     def __call__(self, text: str) -> int:
-        if not text.isdecimal() or int(text) < self.least:
+        if not text.isdecimal() or int(text) < self.minimum:
             raise ValueError(f"must be a whole number, {self.allowed}")
         return int(text)
 

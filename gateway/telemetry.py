@@ -46,7 +46,7 @@ _MAY_HAVE_SECRETS = re.compile(r"[\s_?]")
 _QUERIES = re.compile(r"(https?://[^\s?\"']*)\?[^\s\"']*")
 
 
-class Bad(StrEnum):
+class Rejection(StrEnum):
     """Why a request or a connection was rejected as invalid or excessive; a label of `hfgateway_bad_requests_total`."""
 
     CREDENTIALS = "credentials"
@@ -89,7 +89,7 @@ class Telemetry:
             ["method"],
             registry=self.registry,
         )
-        self._bad = Counter(
+        self._rejections = Counter(
             "hfgateway_bad_requests_total", "Requests and connections rejected as invalid or excessive", ["reason"],
             registry=self.registry,
         )  # fmt: skip
@@ -103,17 +103,17 @@ class Telemetry:
         )  # fmt: skip
         self._tenants, self._models = _Label(), _Label()
 
-    def calls(self, method: str) -> "MethodMetrics":
+    def method_metrics(self, method: str) -> "MethodMetrics":
         """Return the metrics of a method; all transports share them."""
         return self._calls.methods[method]
 
-    def refusals(self, method: str) -> Callable[[], None]:
-        """Return a function that counts a call refused before it was read. Such calls are not part of `calls`."""
+    def refusal_counter(self, method: str) -> Callable[[], None]:
+        """Return a function that counts a call refused before it was read. Such calls are not in `method_metrics`."""
         return self._refused.labels(method).inc
 
-    def bad(self, reason: Bad) -> None:
+    def count_rejection(self, reason: Rejection) -> None:
         """Count a rejected request or connection."""
-        self._bad.labels(reason.value).inc()
+        self._rejections.labels(reason.value).inc()
 
     def forwarded(self, code: str) -> None:
         """Count a call that was forwarded to the leader, by the code with which it ended."""
@@ -128,15 +128,15 @@ class Telemetry:
         model = self._models.value(model_id) if accepted else self._models.known(model_id)
         self._ended.labels(state, self._tenants.value(tenant), model).inc()
 
-    def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+    def add_gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Register a gauge; `read` is called at each scrape."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
 
-    def watch_each(self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+    def add_labeled_gauge(self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Register a gauge with a label; `read` returns its values by the value of the label at each scrape."""
         self.registry.register(_Gauges(name, help_text, label, read))
 
-    def count(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+    def add_counter(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Register a counter, without `_total` in its name; `read` returns its value at each scrape."""
         self._counts.rows.append((name, help_text, read))
 

@@ -187,7 +187,7 @@ class _Supervisor:
                         raise
                     about = {"worker": worker.number, "error": str(error)}
                     log.error("a worker cannot be started, and is tried again", extra=about)
-                    await self._rest()
+                    await self._sleep()
                     continue
                 self._running[process] = connection
                 if self._stopping.is_set():
@@ -205,7 +205,7 @@ class _Supervisor:
                 self._stop()
                 return
             log.error("a worker ended, and is started again", extra={"worker": worker.number, "exit_code": code})
-            await self._rest()
+            await self._sleep()
 
     async def _start(self, worker: Worker, connection: socket.socket) -> asyncio.subprocess.Process:
         """Start a worker with this end of its connection, which is closed here. Raises OSError."""
@@ -216,7 +216,7 @@ class _Supervisor:
                 env=self._environment, stdin=connection.fileno(), stdout=STDERR, start_new_session=True,
             )  # fmt: skip
 
-    async def _rest(self) -> None:
+    async def _sleep(self) -> None:
         """Wait before the next start, unless all are stopped."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESTART_DELAY):

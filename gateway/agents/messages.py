@@ -47,7 +47,7 @@ from gateway.agents.model import (
 from gateway.agents.ports import AgentStore, ApiOf
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
-from gateway.generations.clock import jittered, rest
+from gateway.generations.clock import jittered, sleep
 from gateway.generations.ports import Clock, MaybeTaken, NotTaken
 from gateway.generations.read_back import confirmed
 from gateway.generations.state import SEND_WITHIN
@@ -194,7 +194,7 @@ class Messages:
         """Find the message after Higgsfield refused it as "busy". Raises SUBMISSION_UNRESOLVED if it cannot be read."""
         for pause in BUSY_PAUSES:
             if pause:
-                await rest(self._clock, jittered(pause))
+                await sleep(self._clock, jittered(pause))
             try:
                 return await self._until_stored(self._find, record, text)
             except GatewayError:

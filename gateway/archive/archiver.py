@@ -19,7 +19,7 @@ from gateway.archive.model import ArchivedFile, Copy, Part, copies_of
 from gateway.archive.ports import ArchiveError, CopyStore, ObjectStorage, RefusedError, Source, SourceError
 from gateway.archive.throttle import Throttle
 from gateway.concurrency import OwnedTasks, Wakeup
-from gateway.generations.clock import rest
+from gateway.generations.clock import sleep
 from gateway.generations.model import Generation, State, Steady
 from gateway.generations.ports import Clock
 from gateway.generations.state import OUTPUTS_KEPT
@@ -174,7 +174,7 @@ class Archiver:
                 await self._failed(copy, "a bug in the gateway")
         except UnconfirmedError:
             # The outcome is not stored, so the copy is still due. Wait, so that it is not repeated at once.
-            await rest(self._clock, STORE_PAUSE)
+            await sleep(self._clock, STORE_PAUSE)
 
     async def _remove(self, copy: Copy) -> None:
         await self._storage.remove(copy.key)

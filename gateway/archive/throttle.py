@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from gateway.generations.clock import rest
+from gateway.generations.clock import sleep
 from gateway.generations.ports import Clock
 
 
@@ -22,7 +22,7 @@ class Throttle:
         turn = max(self._free_at, now)
         self._free_at = turn + count / self._rate
         if turn > now:
-            await rest(self._clock, turn - now)
+            await sleep(self._clock, turn - now)
 
     async def throttled(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Yield the chunks at the limited rate."""

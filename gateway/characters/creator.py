@@ -35,7 +35,7 @@ from gateway.errors import (
 )
 from gateway.frozen import frozen
 from gateway.generations.accounts import Accounts
-from gateway.generations.clock import Ids, jittered, rest
+from gateway.generations.clock import Ids, jittered, sleep
 from gateway.generations.ports import Clock, MaybeTaken, NotTaken
 from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import UnconfirmedError, UnknownCommitError
@@ -220,7 +220,7 @@ class Creator:
 
     async def _look_up(self, creation: Creation, response: Any = None) -> Character:
         for pause in LOOKUP_PAUSES:
-            await self._rest(pause)
+            await self._sleep(pause)
             try:
                 listing = await self._upstream(creation.account).listing()
             except GatewayError:
@@ -266,9 +266,9 @@ class Creator:
     async def _until_stored(self, write: Callable[[], Awaitable[None]]) -> None:
         await until_stored(self._clock, "the outcome of a creation", write)
 
-    async def _rest(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         if seconds:
-            await rest(self._clock, jittered(seconds))
+            await sleep(self._clock, jittered(seconds))
 
 
 def _log_fields(creation: Creation) -> dict[str, str]:

@@ -10,7 +10,7 @@ from gateway.characters.ports import UpstreamOf
 from gateway.characters.registry import Registry
 from gateway.concurrency import Signals
 from gateway.errors import Failure, GatewayError, Reason, or_unavailable
-from gateway.generations.clock import WaitTimer, jittered, rest
+from gateway.generations.clock import WaitTimer, jittered, sleep
 from gateway.generations.ports import Clock
 from gateway.generations.watch import HEARTBEAT, Stream
 
@@ -150,7 +150,7 @@ class CharacterWatches:
                     self._finish(character_id, watched, error)
                     return
                 silence = min(2 * silence, MAX_SILENCE)
-                await self._rest(max(silence, error.failure.retry_after or 0.0))
+                await self._sleep(max(silence, error.failure.retry_after or 0.0))
                 continue
             if character is None:
                 self._registry.record_missing(character_id)
@@ -161,7 +161,7 @@ class CharacterWatches:
             silence = self._first
             if character.done:
                 return
-            await self._rest(pause)
+            await self._sleep(pause)
 
-    async def _rest(self, seconds: float) -> None:
-        await rest(self._clock, jittered(seconds))
+    async def _sleep(self, seconds: float) -> None:
+        await sleep(self._clock, jittered(seconds))

@@ -286,8 +286,9 @@ def _values(schema: Mapping[str, Any]) -> str:
         named = named.replace("string", str(schema["format"]))
     if isinstance(schema.get("items"), Mapping):
         named = f"{named} of {_values(schema['items'])}"
-    least = schema.get("minimum", schema.get("minLength", schema.get("minItems")))
-    most = schema.get("maximum", schema.get("maxLength", schema.get("maxItems")))
-    if least is None and most is None:
+    minimum = schema.get("minimum", schema.get("minLength", schema.get("minItems")))
+    maximum = schema.get("maximum", schema.get("maxLength", schema.get("maxItems")))
+    if minimum is None and maximum is None:
         return named
-    return f"{named} {'' if least is None else whole_numbers(least)}..{'' if most is None else whole_numbers(most)}"
+    lower, upper = ("" if bound is None else whole_numbers(bound) for bound in (minimum, maximum))
+    return f"{named} {lower}..{upper}"

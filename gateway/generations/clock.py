@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gateway.concurrency import Signal, give
+from gateway.concurrency import Signal, set_signal
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock
 
@@ -63,7 +63,7 @@ class SystemClock:
         if seconds is None:
             await signal
             return
-        timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), give, signal)
+        timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), set_signal, signal)
         try:
             await signal
         finally:
@@ -106,7 +106,7 @@ class WaitTimer:
         if self._loop.time() < self._until:
             self._timer = self._loop.call_at(self._until, self._timer_fired)
         else:
-            give(self._signal)
+            set_signal(self._signal)
 
 
 class Ids:
@@ -144,6 +144,6 @@ def spread(seconds: float) -> float:
     return seconds * random.uniform(1.0, 1.5)
 
 
-async def rest(clock: Clock, seconds: float) -> None:
+async def sleep(clock: Clock, seconds: float) -> None:
     """Sleep for that number of seconds on the given clock."""
     await clock.wait(asyncio.get_running_loop().create_future(), seconds)

@@ -261,7 +261,7 @@ class Feed:
         signals = self._tenants.get(tenant)
         if signals is not None:
             signals.drop(signal)
-            if not signals.awaited:
+            if not signals.has_waiters:
                 del self._tenants[tenant]
 
     def watched(self, entry: Entry) -> bool:
@@ -269,7 +269,7 @@ class Feed:
         if self.others():
             return True
         signals = self._tenants.get(entry.generation.tenant)
-        return entry.awaited or (signals is not None and signals.awaited)
+        return entry.has_waiters or (signals is not None and signals.has_waiters)
 
     def wake_all(self) -> None:
         """Wake every watcher, so that it can notice that the gateway drains."""

@@ -10,7 +10,7 @@ import random
 
 from gateway.concurrency import Wakeup
 from gateway.errors import GatewayError
-from gateway.generations.clock import rest, spread
+from gateway.generations.clock import sleep, spread
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.stores import DeletionStore, Removal, UnconfirmedError
 
@@ -46,19 +46,19 @@ class Removals:
             try:
                 removals = await self._deletions.removals()
             except UnconfirmedError:
-                await rest(self._clock, FIRST_PAUSE)
+                await sleep(self._clock, FIRST_PAUSE)
                 continue
             reachable = [one for one in removals if self._upstream.can_delete(one.account, one.origin)]
             if not reachable:
                 await self._clock.wait(recorded, None)
-                await rest(self._clock, FIRST_PAUSE)  # the call that recorded it tries first
+                await sleep(self._clock, FIRST_PAUSE)  # the call that recorded it tries first
             random.shuffle(reachable)  # so that one that always fails does not keep the others back
             failed: set[str] = set()
             for removal in reachable:
                 if removal.account not in failed and not await self._repeat(removal):
                     failed.add(removal.account)
             if failed:
-                await rest(self._clock, spread(pause))
+                await sleep(self._clock, spread(pause))
             pause = min(2 * pause, MAX_PAUSE) if failed else FIRST_PAUSE
 
     async def _repeat(self, removal: Removal) -> bool:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from gateway.generations.clock import rest
+from gateway.generations.clock import sleep
 from gateway.generations.model import Steady
 from gateway.generations.ports import Clock
 from gateway.generations.stores import UnconfirmedError
@@ -31,7 +31,7 @@ async def until_stored(clock: Clock, what: str, write: Callable[[], Awaitable[T]
         except UnconfirmedError:
             if pause == FIRST_PAUSE:
                 log.error("%s could not be stored; trying again until it is", what, extra=named)
-        await rest(clock, pause)
+        await sleep(clock, pause)
         pause = min(2 * pause, MAX_PAUSE)
 
 

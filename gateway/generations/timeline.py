@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from gateway.generations.clock import rest
+from gateway.generations.clock import sleep
 from gateway.generations.feed import Entry
 from gateway.generations.model import Event, Generation, GenerationId, Source, State, UpstreamCall
 from gateway.generations.ports import Clock
@@ -88,7 +88,7 @@ class Recorder:
     async def run(self) -> None:
         """Write the buffer periodically, until canceled."""
         while True:
-            await rest(self._clock, FLUSH_INTERVAL)
+            await sleep(self._clock, FLUSH_INTERVAL)
             await self.flush()
 
     async def flush(self) -> None:

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from gateway.concurrency import Wakeup
 from gateway.errors import GatewayError
 from gateway.frozen import frozen
-from gateway.generations.clock import DISAGREEMENT, rest
+from gateway.generations.clock import DISAGREEMENT, sleep
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.store_backoff import until_stored
@@ -188,7 +188,7 @@ class TrustedTime:
                 await self._read()
             else:
                 await self._keep(self._ahead_now(), self._born)
-            await rest(self._clock, ASK_INTERVAL)
+            await sleep(self._clock, ASK_INTERVAL)
 
     async def _read(self) -> _Reading:
         """Ask for the time, at most every ASK_INTERVAL seconds."""
@@ -258,8 +258,8 @@ class TrustedTime:
         return Steady(min(end, now - ahead - seconds))
 
 
-def _certain_difference(least: float, most: float) -> float:
+def _certain_difference(lower: float, upper: float) -> float:
     """Return the least difference of the clocks, given its bounds; 0 if it is less than DISAGREEMENT."""
-    if least >= DISAGREEMENT:
-        return least
-    return most if most <= -DISAGREEMENT else 0.0
+    if lower >= DISAGREEMENT:
+        return lower
+    return upper if upper <= -DISAGREEMENT else 0.0

@@ -12,7 +12,7 @@ from collections import defaultdict
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
-from gateway.generations.clock import rest, spread
+from gateway.generations.clock import sleep, spread
 from gateway.generations.feed import Feed
 from gateway.generations.model import Event, Generation, GenerationId, RequestId, Source, State, StatusReport
 from gateway.generations.pace import WebhookReliability
@@ -164,7 +164,7 @@ class WebhookInbox:
             except (GatewayError, UnconfirmedError, _NotKnownError) as error:
                 not_known += isinstance(error, _NotKnownError)
                 retry_after = error.failure.retry_after if isinstance(error, GatewayError) else None
-                await rest(self._clock, max(spread(pause), retry_after or 0.0))
+                await sleep(self._clock, max(spread(pause), retry_after or 0.0))
                 pause = min(2 * pause, MAX_PAUSE)
             except Exception:
                 log.exception(

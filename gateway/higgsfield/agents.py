@@ -118,7 +118,7 @@ class HiggsfieldAgents:
             f"{BASE}/sessions/{session_id}/messages",
             query=urlencode({"after": after}) if after else "",
             name="agent messages call",
-            most=MAX_TRANSCRIPT_BYTES,
+            max_bytes=MAX_TRANSCRIPT_BYTES,
         )
         if response.status != 200:
             if after and response.status in {400, 422} and documented(response) is not None:

@@ -263,7 +263,7 @@ class HiggsfieldClient:
 
     async def catalog(self, path: str, query: str) -> bytes:
         """Return the body of a catalog. Raises GatewayError."""
-        response = await self.ask("GET", path, query=query, most=MAX_CATALOG_BYTES, name="catalog call")
+        response = await self.ask("GET", path, query=query, max_bytes=MAX_CATALOG_BYTES, name="catalog call")
         if response.status != 200:
             raise judge_call(response, InputKind.NONE, self._credentials.secrets)
         return response.body
@@ -309,11 +309,11 @@ class HiggsfieldClient:
         *,
         name: str,
         about: GenerationId | None = None,
-        most: int = MAX_RESPONSE_BYTES,
+        max_bytes: int = MAX_RESPONSE_BYTES,
     ) -> Response:
         """Make a call that charges nothing. Raises GatewayError if there is no response."""
         try:
-            return await self.call(method, path, body, query, name=name, about=about, most=most)
+            return await self.call(method, path, body, query, name=name, about=about, max_bytes=max_bytes)
         except httpx.TransportError as error:
             raise upstream_unavailable("Higgsfield cannot be reached") from error
 
@@ -327,7 +327,7 @@ class HiggsfieldClient:
         headers: Mapping[str, str] | None = None,
         name: str,
         about: GenerationId | None = None,
-        most: int = MAX_RESPONSE_BYTES,
+        max_bytes: int = MAX_RESPONSE_BYTES,
     ) -> Response:
         """Make one request with a total timeout. After it the socket is read once more before the call fails.
 
@@ -346,7 +346,7 @@ class HiggsfieldClient:
         timer = loop.call_later(self._timeout, lambda: limit.reschedule(loop.time() + LAST_READ_TIMEOUT))
         try:
             async with limit:
-                response = await self._exchange(method, path, body, headers, query, most=most)
+                response = await self._exchange(method, path, body, headers, query, max_bytes=max_bytes)
                 failpoints.after(name)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no whole answer in time") from error
@@ -364,7 +364,7 @@ class HiggsfieldClient:
         return response
 
     async def _exchange(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str], query: str, *, most: int
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], query: str, *, max_bytes: int
     ) -> Response:
         """Make one request; note the date of its response, and whether it accepts the credentials."""
         reply = await self._transport.real.exchange(
@@ -374,7 +374,7 @@ class HiggsfieldClient:
             headers,
             body,
             connect=self._connect_within,
-            most=most,
+            max_bytes=max_bytes,
         )
         date = reply.headers.get("date", "")
         self._note(date)

@@ -55,13 +55,13 @@ class AioTransport(httpx.AsyncBaseTransport):
         body: bytes,
         *,
         connect: float,
-        most: int,
+        max_bytes: int,
     ) -> Reply:
         """Send a request for `target` to the origin of `url`, and read the response without decoding it.
 
         Raises an `httpx.TransportError` whose class says whether the request may have been processed; also if the
-        response is compressed or longer than `most` bytes. `connect` limits the seconds until there is a connection.
-        The caller limits the total.
+        response is compressed or longer than `max_bytes`. `connect` limits the seconds until there is a connection. The
+        caller limits the total.
         """
         response = await self._send(method, _destination(url, target), headers, body, _timeout(connect, None))
         content = response.content
@@ -71,7 +71,7 @@ class AioTransport(httpx.AsyncBaseTransport):
                 raise httpx.RemoteProtocolError("the answer is encoded")
             while not content.at_eof():
                 received += await content.readany()
-                if len(received) > most:
+                if len(received) > max_bytes:
                     raise httpx.RemoteProtocolError("the answer is too long")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise transport_error(error) from error

@@ -67,12 +67,12 @@ def an_object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     }
 
 
-def limit_of(default: int, most: int) -> dict[str, Any]:
+def limit_of(default: int, maximum: int) -> dict[str, Any]:
     """Return the schema of an argument `limit`."""
     return {
         "type": "integer",
         "minimum": 1,
-        "maximum": most,
+        "maximum": maximum,
         "description": f"The number of entries; default: {default}.",
     }
 

@@ -110,7 +110,7 @@ class AdminHandlers:
         """Create a key like another one, which expires after the overlap."""
         key_id = required(request.id)
         wrong: list[Violation] = []
-        overlap = seconds(request, "overlap", wrong, most=MAX_OVERLAP)
+        overlap = seconds(request, "overlap", wrong, maximum=MAX_OVERLAP)
         raise_if_invalid(wrong)
         key, secret = await self.access.rotate_key(key_id, OVERLAP if overlap is None else overlap)
         return pb.RotateApiKeyResponse(api_key=api_key_message(key), secret=secret)
@@ -142,7 +142,7 @@ class AdminHandlers:
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
         """Return a page of limits and what is used of them."""
         page: Page[Limited] = Page(request, lambda one: (one.tenant, one.subject))
-        limits = await self.budgets.listed(request.tenant, page.start_after(("", "")), page.most)
+        limits = await self.budgets.listed(request.tenant, page.start_after(("", "")), page.fetch_limit)
         uncertain = dict(zip(limits, await self.budgets.uncertain(limits), strict=True))
         response = pb.ListLimitsResponse()
         response.next_page_token = page.fill(response.limits, limits, lambda one: limits_message(one, uncertain[one]))

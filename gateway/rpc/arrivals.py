@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from gateway.rpc import call_limits
 from gateway.rpc.requests import BadRequestError
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Arrivals:
         except asyncio.CancelledError:
             if task in self._since or task.uncancel():
                 raise
-            raise BadRequestError(Bad.SLOW, f"did not arrive within {call_limits.BODY_TIMEOUT:g} s") from None
+            raise BadRequestError(Rejection.SLOW, f"did not arrive within {call_limits.BODY_TIMEOUT:g} s") from None
         finally:
             self._since.pop(task, None)
 

@@ -52,7 +52,7 @@ _DELAYS = 32
 
 @frozen
 class Bounds:
-    """The most calls of one watch token, of one tenant, and of all callers together."""
+    """The maximum of calls of one watch token, of one tenant, and of all callers together."""
 
     token: int
     tenant: int
@@ -73,11 +73,11 @@ class Holder:
     A place counts for its holder and all ancestors.
     """
 
-    __slots__ = ("children", "held", "key", "most", "most_queued", "parent", "queue", "queued", "turns")
+    __slots__ = ("children", "held", "key", "max_places", "max_queued", "parent", "queue", "queued", "turns")
 
-    def __init__(self, most: int, most_queued: int, parent: "Holder | None" = None, key: str = "") -> None:
-        self.most = most
-        self.most_queued = most_queued
+    def __init__(self, max_places: int, max_queued: int, parent: "Holder | None" = None, key: str = "") -> None:
+        self.max_places = max_places
+        self.max_queued = max_queued
         self.parent = parent
         self.key = key
         self.children: dict[str, Holder] = {}
@@ -99,7 +99,7 @@ class Holder:
         """Take places and return True, or return False if that would exceed a limit on any level."""
         holder: Holder | None = self
         while holder is not None:
-            if holder.held + places > holder.most:
+            if holder.held + places > holder.max_places:
                 return False
             holder = holder.parent
         self.hold(places)
@@ -114,7 +114,7 @@ class Holder:
 
     def enqueue(self) -> "asyncio.Future[None] | None":
         """Queue for a place. Returns None if a queue is full on any level."""
-        if any(holder.queued >= holder.most_queued for holder in self.up()):
+        if any(holder.queued >= holder.max_queued for holder in self.up()):
             return None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.queue[future] = None
@@ -137,7 +137,7 @@ class Holder:
 
     def next(self) -> "tuple[Holder, asyncio.Future[None]] | None":
         """Return the queued call that is next in turn for this holder, and move the turn on. None if there is none."""
-        if self.held >= self.most:
+        if self.held >= self.max_places:
             return None
         for _ in range(len(self.turns)):
             part = next(iter(self.turns))
@@ -151,22 +151,22 @@ class Holder:
 class Pool:
     """The places of one kind. `total` is the root of the holders: all callers."""
 
-    def __init__(self, most: Bounds, most_queued: Bounds) -> None:
-        self._most = most
-        self._most_queued = most_queued
-        self.total = Holder(most.total, most_queued.total)
+    def __init__(self, max_places: Bounds, max_queued: Bounds) -> None:
+        self._max_places = max_places
+        self._max_queued = max_queued
+        self.total = Holder(max_places.total, max_queued.total)
 
     def holder(self, identity: Identity) -> Holder:
         """Return the holder of a caller. It is forgotten when the caller's last call ends."""
         tenant = self.total.children.get(identity.tenant)
         if tenant is None:
-            tenant = Holder(self._most.tenant, self._most_queued.tenant, self.total, identity.tenant)
+            tenant = Holder(self._max_places.tenant, self._max_queued.tenant, self.total, identity.tenant)
             self.total.children[identity.tenant] = tenant
         if not identity.token:
             return tenant
         token = tenant.children.get(identity.token)
         if token is None:
-            token = Holder(self._most.token, self._most_queued.token, tenant, identity.token)
+            token = Holder(self._max_places.token, self._max_queued.token, tenant, identity.token)
             tenant.children[identity.token] = token
         return token
 
@@ -312,15 +312,15 @@ class Place:
 class WebhookLimit:
     """Limits the webhooks that are read concurrently: for each generation, and in total."""
 
-    def __init__(self, most: int, refused: Callable[[], None]) -> None:
-        self._most = most
+    def __init__(self, max_webhooks: int, refused: Callable[[], None]) -> None:
+        self._max_webhooks = max_webhooks
         self._refused = refused
         self._held = 0
         self._of: Counter[str] = Counter()
 
     def enter(self, generation_id: str) -> bool:
         """Take a place. Returns False if there is none."""
-        if self._held >= self._most or self._of[generation_id] >= MAX_WEBHOOKS_PER_TOKEN:
+        if self._held >= self._max_webhooks or self._of[generation_id] >= MAX_WEBHOOKS_PER_TOKEN:
             self._refused()
             return False
         self._held += 1

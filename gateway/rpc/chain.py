@@ -20,7 +20,7 @@ from gateway.rpc.call import Call
 from gateway.rpc.call_limits import CallLimits, MethodLimit, Place
 from gateway.rpc.errors import RpcError, rpc_error
 from gateway.rpc.requests import BadRequestError
-from gateway.telemetry import Bad, MethodMetrics, Telemetry
+from gateway.telemetry import MethodMetrics, Rejection, Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +69,14 @@ class Chain:
         """Return whether a call with this text was forwarded by a replica."""
         return self.access is not None and hmac.compare_digest(secret.encode(), self.access.replica_secret.encode())
 
-    def refusals(self, method: str) -> Callable[[], None]:
+    def refusal_counter(self, method: str) -> Callable[[], None]:
         """Return a function that counts a refused call of a method."""
-        return self._telemetry.refusals(method)
+        return self._telemetry.refusal_counter(method)
 
     def guard(self, method: str) -> "Callable[[], Guard]":
         """Return a factory for the guards of one method's calls."""
-        metrics = self._telemetry.calls(method)
-        limit = None if self._limits is None else self._limits.of_method(method, self.refusals(method))
+        metrics = self._telemetry.method_metrics(method)
+        limit = None if self._limits is None else self._limits.of_method(method, self.refusal_counter(method))
         return functools.partial(Guard, self, method, method.rpartition("/")[2], metrics, limit)
 
     def wire_form(self, error: Exception, method: str) -> RpcError:
@@ -85,9 +85,9 @@ class Chain:
             return error  # the leader's response to a forwarded call
         if isinstance(error, GatewayError):
             if isinstance(error, BadRequestError):
-                self._telemetry.bad(error.bad)
+                self._telemetry.count_rejection(error.rejection)
             elif error.failure.reason is Reason.INVALID_CREDENTIALS:
-                self._telemetry.bad(Bad.CREDENTIALS)
+                self._telemetry.count_rejection(Rejection.CREDENTIALS)
             return rpc_error(error.failure)
         if isinstance(error, UnconfirmedError):
             return rpc_error(gateway_unavailable("the store is not available").failure)

@@ -26,7 +26,7 @@ from gateway.generations.model import FIRST_SECOND, LAST_SECOND, Api, Generation
 from gateway.generations.service import Submission, Warn
 from gateway.generations.stores import Filter
 from gateway.rpc.requests import MAX_VALUES, BadRequestError, too_many_values
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 from hfgateway.v1 import error_pb2, generation_input_pb2, generation_service_pb2
 
 MAX_INPUT_BYTES = 256 * 1024
@@ -70,12 +70,12 @@ def submission(
     labels = dict(request.labels)
     wrong.extend(_wrong_labels("labels", labels))
     start_timeout = seconds(request, "start_timeout", wrong, positive=True)
-    outputs_ttl = seconds(request, "outputs_ttl", wrong, least=HOUR)
+    outputs_ttl = seconds(request, "outputs_ttl", wrong, minimum=HOUR)
     if outputs_ttl is not None and outputs_ttl != int(outputs_ttl):
         wrong.append(Violation("outputs_ttl", "must be whole seconds"))
     if request.wait_for not in _WAITS:
         wrong.append(Violation("wait_for", "is not a value this gateway knows"))
-    seconds(request, "wait_timeout", wrong, most=HOUR)
+    seconds(request, "wait_timeout", wrong, maximum=HOUR)
     raise_if_invalid(wrong)
     return Submission(
         given,
@@ -144,8 +144,8 @@ def seconds(
     field: str,
     wrong: list[Violation],
     *,
-    least: float = 0.0,
-    most: float | None = None,
+    minimum: float = 0.0,
+    maximum: float | None = None,
     positive: bool = False,
 ) -> float | None:
     """Return the seconds of a duration in a field, or None. Appends a violation to `wrong` if it is out of range."""
@@ -157,10 +157,10 @@ def seconds(
         wrong.append(Violation(field, "must not be negative, and a valid duration"))
     elif positive and value == 0:
         wrong.append(Violation(field, "must be longer than 0 s"))
-    elif value < least:
-        wrong.append(Violation(field, f"must be at least {least:g} s"))
-    elif most is not None and value > most:
-        wrong.append(Violation(field, f"must be at most {most:g} s"))
+    elif value < minimum:
+        wrong.append(Violation(field, f"must be at least {minimum:g} s"))
+    elif maximum is not None and value > maximum:
+        wrong.append(Violation(field, f"must be at most {maximum:g} s"))
     return value
 
 
@@ -197,7 +197,7 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
 def _check_size(message: generation_service_pb2.GenerationFilter) -> None:
     """Raise BadRequestError if a filter is too large. A watch keeps its filter in memory while it is open."""
     if message.ByteSize() > MAX_FILTER_BYTES:
-        raise BadRequestError(Bad.SIZE, f"is larger than {MAX_FILTER_BYTES // 1024} KiB", "filter")
+        raise BadRequestError(Rejection.SIZE, f"is larger than {MAX_FILTER_BYTES // 1024} KiB", "filter")
     counts = {
         "ids": MAX_IDS,
         "upstream_request_ids": MAX_IDS,
@@ -205,9 +205,9 @@ def _check_size(message: generation_service_pb2.GenerationFilter) -> None:
         "model_ids": MAX_MODELS,
         "labels": MAX_LABELS,
     }
-    for field, most in counts.items():
-        if len(getattr(message, field)) > most:
-            raise BadRequestError(Bad.VALUES, f"at most {most}", f"filter.{field}")
+    for field, maximum in counts.items():
+        if len(getattr(message, field)) > maximum:
+            raise BadRequestError(Rejection.VALUES, f"at most {maximum}", f"filter.{field}")
 
 
 def parameters(struct: Struct) -> dict[str, Any]:

@@ -361,7 +361,7 @@ def _id(given: str) -> GenerationId:
 def _wait(request: Message, field: str, default: float) -> float:
     """Return the seconds to wait that a request wants."""
     wrong: list[Violation] = []
-    wanted = convert.seconds(request, field, wrong, most=convert.HOUR)
+    wanted = convert.seconds(request, field, wrong, maximum=convert.HOUR)
     raise_if_invalid(wrong)
     return default if wanted is None else wanted
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from gateway.rpc.requests import BadRequestError
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 
 BINARY = b"application/grpc-web"
 TEXT = b"application/grpc-web-text"
@@ -39,7 +39,7 @@ def in_binary(scope: Any, receive: Receive, send: Send) -> tuple[Any, Receive, S
         try:
             return {**message, "body": base64.b64decode(text[:end], validate=True)}
         except binascii.Error:
-            raise BadRequestError(Bad.ENCODING, "is not base64") from None
+            raise BadRequestError(Rejection.ENCODING, "is not base64") from None
 
     async def send_text(message: Any) -> None:
         if message["type"] == "http.response.start":

@@ -17,7 +17,7 @@ from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.errors import rpc_error
 from gateway.rpc.over_grpc import abort
 from gateway.rpc.requests import BadRequestError, message_of
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 
 M = TypeVar("M", bound=Message)
 SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -35,17 +35,17 @@ _UNKNOWN: int = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 class _Calls:
     """The calls of some methods: how many are open, and how many may be."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, max_calls: int) -> None:
+        self.max_calls = max_calls
         self.open = 0
 
 
 class Health:
-    """Reports one status for all `services` and for the server. `bad` counts refused calls."""
+    """Reports one status for all `services` and for the server. `count_rejection` counts refused calls."""
 
-    def __init__(self, services: Iterable[str], bad: Callable[[Bad], None]) -> None:
+    def __init__(self, services: Iterable[str], count_rejection: Callable[[Rejection], None]) -> None:
         self._services = frozenset((*services, ""))
-        self._bad = bad
+        self._count_rejection = count_rejection
         self._status = _NOT_SERVING
         self._draining = False
         self._changed = asyncio.Event()
@@ -104,7 +104,7 @@ class Health:
             with self._place(self._watches):
                 name = (await self._request(context, health_pb2.HealthCheckRequest)).service
                 if len(name) > MAX_NAME_LENGTH:
-                    raise BadRequestError(Bad.SIZE, f"service must be at most {MAX_NAME_LENGTH} characters")
+                    raise BadRequestError(Rejection.SIZE, f"service must be at most {MAX_NAME_LENGTH} characters")
                 sent: int | None = None
                 while True:
                     changed = self._changed
@@ -118,15 +118,15 @@ class Health:
     @contextmanager
     def _place(self, calls: _Calls) -> Iterator[None]:
         """Count a call in the block. Raises GATEWAY_OVERLOADED if too many are open; counts the errors of the block."""
-        if calls.open >= calls.most:
-            self._bad(Bad.HEALTH)
-            message = f"too many health calls ({calls.most})"
+        if calls.open >= calls.max_calls:
+            self._count_rejection(Rejection.HEALTH)
+            message = f"too many health calls ({calls.max_calls})"
             raise GatewayError(Failure(Reason.GATEWAY_OVERLOADED, message, retryable=True))
         calls.open += 1
         try:
             yield
         except BadRequestError as error:
-            self._bad(error.bad)
+            self._count_rejection(error.rejection)
             raise
         finally:
             calls.open -= 1

@@ -39,7 +39,7 @@ from gateway.rpc.requests import (
     message_of,
     too_large,
 )
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class _JsonCodec:
             content = json_object(data)
             chunk = content.get("chunk")  # of an upload: the only bytes in requests
             if isinstance(chunk, str) and chunk.rstrip("=\r\n").encode().translate(None, _BASE64):
-                raise BadRequestError(Bad.ENCODING, "is not base64", "chunk")
+                raise BadRequestError(Rejection.ENCODING, "is not base64", "chunk")
             message = json_format.ParseDict(content, message_class(), max_recursion_depth=MAX_DEPTH)
             check_spellings(content, message_class.DESCRIPTOR)
             return message
@@ -98,23 +98,23 @@ class _JsonCodec:
         except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
             why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not a JSON object"
             name = message_class.DESCRIPTOR.full_name
-            raise BadRequestError(Bad.ENCODING, f"the JSON is not a {name}: {why}") from None
+            raise BadRequestError(Rejection.ENCODING, f"the JSON is not a {name}: {why}") from None
 
 
 class _OneGzip(GzipCompression):
     """Gzip with a single member. With many members, the rest would be copied after each one."""
 
     def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
-        most = MAX_UPLOAD_REQUEST_BYTES if read_max_bytes is None else read_max_bytes
+        max_bytes = MAX_UPLOAD_REQUEST_BYTES if read_max_bytes is None else read_max_bytes
         inflating = zlib.decompressobj(wbits=31)
         try:
-            found = inflating.decompress(data, most + 1)
+            found = inflating.decompress(data, max_bytes + 1)
         except zlib.error:
-            raise BadRequestError(Bad.ENCODING, "is not gzip") from None
-        if len(found) > most:
-            raise ConnectError(ConnectCode.RESOURCE_EXHAUSTED, f"is larger than {most} bytes")
+            raise BadRequestError(Rejection.ENCODING, "is not gzip") from None
+        if len(found) > max_bytes:
+            raise ConnectError(ConnectCode.RESOURCE_EXHAUSTED, f"is larger than {max_bytes} bytes")
         if not inflating.eof or inflating.unused_data:
-            raise BadRequestError(Bad.ENCODING, "is not one whole gzip member")
+            raise BadRequestError(Rejection.ENCODING, "is not one whole gzip member")
         return found
 
 
@@ -139,7 +139,7 @@ class _GuardInterceptor(MetadataInterceptor[Guard]):
     """
 
     def __init__(self, service: ServiceDescriptor, chain: Chain) -> None:
-        self._most = _largest(service)
+        self._max_request_bytes = _largest(service)
         self._guards = {name: chain.guard(f"/{service.full_name}/{name}") for name in service.methods_by_name}
 
     async def on_start(self, ctx: "RequestContext[Any, Any]") -> Guard:
@@ -154,7 +154,7 @@ class _GuardInterceptor(MetadataInterceptor[Guard]):
                 guard.read_headers("connectrpc", ctx.request_headers.items)
             _CALL.set(await guard.call(authorization, None if limit is None else limit / 1000, peer))
             if name := _MALFORMED.get():
-                raise BadRequestError(Bad.ENCODING, "is malformed", name)
+                raise BadRequestError(Rejection.ENCODING, "is malformed", name)
         except GatewayError as error:
             self._leave(guard, error)
         except asyncio.CancelledError as left:
@@ -182,9 +182,9 @@ class _GuardInterceptor(MetadataInterceptor[Guard]):
         if isinstance(error.__cause__, GatewayError):
             return error.__cause__
         if error.code is ConnectCode.RESOURCE_EXHAUSTED:
-            return too_large(self._most)
+            return too_large(self._max_request_bytes)
         if error.code in (ConnectCode.INVALID_ARGUMENT, ConnectCode.UNIMPLEMENTED):
-            return BadRequestError(Bad.ENCODING, error.message)
+            return BadRequestError(Rejection.ENCODING, error.message)
         return asyncio.CancelledError()  # the caller disconnected, or its deadline passed
 
 
@@ -198,11 +198,15 @@ class ConnectApp(ConnectASGIApplication[object]):
     """All RPCs of one service. Mount it at `path`."""
 
     def __init__(
-        self, service: ServiceDescriptor, handlers: object, chain: Chain, bad: Callable[[Bad], None] = lambda _: None
+        self,
+        service: ServiceDescriptor,
+        handlers: object,
+        chain: Chain,
+        count_rejection: Callable[[Rejection], None] = lambda _: None,
     ) -> None:
-        """`bad` counts calls in protocols that this port does not support."""
+        """`count_rejection` counts calls in protocols that this port does not support."""
         self._full_name = service.full_name
-        self._bad = bad
+        self._count_rejection = count_rejection
         super().__init__(
             service=handlers,
             endpoints=lambda bound: _endpoints(service, bound),
@@ -219,7 +223,7 @@ class ConnectApp(ConnectASGIApplication[object]):
         headers = dict(reversed(scope["headers"]))  # the first value of each, as for the library
         content_type = headers.get(b"content-type", b"")
         if content_type == b"application/grpc" or content_type.startswith(b"application/grpc+"):
-            self._bad(Bad.ENCODING)
+            self._count_rejection(Rejection.ENCODING)
             body = b"gRPC has its own port: HFGATEWAY_GRPC_ADDRESS\n"
             plain = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": 415, "headers": plain})

@@ -76,7 +76,7 @@ def bound_handlers(
             register = grpc.stream_unary_rpc_method_handler
         served = serve(full_name, handler, request_class, chain, arrivals)
         if full_name in backlogs:
-            served = _limited(served, backlogs[full_name], chain.refusals(full_name))
+            served = _limited(served, backlogs[full_name], chain.refusal_counter(full_name))
         bound[method.name] = register(served)
     return bound
 

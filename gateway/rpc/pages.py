@@ -31,7 +31,7 @@ class Page(Generic[T]):
 
     def __init__(self, request: Any, place: Callable[[T], tuple[str | float, ...]]) -> None:
         self._size = page_size(request.page_size, 100, 1000)
-        self.most = self._size + 1
+        self.fetch_limit = self._size + 1
         """The number of items that `of` returns at most."""
         self._place = place
         self._binding = _hash_of_other_fields(request)
@@ -54,7 +54,7 @@ class Page(Generic[T]):
             left = items if after is None else [one for one in items if self._place(one) > after]
         except TypeError:
             raise invalid_field("page_token", "was not issued by this gateway") from None
-        return nsmallest(self.most, left, key=self._place)
+        return nsmallest(self.fetch_limit, left, key=self._place)
 
     def fill(self, into: Any, items: Iterable[T], message: Callable[[T], Message]) -> str:
         """Add the page's messages to a repeated field, and return the token of the next page."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from gateway.errors import Failure, GatewayError, Reason, Violation, printable
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 from gateway.uploads import MAX_CHUNK_BYTES
 
 M = TypeVar("M", bound=Message)
@@ -25,22 +25,22 @@ _NOT_A_BRACKET = re.compile(r"[^\[\]{}]+")
 
 
 class BadRequestError(GatewayError):
-    """A malformed request. `bad` is the label under which it is counted."""
+    """A malformed request. `rejection` is the label under which it is counted."""
 
-    def __init__(self, bad: Bad, description: str, field: str = "request") -> None:
+    def __init__(self, rejection: Rejection, description: str, field: str = "request") -> None:
         violation = Violation(field, description)
         super().__init__(Failure(Reason.INVALID_INPUT, f"{field}: {description}", violations=(violation,)))
-        self.bad = bad
+        self.rejection = rejection
 
 
 def too_large(largest: int) -> BadRequestError:
     """Return the error for a message with too many bytes."""
-    return BadRequestError(Bad.SIZE, f"is larger than {largest // 1024} KiB")
+    return BadRequestError(Rejection.SIZE, f"is larger than {largest // 1024} KiB")
 
 
 def too_many_values(field: str = "request") -> BadRequestError:
     """Return the error for too many values."""
-    return BadRequestError(Bad.VALUES, f"holds more than {MAX_VALUES} values", field)
+    return BadRequestError(Rejection.VALUES, f"holds more than {MAX_VALUES} values", field)
 
 
 def largest(message_class: type[Message]) -> int:
@@ -57,7 +57,7 @@ def message_of(data: bytes, message_class: type[M]) -> M:
     try:
         return message_class.FromString(data)
     except DecodeError:
-        raise BadRequestError(Bad.ENCODING, f"the bytes are not a {message_class.DESCRIPTOR.full_name}") from None
+        raise BadRequestError(Rejection.ENCODING, f"the bytes are not a {message_class.DESCRIPTOR.full_name}") from None
 
 
 def json_object(data: bytes | bytearray) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _distinct(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict[str, Any]()
     for name, value in fields:
         if name in content:
-            raise BadRequestError(Bad.ENCODING, f'"{printable(name, 100)}" is given twice in one object')
+            raise BadRequestError(Rejection.ENCODING, f'"{printable(name, 100)}" is given twice in one object')
         content[name] = value
     return content
 
@@ -89,7 +89,9 @@ def check_spellings(content: dict[str, Any], message: Any) -> None:  # a descrip
         if field is None:  # the key of a map
             continue
         if field.number in given:
-            raise BadRequestError(Bad.ENCODING, f"{field.json_name} (also {field.name}) is given twice in one object")
+            raise BadRequestError(
+                Rejection.ENCODING, f"{field.json_name} (also {field.name}) is given twice in one object"
+            )
         given.add(field.number)
         inner = field.message_type
         if inner is None or inner.file.package == "google.protobuf":
@@ -107,6 +109,6 @@ def _check_shape(structure: str) -> None:
     for bracket in _NOT_A_BRACKET.sub("", structure):
         depth += 1 if bracket in "[{" else -1
         if depth > MAX_DEPTH:
-            raise BadRequestError(Bad.VALUES, f"is nested deeper than {MAX_DEPTH} levels")
+            raise BadRequestError(Rejection.VALUES, f"is nested deeper than {MAX_DEPTH} levels")
         if depth < 0:
             return  # it is not JSON

@@ -21,7 +21,7 @@ class TokenHandlers:
     async def create_watch_token(self, request: pb.CreateWatchTokenRequest, call: Call) -> pb.CreateWatchTokenResponse:
         """Create a token that allows watching the generations that match the filter."""
         wrong: list[Violation] = []
-        ttl = convert.seconds(request, "ttl", wrong, least=1.0, most=MAX_TTL)
+        ttl = convert.seconds(request, "ttl", wrong, minimum=1.0, maximum=MAX_TTL)
         for field, _ in request.filter.ListFields():
             if field.name not in {"ids", "labels"}:
                 wrong.append(Violation(f"filter.{field.name}", "is not supported for tokens: use ids or labels"))

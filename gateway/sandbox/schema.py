@@ -88,12 +88,12 @@ def _violations_of_scalar(value: Any, schema: Schema, path: Path) -> Iterator[Vi
 
 
 def _violations_of_size(
-    value: str | list[Any], schema: Schema, path: Path, least: str, most: str
+    value: str | list[Any], schema: Schema, path: Path, minimum: str, maximum: str
 ) -> Iterator[Violation]:
-    if len(value) < schema.get(least, 0):
-        yield Violation(least, path, value, schema[least])
-    if most in schema and len(value) > schema[most]:
-        yield Violation(most, path, value, schema[most])
+    if len(value) < schema.get(minimum, 0):
+        yield Violation(minimum, path, value, schema[minimum])
+    if maximum in schema and len(value) > schema[maximum]:
+        yield Violation(maximum, path, value, schema[maximum])
 
 
 def _violations_of_object(value: dict[str, Any], schema: Schema, path: Path) -> Iterator[Violation]:

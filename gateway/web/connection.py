@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 from gateway.web.connection_limit import Slot
 
 HEAD_TIMEOUT = 5.0
@@ -39,14 +39,14 @@ class Connection(HttpToolsProtocol):
     uvicorn limits only the idle time between two requests, and a single byte ends that timeout. While a response is
     being sent, only one with a Content-Length has a timeout, because a watch lasts for hours.
 
-    `slot` is the slot of the connection; `bad` counts refused requests.
+    `slot` is the slot of the connection; `count_rejection` counts refused requests.
     """
 
-    def __init__(self, *arguments: Any, slot: Slot, bad: Callable[[Bad], None], **named: Any) -> None:
+    def __init__(self, *arguments: Any, slot: Slot, count_rejection: Callable[[Rejection], None], **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._app, self.app = self.app, self._serve
         self._slot = slot
-        self._bad = bad
+        self._count_rejection = count_rejection
         self._timer: asyncio.TimerHandle | None = None
         self._head: int | None = 0
         """Bytes received of the head that is being read; None from the end of a head to the end of its request."""
@@ -101,7 +101,7 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         self._received = b""
         if self._head is None and self._without_body > MAX_HEAD_BYTES:
-            self._bad(Bad.SIZE)
+            self._count_rejection(Rejection.SIZE)
             self.transport.abort()  # the response may have started
         if self._head is not None and self._head > MAX_HEAD_BYTES and not self.transport.is_closing():
             # A header that is still incomplete has not been counted by the parser's callbacks.
@@ -144,7 +144,7 @@ class Connection(HttpToolsProtocol):
         if self._parsed > MAX_HEAD_BYTES:
             self._refuse_head()
             return
-        self._bad(Bad.SIZE if len(self.pipeline) >= MAX_QUEUED else Bad.ENCODING)
+        self._count_rejection(Rejection.SIZE if len(self.pipeline) >= MAX_QUEUED else Rejection.ENCODING)
         if self._answering:
             self.transport.abort()  # a 400 would be taken for the response to the request that is being answered
         else:
@@ -200,7 +200,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.get_write_buffer_size() < self._unread:
             self._expect_reading()
         else:
-            self._bad(Bad.SLOW)
+            self._count_rejection(Rejection.SLOW)
             self.transport.abort()
 
     def _stop_stalled(self) -> None:
@@ -261,7 +261,7 @@ class Connection(HttpToolsProtocol):
             raise ValueError("the head is too large")  # the parser reports it as an invalid request
 
     def _refuse_head(self) -> None:
-        self._bad(Bad.SIZE)
+        self._count_rejection(Rejection.SIZE)
         if self._answering:
             self.transport.abort()  # as in `send_400_response`
         else:
@@ -287,7 +287,7 @@ class Connection(HttpToolsProtocol):
             self._start_timer(BODY_TIMEOUT)  # the gateway reads nothing while it answers an earlier request
         elif self._head is None or not self._answering:
             if self._head != 0:
-                self._bad(Bad.SLOW)
+                self._count_rejection(Rejection.SLOW)
             self.transport.close()
 
 

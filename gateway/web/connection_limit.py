@@ -2,19 +2,19 @@
 
 from collections.abc import Callable
 
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 
 
 class ConnectionLimit:
-    """At most `most` open connections.
+    """At most `max_connections` open connections.
 
     At the limit, a new connection takes the slot of the one that has been idle longest, which is closed. If no
-    connection is idle, the new one is refused. `bad` counts both cases.
+    connection is idle, the new one is refused. `count_rejection` counts both cases.
     """
 
-    def __init__(self, most: int, bad: Callable[[Bad], None]) -> None:
-        self._most = most
-        self._bad = bad
+    def __init__(self, max_connections: int, count_rejection: Callable[[Rejection], None]) -> None:
+        self._max_connections = max_connections
+        self._count_rejection = count_rejection
         self._taken: set[Slot] = set()
         self._idle: dict[Slot, Callable[[], object]] = {}
 
@@ -24,8 +24,8 @@ class ConnectionLimit:
 
     def take(self) -> "Slot | None":
         """Return a slot for a new connection; None if the connection must be refused."""
-        if len(self._taken) >= self._most:
-            self._bad(Bad.CONNECTIONS)
+        if len(self._taken) >= self._max_connections:
+            self._count_rejection(Rejection.CONNECTIONS)
             if not self._idle:
                 return None
             oldest, close = next(iter(self._idle.items()))

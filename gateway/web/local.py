@@ -11,20 +11,22 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
 from gateway.setting_values import Address
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 
 
 class LocalCallersOnly:
     """ASGI middleware that refuses foreign requests.
 
     The Host header must name this machine. An Origin header must be the gateway's own or one of `allowed_origins`.
-    `bad` counts refused requests.
+    `count_rejection` counts refused requests.
     """
 
-    def __init__(self, app: Any, *, allowed_origins: Sequence[str], bad: Callable[[Bad], None]) -> None:
+    def __init__(
+        self, app: Any, *, allowed_origins: Sequence[str], count_rejection: Callable[[Rejection], None]
+    ) -> None:
         self._app = app
         self._allowed_origins = frozenset(allowed_origins)
-        self._bad = bad
+        self._count_rejection = count_rejection
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = Headers(scope=scope)
@@ -37,7 +39,7 @@ class LocalCallersOnly:
         if answer is None:
             await self._app(scope, receive, send)
             return
-        self._bad(Bad.ORIGIN)
+        self._count_rejection(Rejection.ORIGIN)
         await answer(scope, receive, send)
 
 

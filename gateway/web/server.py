@@ -19,7 +19,7 @@ from gateway import failpoints
 from gateway.certificates import Certificates
 from gateway.config import WEBHOOK_PATH
 from gateway.rpc.over_connect import ConnectApp
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 from gateway.web.connection import HEAD_TIMEOUT, Connection
 from gateway.web.connection_limit import ConnectionLimit, Slot
 from gateway.web.local import LocalCallersOnly
@@ -33,7 +33,7 @@ DRAIN_TIMEOUT = 2.0
 KEEP_ALIVE = 75
 """Seconds until an idle connection is closed. Many clients and proxies reuse one that was idle for up to 60 s, and lose
 the request if the connection is closed at that moment."""
-Count = Callable[[Bad], None]
+CountRejection = Callable[[Rejection], None]
 _CALL_HEADERS = (
     "authorization", "connect-protocol-version", "connect-timeout-ms", "content-type", "grpc-timeout", "last-event-id",
     "mcp-method", "mcp-name", "mcp-protocol-version", "traceparent", "tracestate", "x-grpc-web", "x-user-agent",
@@ -52,14 +52,14 @@ def web_app(
     allowed_origins: Sequence[str],
     forward_headers: Collection[str] = (),
     foreign_hosts: bool = False,
-    bad: Count = lambda _: None,
+    count_rejection: CountRejection = lambda _: None,
 ) -> Starlette:
     """Return the app of the HTTP port.
 
     `services` are served under their paths, `webhooks` are the routes of webhooks, and `more` are further routes.
     `ready` returns why the gateway is not ready, and what is wrong although it is, both empty if nothing; `exposition`
     returns the metrics in Prometheus's text format. Pages of `allowed_origins` may call (CORS), also with
-    `forward_headers`. With `foreign_hosts`, requests may name any host. `bad` counts refused requests.
+    `forward_headers`. With `foreign_hosts`, requests may name any host. `count_rejection` counts refused requests.
     """
 
     async def healthz(_: Request) -> Response:
@@ -83,7 +83,9 @@ def web_app(
     ]
     middleware = []
     if not foreign_hosts:
-        middleware.append(Middleware(LocalCallersOnly, allowed_origins=allowed_origins, bad=bad))
+        middleware.append(
+            Middleware(LocalCallersOnly, allowed_origins=allowed_origins, count_rejection=count_rejection)
+        )
     if allowed_origins:
         middleware.append(
             Middleware(
@@ -152,13 +154,13 @@ class _Uvicorn(uvicorn.Server):
         config: uvicorn.Config,
         listening: Sequence[socket.socket],
         limit: ConnectionLimit,
-        bad: Count,
+        count_rejection: CountRejection,
         certificates: Certificates | None,
     ) -> None:
         super().__init__(config)
         self._listening = listening
         self._limit = limit
-        self._bad = bad
+        self._count_rejection = count_rejection
         self._certificates = certificates
 
     @contextlib.contextmanager
@@ -235,14 +237,14 @@ class _Uvicorn(uvicorn.Server):
         tls = None if self._certificates is None else self._certificates.current().context
 
         def connection() -> asyncio.Protocol:
-            return Connection(config, self.server_state, {}, slot=slot, bad=self._bad)
+            return Connection(config, self.server_state, {}, slot=slot, count_rejection=self._count_rejection)
 
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 connection, accepted, ssl=tls, ssl_handshake_timeout=HEAD_TIMEOUT if tls else None
             )
         except OSError:  # includes errors of TLS
-            self._bad(Bad.ENCODING)
+            self._count_rejection(Rejection.ENCODING)
             slot.release()
         except BaseException:
             slot.release()
@@ -250,7 +252,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 class WebServer:
-    """Serves an app on listening sockets, to at most `most` connections at once. `bad` counts refused requests."""
+    """Serves an app on listening sockets, to at most `max_connections` at once. `count_rejection` counts refusals."""
 
     def __init__(
         self,
@@ -258,8 +260,8 @@ class WebServer:
         listening: Sequence[socket.socket],
         *,
         certificates: Certificates | None = None,
-        most: int = 1024,
-        bad: Count = lambda _: None,
+        max_connections: int = 1024,
+        count_rejection: CountRejection = lambda _: None,
     ) -> None:
         config = uvicorn.Config(
             with_failpoints(app),
@@ -273,8 +275,8 @@ class WebServer:
             proxy_headers=False,  # callers could choose the address that the log shows
         )
         config.load()
-        self._limit = ConnectionLimit(most, bad)
-        self._server = _Uvicorn(config, listening, self._limit, bad, certificates)
+        self._limit = ConnectionLimit(max_connections, count_rejection)
+        self._server = _Uvicorn(config, listening, self._limit, count_rejection, certificates)
         self._task: asyncio.Task[None] | None = None
 
     @property

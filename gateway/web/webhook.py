@@ -29,7 +29,7 @@ from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.rpc.call_limits import WebhookLimit
 from gateway.rpc.errors import RpcError
 from gateway.rpc.forwarding import ReceiveWebhook
-from gateway.telemetry import Bad
+from gateway.telemetry import Rejection
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,13 @@ def webhook_route(
     receive: Receive,
     proofs: Proofs,
     limit: WebhookLimit,
-    bad: Callable[[Bad], None] = lambda _: None,
+    count_rejection: Callable[[Rejection], None] = lambda _: None,
 ) -> Route:
     """Return the route of webhooks.
 
     If signatures are configured, a webhook of the v2 API must be signed. With a stale signature it is not believed, and
     only causes a status call. `known` finds generations, `receive` stores a webhook, and `limit` bounds how many are
-    read at once. `bad` counts refused webhooks.
+    read at once. `count_rejection` counts refused webhooks.
     """
 
     async def take(request: Request, generation: Generation | None, body: bytes | None) -> Response:
@@ -112,7 +112,7 @@ def webhook_route(
         return generation if generation is not None and generation.spec.adopted else None
 
     def unknown() -> Response:
-        bad(Bad.WEBHOOK)
+        count_rejection(Rejection.WEBHOOK)
         return _not_found()
 
     return _route(known, limit, take)

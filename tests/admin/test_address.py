@@ -151,8 +151,8 @@ async def test_calls_are_limited_apart_from_those_of_other_ports(
     assert await call(running, admin, "ListLimits", large) == "INVALID_ARGUMENT"
     full = call_limits.Bounds(0, 0, 0)
     pool = running.gateway._ports._admin_chain._limits.local  # type: ignore[union-attr]
-    monkeypatch.setattr(pool, "_most", full)
-    monkeypatch.setattr(pool, "_most_queued", full)
+    monkeypatch.setattr(pool, "_max_places", full)
+    monkeypatch.setattr(pool, "_max_queued", full)
     assert await call(running, admin, "ListApiKeys", LIST) == "RESOURCE_EXHAUSTED"
     assert (await running.submit(soul("a fox"))).id
     assert await ask(running, "ListApiKeys", LIST)

@@ -373,7 +373,7 @@ async def test_a_slow_list_is_cached_though_the_call_timed_out(
     with pytest.raises(RpcFailure) as early:
         await running.grpc.call("ListMotions", pb.ListMotionsRequest(), timeout=60.0)
     assert early.value.reason == "UPSTREAM_UNAVAILABLE"
-    assert not running.gateway._core.catalogs._cached["motions"].awaited
+    assert not running.gateway._core.catalogs._cached["motions"].has_waiters
     assert (await running.grpc.call("ListMotions", pb.ListMotionsRequest())).motions
     assert running.ledger.list_calls == {"motions": 1}
 

@@ -111,7 +111,7 @@ async def test_the_poller_slows_down_without_changes_and_obeys_retry_after(
         async with asyncio.timeout(PATIENCE):
             return await rests.get()
 
-    monkeypatch.setattr(CharacterWatches, "_rest", rest)
+    monkeypatch.setattr(CharacterWatches, "_sleep", rest)
     studio = await start(POLL_MIN="1", POLL_MAX="60")
     watch = watched(studio.grpc, (await studio.create()).character.id)
     await anext(watch)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.concurrency import WAKE_BATCH_SIZE, give
+from gateway.concurrency import WAKE_BATCH_SIZE, set_signal
 from gateway.generations import feed as feed_module
 from gateway.generations.feed import RECENT_CHANGES, REPLACE_BATCH_SIZE, Feed
 from gateway.generations.model import Change, Generation, Spec, State
@@ -262,8 +262,8 @@ async def test_a_signal_set_by_a_timeout_can_be_dropped() -> None:
     entry = feed.entries["id"]
     one, of_tenant = entry.signal(), feed.signal("tenant")
     assert feed.watched(entry)
-    give(one)
-    give(of_tenant)
+    set_signal(one)
+    set_signal(of_tenant)
     entry.drop(one)
     feed.drop("tenant", of_tenant)
     assert not feed.watched(entry)

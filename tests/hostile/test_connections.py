@@ -27,7 +27,7 @@ from gateway import listening, serving
 from gateway.certificates import Certificates
 from gateway.listening import listen
 from gateway.setting_values import Address
-from gateway.telemetry import LINES_PERIOD, MAX_LINES, Bad, LogRateLimit
+from gateway.telemetry import LINES_PERIOD, MAX_LINES, LogRateLimit, Rejection
 from gateway.web import connection
 from gateway.web.connection_limit import ConnectionLimit
 from gateway.web.server import WebServer
@@ -107,9 +107,9 @@ async def test_the_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
 @asynccontextmanager
 async def server(
     certificates: Certificates | None = None, more: Sequence[Route] = ()
-) -> AsyncIterator[tuple[WebServer, str, list[Bad]]]:
+) -> AsyncIterator[tuple[WebServer, str, list[Rejection]]]:
     """Start a server that accepts two connections; yield it, its address, and the bad requests that it counted."""
-    counted: list[Bad] = []
+    counted: list[Rejection] = []
     held = asyncio.Event()
 
     async def hold(_: Request) -> Response:
@@ -122,7 +122,7 @@ async def server(
     listening = listen("HTTP_ADDRESS", Address("127.0.0.1", 0))
     host, port = listening.getsockname()[:2]
     app = Starlette(routes=[Route("/hold", hold), Route("/now", now), *more])
-    web = WebServer(app, [listening], certificates=certificates, most=2, bad=counted.append)
+    web = WebServer(app, [listening], certificates=certificates, max_connections=2, count_rejection=counted.append)
     await web.start()
     try:
         yield web, f"{host}:{port}", counted
@@ -147,7 +147,7 @@ async def test_the_longest_idle_connection_is_closed_first() -> None:
             await third.readuntil(b"now")
             assert await first.read() == b""
             assert not second.at_eof()
-            assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
+            assert (web.connections, counted) == (2, [Rejection.CONNECTIONS])
             async with connected(address) as (fourth, asks):
                 asks.write(GET % b"now")
                 await fourth.readuntil(b"now")
@@ -186,7 +186,7 @@ async def test_a_connection_with_a_refused_request_makes_room_before_its_body_ar
             asking.write(GET % b"now")
             await third.readuntil(b"now")
             assert await first.read() == b""
-        assert counted == [Bad.CONNECTIONS]
+        assert counted == [Rejection.CONNECTIONS]
 
 
 async def test_a_connection_is_busy_again_when_the_rest_of_a_request_has_arrived() -> None:
@@ -231,7 +231,7 @@ async def test_a_connection_whose_client_does_not_read_makes_room() -> None:
         async with connected(address) as (third, asking):
             asking.write(GET % b"now")
             await third.readuntil(b"now")
-            assert counted == [Bad.CONNECTIONS]
+            assert counted == [Rejection.CONNECTIONS]
             async with asyncio.timeout(PATIENCE):
                 await second.readexactly(64 << 20)  # it continues when its client reads
 
@@ -258,7 +258,7 @@ async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(
         await eventually(lambda: len(web._limit._idle) == 2)
         other.write(GET % b"large")
         await eventually(lambda: web.connections == 1)
-        assert counted == [Bad.SLOW]
+        assert counted == [Rejection.SLOW]
         async with asyncio.timeout(PATIENCE):
             await streamed.readexactly(64 << 20)
 
@@ -333,7 +333,7 @@ async def test_a_client_that_is_gone_or_reads_nothing_is_disconnected(
 @asynccontextmanager
 async def unread(
     monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Any, list[Bad]]]:
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Any, list[Rejection]]]:
     """Request 64 MiB and read nothing. Yields the client's streams, the server's connection, and its counts."""
     monkeypatch.setattr(connection, "READ_TIMEOUT", 10 * PATIENCE)
     routes = [Route("/large", lambda _: Response(bytes(64 << 20)))]
@@ -419,7 +419,7 @@ async def test_a_failed_tls_handshake_leaves_no_open_connection(tmp_path: Path) 
             with contextlib.suppress(ConnectionError):
                 await reader.read()
         await eventually(lambda: not web.connections)
-        assert counted == [Bad.ENCODING]
+        assert counted == [Rejection.ENCODING]
 
 
 async def test_a_trailer_is_no_header_of_the_request() -> None:
@@ -474,7 +474,7 @@ async def test_only_a_request_that_has_begun_is_counted_as_slow(monkeypatch: pyt
     async with server() as (_, address, counted), connected(address) as (idle, _), connected(address) as (slow, ask):
         ask.write(b"GET /now HTTP/1.1\r\n")
         assert (await until_closed(idle), await until_closed(slow)) == (b"", b"")
-        assert counted == [Bad.SLOW]
+        assert counted == [Rejection.SLOW]
 
 
 async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:
@@ -484,7 +484,7 @@ async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:
         await eventually(lambda: not web._limit._idle and web.connections >= 2)
         async with connected(address) as (refused, _):
             assert await refused.read() == b""
-        assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
+        assert (web.connections, counted) == (2, [Rejection.CONNECTIONS])
 
 
 async def test_connections_without_a_tls_handshake_do_not_block_callers(tmp_path: Path) -> None:
@@ -499,7 +499,7 @@ async def test_connections_without_a_tls_handshake_do_not_block_callers(tmp_path
             session.get(url, ssl=trusted) as answer,
         ):
             assert await answer.text() == "now"
-        assert Bad.CONNECTIONS in counted
+        assert Rejection.CONNECTIONS in counted
 
 
 def test_a_flood_of_log_lines_is_rate_limited() -> None:
@@ -539,7 +539,7 @@ async def test_bytes_that_are_not_http_are_counted(words: bytes) -> None:
         writer.write(words)
         async with asyncio.timeout(PATIENCE):
             assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
-    assert counted == [Bad.ENCODING]
+    assert counted == [Rejection.ENCODING]
 
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
@@ -563,18 +563,18 @@ async def test_requests_that_are_queued_on_one_connection_are_limited() -> None:
         async with connected(address) as (reader, writer):
             writer.write((GET % b"hold") * (2 + connection.MAX_QUEUED))
             assert await until_closed(reader) == b""
-        assert counted == [Bad.SIZE]
+        assert counted == [Rejection.SIZE]
 
 
 @pytest.mark.parametrize(
     ("behind", "reason"),
     [
-        (b"no HTTP at all\r\n\r\n", Bad.ENCODING),
-        (b"GET /now HTTP/1.1\r\nx: " + b"x" * connection.MAX_HEAD_BYTES + b"\r\ny: ", Bad.SIZE),
+        (b"no HTTP at all\r\n\r\n", Rejection.ENCODING),
+        (b"GET /now HTTP/1.1\r\nx: " + b"x" * connection.MAX_HEAD_BYTES + b"\r\ny: ", Rejection.SIZE),
     ],
     ids=["invalid", "too large"],
 )
-async def test_no_refusal_is_sent_in_place_of_an_earlier_response(behind: bytes, reason: Bad) -> None:
+async def test_no_refusal_is_sent_in_place_of_an_earlier_response(behind: bytes, reason: Rejection) -> None:
     async with server() as (_, address, counted), connected(address) as (reader, writer):
         writer.write(GET % b"hold" + behind)
         assert await until_closed(reader) == b""

@@ -192,7 +192,7 @@ async def test_calls_share_the_metrics_and_limits_of_other_transports(start: Sta
     async with over_http(running) as client:
         await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
         pool = running.gateway._ports.limits.upstream
-        pool.total.most = pool.total.most_queued = 0
+        pool.total.max_places = pool.total.max_queued = 0
         refused = await client.call_tool("list_models", {})
         listed = await client.call_tool("list_generations", {})
     assert error(refused)["reason"] == "GATEWAY_OVERLOADED"

@@ -164,8 +164,8 @@ async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> No
             held.append(holder)
 
     def check(holder: Holder) -> None:
-        assert 0 <= holder.held <= holder.most
-        assert 0 <= holder.queued <= holder.most_queued
+        assert 0 <= holder.held <= holder.max_places
+        assert 0 <= holder.queued <= holder.max_queued
         assert holder is pool.total or holder.held or holder.queued, "a caller without calls is not forgotten"
         for child in holder.children.values():
             check(child)

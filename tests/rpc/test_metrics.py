@@ -27,10 +27,10 @@ def samples(telemetry: Telemetry) -> dict[tuple[str, str], float]:
 
 def test_calls_are_counted_by_code_and_open_calls_by_a_gauge() -> None:
     telemetry = Telemetry()
-    metrics = telemetry.calls(METHOD)
+    metrics = telemetry.method_metrics(METHOD)
     first, second, _third = metrics.begin(), metrics.begin(), metrics.begin()
     metrics.end(first, "OK")
-    telemetry.calls(METHOD).end(second, "NOT_FOUND")
+    telemetry.method_metrics(METHOD).end(second, "NOT_FOUND")
     found = samples(telemetry)
     assert found["hfgateway_rpc_open", ""] == 1
     assert (found["hfgateway_rpc_total", "OK"], found["hfgateway_rpc_total", "NOT_FOUND"]) == (1, 1)
@@ -68,7 +68,7 @@ def ended(telemetry: Telemetry, label: str) -> dict[str, float]:
 
 def test_a_call_counts_in_every_bucket_above_its_duration() -> None:
     telemetry = Telemetry()
-    metrics = telemetry.calls(METHOD)
+    metrics = telemetry.method_metrics(METHOD)
     took = [30.0, 600.0, 7200.0]  # far from any bound: a machine that stalls changes no bucket
     for seconds in took:
         metrics.begin()

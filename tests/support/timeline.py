@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from gateway.concurrency import give
+from gateway.concurrency import set_signal
 from gateway.generations.clock import SystemClock
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import SandboxOptions
@@ -88,7 +88,7 @@ class Timeline:
 
     def _ring(self) -> None:
         while self._timers and self._timers[0][0] <= self.now:
-            give(heapq.heappop(self._timers)[2])
+            set_signal(heapq.heappop(self._timers)[2])
 
 
 class _Clock(SystemClock):

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from gateway.generations import follower, pace
-from gateway.generations.clock import rest
+from gateway.generations.clock import sleep
 from gateway.generations.model import Generation as Stored
 from gateway.generations.model import StatusReport
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -107,7 +107,9 @@ async def test_a_caller_that_asks_does_not_wait_long_for_higgsfield(running: Tim
     for _ in range(2):
         asking = asyncio.create_task(running.get(name))
         if kind == "hang":
-            await eventually(lambda: name in asked and asked[name].awaited and running.ledger.status_calls.total() == 1)
+            await eventually(
+                lambda: name in asked and asked[name].has_waiters and running.ledger.status_calls.total() == 1
+            )
             running.time.step(running.time.now + follower.REFRESH_TIMEOUT, follower.REFRESH_TIMEOUT)
         assert name_of(await asking) == "QUEUED"
     assert running.ledger.status_calls.total() == 1
@@ -175,7 +177,7 @@ async def test_a_start_timeout_that_passes_during_a_poll_cancels(tmp_path: Path)
 
         async def respond_late(generation: Stored) -> StatusReport | None:
             report = await read(generation)
-            await rest(core.clock, 3.0)
+            await sleep(core.clock, 3.0)
             return report
 
         request = soul("a fox", wait_for=pb.WAIT_FOR_STORED)

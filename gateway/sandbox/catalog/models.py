@@ -23,8 +23,8 @@ def _choice(*options: str | int, default: str | int | None = None) -> Schema:
     return {"type": kind, "enum": list(options)} | ({} if default is None else {"default": default})
 
 
-def _integer(least: int, most: int, **more: Any) -> Schema:
-    return {"type": "integer", "minimum": least, "maximum": most, **more}
+def _integer(minimum: int, maximum: int, **more: Any) -> Schema:
+    return {"type": "integer", "minimum": minimum, "maximum": maximum, **more}
 
 
 def _fraction(default: float) -> Schema:
@@ -39,8 +39,8 @@ def _url() -> Schema:
     return {"type": "string", "format": "uri", "maxLength": 2083}
 
 
-def _urls(least: int, most: int) -> Schema:
-    return {"type": "array", "items": _url(), "minItems": least, "maxItems": most}
+def _urls(minimum: int, maximum: int) -> Schema:
+    return {"type": "array", "items": _url(), "minItems": minimum, "maxItems": maximum}
 
 
 def _nullable(schema: Schema) -> Schema:

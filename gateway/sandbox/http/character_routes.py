@@ -63,10 +63,10 @@ def _called(request: web.Request) -> tuple[Call, Account]:
     return call, call.account
 
 
-def _number(request: web.Request, name: str, usual: int, most: int) -> int:
+def _number(request: web.Request, name: str, usual: int, maximum: int) -> int:
     text = request.query.get(name, str(usual))
     number = int(text) if text.isdecimal() else 0
-    if not 1 <= number <= most:
+    if not 1 <= number <= maximum:
         rule = "minimum" if number < 1 else "maximum"
-        raise errors.as_pydantic([Violation(rule, (name,), text, 1 if number < 1 else most)])
+        raise errors.as_pydantic([Violation(rule, (name,), text, 1 if number < 1 else maximum)])
     return number

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from psycopg.rows import DictRow
 
-from gateway.concurrency import give
+from gateway.concurrency import set_signal
 from gateway.generations.clock import since_boot
 from gateway.generations.model import Change, GenerationId, Spec
 from gateway.generations.stores import Saved, SpecOf, StoreError, UnconfirmedError
@@ -60,7 +60,7 @@ class Tail:
         """The time before the last read was sent that found no more than it returned."""
         self._responded_at = 0.0
         """The time before the last successful read was sent."""
-        self._most = MAX_CHANGES
+        self._batch_size = MAX_CHANGES
         """The changes that the next read asks for."""
         self._down_at = -math.inf
         """The time of the last failed or late read."""
@@ -85,7 +85,7 @@ class Tail:
         """
         self._position, self._spec_of, self.following = position, spec_of, True
         while True:
-            limit = self._most
+            limit = self._batch_size
             try:
                 if not (await self._read())[1]:
                     return
@@ -100,7 +100,7 @@ class Tail:
         """
         pause = BUSY_PAUSE
         while True:
-            await self._rest(pause)
+            await self._sleep(pause)
             try:
                 vacant, found = await self._read()
                 pause = BUSY_PAUSE if found else min(2 * pause, IDLE_PAUSE)
@@ -119,7 +119,7 @@ class Tail:
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((self._turns + 1, done))
         if self._pause is not None:
-            give(self._pause)
+            set_signal(self._pause)
         try:
             async with asyncio.timeout(STALE_AFTER):
                 await done
@@ -137,7 +137,7 @@ class Tail:
         self.following = False
         self._give(math.inf)  # also those that began to wait during the last read
 
-    async def _rest(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         """Wait, unless a caller of `caught_up` waits."""
         if self._waiting:
             return
@@ -151,9 +151,9 @@ class Tail:
         """Read and announce what is new. Returns whether the lease may be taken, and whether there may be more."""
         self._turns += 1
         turn, before, database = self._turns, since_boot(), self._database
-        limit = self._most
+        limit = self._batch_size
         about = {"after_position": self._position, "limit": limit, "dead": LEASE_TIMEOUT, "replica": database.replica}
-        self._most = max(1, limit // 2)  # unless it succeeds
+        self._batch_size = max(1, limit // 2)  # unless it succeeds
         rows = await database.run(database.reserved, "tail", about)
         state = rows[0]
         if state["writes"] < database.writes or state["epoch"] != database.epoch:
@@ -168,7 +168,7 @@ class Tail:
             self._down_at = since_boot()
         self._responded_at = before
         database.recovered()
-        self._most = min(MAX_CHANGES, limit + 1) if len(changes) == limit else limit
+        self._batch_size = min(MAX_CHANGES, limit + 1) if len(changes) == limit else limit
         if len(changes) < limit:
             self.read_at = before
             self._give(turn)
@@ -197,6 +197,6 @@ class Tail:
         waiting, self._waiting = self._waiting, []
         for number, done in waiting:
             if number <= turn:
-                give(done)
+                set_signal(done)
             else:
                 self._waiting.append((number, done))

@@ -917,7 +917,7 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
     from gateway.store.postgres.store import PostgresStore
     from gateway.store.postgres.tail import Tail
 
-    run, rest, lost = Lease._run, Tail._rest, list[object]()
+    run, rest, lost = Lease._run, Tail._sleep, list[object]()
 
     async def loses_first_answer(self: Lease, name: str, values: Mapping[str, object] | None = None) -> object:
         rows = await run(self, name, values)
@@ -934,7 +934,7 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
         await replica.begin(0, lambda _: None)
         monkeypatch.setattr(Lease, "_run", loses_first_answer)
-        monkeypatch.setattr(Tail, "_rest", attends)
+        monkeypatch.setattr(Tail, "_sleep", attends)
     try:
         async with asyncio.timeout(30.0):
             await replica.follow()

@@ -597,7 +597,7 @@ async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
     sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The generation ends and is deleted while the replica reads nothing, and its changes are deleted with it."""
-    reading, held, rest = asyncio.Event(), asyncio.Event(), Tail._rest
+    reading, held, rest = asyncio.Event(), asyncio.Event(), Tail._sleep
     reading.set()
 
     async def rests(self: Tail, seconds: float) -> None:
@@ -606,7 +606,7 @@ async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
             held.set()  # a read that had begun before has ended
         await reading.wait()
 
-    monkeypatch.setattr(Tail, "_rest", rests)
+    monkeypatch.setattr(Tail, "_sleep", rests)
     async with (
         gateways(settings, {}, {}) as (first, second),
         AsyncClient(first.grpc_address) as leader,
@@ -620,7 +620,7 @@ async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
         waiting = asyncio.create_task(replica.wait(generation.id))
         replicated = second._former
         assert replicated is not None
-        await eventually(lambda: replicated.feed.entries[generation.id].awaited)
+        await eventually(lambda: replicated.feed.entries[generation.id].has_waiters)
         reading.clear()
         async with asyncio.timeout(PATIENCE):
             await held.wait()

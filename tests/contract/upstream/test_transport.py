@@ -20,7 +20,7 @@ from gateway.higgsfield.transport import AioTransport, Reply
 from tests.support.addresses import free_address
 from tests.support.running import PATIENCE, eventually
 
-MOST = 100
+MAX_BYTES = 100
 HOUR = 3600.0
 """The timeouts of the clients here, longer than a test may take."""
 CERTAIN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -141,7 +141,7 @@ class Direct:
         try:
             async with asyncio.timeout(self._timeout.read):
                 return await self._transport.exchange(
-                    method, parsed, parsed.raw_path.decode(), headers, body, connect=connect, most=MOST
+                    method, parsed, parsed.raw_path.decode(), headers, body, connect=connect, max_bytes=MAX_BYTES
                 )
         except TimeoutError as error:
             raise httpx.ReadTimeout("the caller's timeout") from error
@@ -305,7 +305,7 @@ async def test_a_response_that_says_it_is_not_encoded_is_read(path: str) -> None
 
 async def test_a_response_within_the_limits_returns_its_connection() -> None:
     async with peer() as upstream, direct() as http:
-        for path, status, body in (("/longest", 200, b"x" * MOST), ("/empty", 204, b""), ("/a", 200, b"{}")):
+        for path, status, body in (("/longest", 200, b"x" * MAX_BYTES), ("/empty", 204, b""), ("/a", 200, b"{}")):
             reply = await http.get(upstream.url + path)
             assert (reply.status, reply.body) == (status, body)
         assert reply.headers["set-cookie"] == "a=b"
