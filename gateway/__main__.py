@@ -11,8 +11,8 @@ from contextlib import suppress
 import click
 
 from gateway.cli import cli
-from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST, UNRESOLVED, USAGE
-from gateway.cli.output import OutputLostError, echo, flush, show
+from gateway.cli.exit_codes import INTERRUPTED, OUTPUT_NOT_WRITTEN, UNRESOLVED, USAGE
+from gateway.cli.output import OutputWriteError, echo, flush, show
 
 # gRPC's core writes lines in another format to stderr, mostly about connections of others that failed. gRPC reads the
 # variable when it is imported, which is later. To see the lines, set it to ERROR or INFO.
@@ -39,7 +39,7 @@ def main() -> None:
         code = UNRESOLVED
     if code == INTERRUPTED:
         # Skip the interpreter's clean-up: it could wait for gRPC work that Ctrl-C has interrupted.
-        with suppress(OutputLostError):
+        with suppress(OutputWriteError):
             flush()
         os._exit(code)
     sys.exit(code if isinstance(code, int) else 0)
@@ -51,10 +51,10 @@ def _run() -> object:
         code = cli.main(prog_name="hfgateway", standalone_mode=False)
         flush()
         return code
-    except OutputLostError as lost:
+    except OutputWriteError as lost:
         if not lost.closed:  # a reader that has left wants no more, as `head`
             echo(f"hfgateway: {lost}", err=True)
-        return OUTPUT_LOST
+        return OUTPUT_NOT_WRITTEN
     except click.ClickException as error:
         show(error)
         return error.exit_code

@@ -33,7 +33,7 @@ from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster, RunTimes
 from gateway.generations.inputs import Input
-from gateway.generations.limits import millionths
+from gateway.generations.limits import parse_credits
 from gateway.generations.model import Generation
 from gateway.generations.pace import PollIntervals, WebhookReliability
 from gateway.generations.poll_limit import PollLimit, PollLimits
@@ -532,7 +532,7 @@ async def _budgets(base: _Base, trusted_time: TrustedTime) -> Budgets:
     prices = Prices(
         base.upstream,
         clock,
-        table={prefix: millionths(str(credits)) for prefix, credits in settings.prices.items()},
+        table={prefix: parse_credits(str(credits)) for prefix, credits in settings.prices.items()},
         ttl=settings.price_cache,
         unknown_allowed=settings.unknown_price == "allow",
     )

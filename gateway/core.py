@@ -41,7 +41,7 @@ from gateway.generations.webhook_inbox import WebhookInbox
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED, HiggsfieldAccounts, shown
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
-from gateway.store.store import STORE_AWAY, SharedStore, Store
+from gateway.store.store import STORE_UNREACHABLE, SharedStore, Store
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
@@ -182,7 +182,7 @@ class Core:
         if self.store.health.trouble:
             return self.store.health.trouble
         if isinstance(self.store, SharedStore) and not self.store.current:
-            return STORE_AWAY
+            return STORE_UNREACHABLE
         return CREDENTIALS_REFUSED if self.upstream.none_was_accepted else ""
 
     @property

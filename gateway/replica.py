@@ -15,7 +15,7 @@ from gateway.generations.reads import Reads
 from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.watch import Watches
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
-from gateway.store.store import STORE_AWAY, SharedStore
+from gateway.store.store import STORE_UNREACHABLE, SharedStore
 
 REPORT_SERVING_INTERVAL = 1.0
 """Seconds between looks for new and revoked API keys, which also show the leader that this replica serves."""
@@ -106,7 +106,7 @@ class Replica:
         if self.reads.draining:
             return "draining"
         if not self.freshness.current():
-            return STORE_AWAY
+            return STORE_UNREACHABLE
         return CREDENTIALS_REFUSED if self._refused else ""
 
     @property

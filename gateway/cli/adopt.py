@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import label_option
 from gateway.cli.output import echo, echo_cells
@@ -96,9 +96,9 @@ def adopt(
         echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()), err=True)
     if stopped is not None and stopped.stops is not None:
         echo(f"Stopped at {stopped.request_id}: later requests were not tried. Run the same command again.", err=True)
-        raise click.exceptions.Exit(exits.of_error(stopped.stops))
+        raise click.exceptions.Exit(exit_codes.of_error(stopped.stops))
     if counts.keys() - {"adopted", "known"}:
-        raise click.exceptions.Exit(exits.REFUSED)
+        raise click.exceptions.Exit(exit_codes.REFUSED)
 
 
 def _adopt_all(client: Client, entries: Iterable[Entry], concurrency: int) -> Iterator[Result]:

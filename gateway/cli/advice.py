@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import click
 
-from gateway.cli import exits
-from gateway.cli.output import OutputLostError, echo
+from gateway.cli import exit_codes
+from gateway.cli.output import OutputWriteError, echo
 
 
 class Advice:
@@ -16,15 +16,15 @@ class Advice:
 
     def __init__(self, *lines: str) -> None:
         self._lines = lines
-        self._code = exits.OUTPUT_LOST
+        self._code = exit_codes.OUTPUT_NOT_WRITTEN
 
-    def replace(self, *lines: str, code: int = exits.COMPLETED) -> None:
+    def replace(self, *lines: str, code: int = exit_codes.COMPLETED) -> None:
         """Set the lines. `code` is the exit code of what the command has started, if it has ended.
 
         A failure keeps its exit code when the output is lost. Otherwise the code says that the output is missing.
         """
         self._lines = lines
-        self._code = code or exits.OUTPUT_LOST
+        self._code = code or exit_codes.OUTPUT_NOT_WRITTEN
 
     def show(self) -> None:
         """Print the lines to standard error."""
@@ -39,13 +39,13 @@ class Advice:
         except KeyboardInterrupt:
             echo(err=True)
             self.show()
-            raise click.exceptions.Exit(exits.INTERRUPTED) from None
-        except OutputLostError as lost:
+            raise click.exceptions.Exit(exit_codes.INTERRUPTED) from None
+        except OutputWriteError as lost:
             echo(f"error: {lost}", err=True)
             self.show()
             raise click.exceptions.Exit(self._code) from None
         except click.exceptions.Exit as end:
-            if end.exit_code in exits.UNKNOWN_OUTCOMES:
+            if end.exit_code in exit_codes.UNKNOWN_OUTCOMES:
                 self.show()
             raise
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.advice import Advice
 from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.numbers import Seconds
@@ -56,7 +56,7 @@ def ask(
         turn = talk.say(click.prompt("", prompt_suffix="> ", err=True))
     if turn.is_question:
         echo(f"The agent asks a question. Answer with: {talk.command('ANSWER')}", err=True)
-    return exits.ENDED_OTHERWISE if turn.is_question or turn.failed or not turn.messages else exits.COMPLETED
+    return exit_codes.NOT_COMPLETED if turn.is_question or turn.failed or not turn.messages else exit_codes.COMPLETED
 
 
 @agents.command()
@@ -72,7 +72,7 @@ def chat(*, connection: Connection, session_id: str | None, timeout: float | Non
             talk.say(line)
     if talk.session_id:
         echo(f"Continue with: {talk.command()}", err=True)
-    return exits.COMPLETED
+    return exit_codes.COMPLETED
 
 
 class _Talk:
@@ -111,9 +111,9 @@ class _Talk:
         except DeadlineExceeded:
             if self._timeout is None:
                 raise
-            echo(f"No whole answer after {self._timeout:g} s (exit code {exits.STILL_RUNNING}).", err=True)
+            echo(f"No whole answer after {self._timeout:g} s (exit code {exit_codes.STILL_RUNNING}).", err=True)
             echo(f"The turn continues. {self._advice(text, key)}", err=True)
-            raise click.exceptions.Exit(exits.STILL_RUNNING) from None
+            raise click.exceptions.Exit(exit_codes.STILL_RUNNING) from None
         if turn.sent.replayed:
             echo("The key was used before: nothing was sent again.", err=True)
         return turn

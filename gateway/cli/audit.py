@@ -9,7 +9,7 @@ import click
 
 from gateway.audit import BrokenChainError, Entry, Head, line, read_export
 from gateway.audit import verify as verified
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.numbers import Whole
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, fail, write
@@ -90,13 +90,13 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
         raise click.UsageError("name a FILE, or use --offline")
     path = file or store_file("export the log with `hfgateway audit export`, and verify the export")
     if offline and not path.exists():
-        fail(f"{path}: there is no store", exits.REFUSED)
+        fail(f"{path}: there is no store", exit_codes.REFUSED)
     try:
         result = verified(_entries(path), heads)
     except BrokenChainError as error:
-        fail(f"{path}: {error}", exits.ENDED_OTHERWISE)
+        fail(f"{path}: {error}", exit_codes.NOT_COMPLETED)
     except (StoreFileError, OSError) as error:
-        fail(error, exits.REFUSED)
+        fail(error, exit_codes.REFUSED)
     if not result.first:
         echo(f"{path}: no entries")
         return 0

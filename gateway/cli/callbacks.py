@@ -8,7 +8,7 @@ from typing import Any
 import click
 from google.protobuf.message import Message
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options
 from gateway.cli.numbers import Whole
@@ -104,7 +104,7 @@ def test(connection: Connection, callback_id: str, as_json: bool) -> None:
         delivery = client.test_callback(callback_id)
     _print(delivery, as_json, _outcome(delivery))
     if delivery.problem:
-        raise click.exceptions.Exit(exits.ENDED_OTHERWISE)
+        raise click.exceptions.Exit(exit_codes.NOT_COMPLETED)
 
 
 @callbacks.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli import did_you_mean, exits
+from gateway.cli import did_you_mean, exit_codes
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.numbers import Whole
 from gateway.cli.output import echo, plain
@@ -73,7 +73,7 @@ def models(
     else:
         rows = [(one.id, _kind(one), " ".join(one.tasks), _source(one)) for one in found]
         print_rows(("ID", "OUTPUT", "TASKS", "SOURCE"), rows)
-    return exits.COMPLETED
+    return exit_codes.COMPLETED
 
 
 @click.command()
@@ -148,7 +148,7 @@ def confirm_unlisted(client: Client, model_id: str) -> None:
     except ModelUnknown:
         hint = like(client, model_id)
         if hint and not click.confirm(f"{plain(model_id)} is not listed. {hint} Submit it anyway?", err=True):
-            raise click.exceptions.Exit(exits.USAGE) from None
+            raise click.exceptions.Exit(exit_codes.USAGE) from None
 
 
 def _model(client: Client, model_id: str) -> Model:
@@ -197,7 +197,7 @@ def _watch(client: Client, after: int | None, limit: int | None, *, as_json: boo
                 ("REVISION", "CHANGE", "ID", "DETAILS"),
                 [(str(one.revision), change, one.model.id, "; ".join(one.details))],
             )
-    return exits.COMPLETED
+    return exit_codes.COMPLETED
 
 
 def _check(client: Client, *, as_json: bool) -> int:
@@ -217,7 +217,7 @@ def _check(client: Client, *, as_json: bool) -> int:
     }
     if not listed:
         echo("error: Higgsfield's list of models has not been fetched yet; try again later", err=True)
-        return exits.AWAY
+        return exit_codes.GATEWAY_UNAVAILABLE
     rows: list[tuple[str, str, str]] = []
     for name, one in listed.items():
         known = builtin.models().get(name)
@@ -237,7 +237,7 @@ def _check(client: Client, *, as_json: bool) -> int:
             echo(json.dumps({"id": name, "difference": difference, "details": text}))
     else:
         print_rows(("ID", "DIFFERENCE", "DETAILS"), rows)
-    return exits.ENDED_OTHERWISE if rows else exits.COMPLETED
+    return exit_codes.NOT_COMPLETED if rows else exit_codes.COMPLETED
 
 
 def _describe(model: Model) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.advice import Advice, key_advice
 from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.numbers import Whole
@@ -82,7 +82,7 @@ def create(
             echo("The key was used before: nothing new was started.", err=True)
         if not wait:
             _print(made.character, connection, as_json=as_json)
-            return exits.COMPLETED
+            return exit_codes.COMPLETED
         return _follow(client, made.id, timeout, connection=connection, advice=advice, key=key, as_json=as_json)
 
 
@@ -163,16 +163,16 @@ def _follow(
     except DeadlineExceeded:
         if timeout is None:
             raise
-        echo(f"Still training after {timeout:g} s (exit code {exits.STILL_RUNNING}).", err=True)
+        echo(f"Still training after {timeout:g} s (exit code {exit_codes.STILL_RUNNING}).", err=True)
         advice.show()
     if character is None or not character.done:
-        return exits.STILL_RUNNING
+        return exit_codes.STILL_RUNNING
     if character_state_name(character) != "COMPLETED":
         echo(f"error: {plain(character.failure.message) or 'the training failed'}", err=True)
-        return exits.ENDED_OTHERWISE
+        return exit_codes.NOT_COMPLETED
     if not as_json:
         echo(character.id)
-    return exits.COMPLETED
+    return exit_codes.COMPLETED
 
 
 def _content_type(image: str) -> str:
@@ -215,7 +215,7 @@ def _advise(advice: Advice, character: SoulCharacter, connection: Connection, ke
     from hfgateway_client import character_state_name
 
     failed = character.done and character_state_name(character) != "COMPLETED"
-    code = exits.ENDED_OTHERWISE if failed else exits.COMPLETED
+    code = exit_codes.NOT_COMPLETED if failed else exit_codes.COMPLETED
     advice.replace(*key_advice(key), _watch_advice(character, connection), code=code)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.output import echo
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Connection:
         except GatewayError as error:
             client.close()
             echo(f"error: {self._describe(error)}", err=True)
-            raise click.exceptions.Exit(exits.of_error(error)) from None
+            raise click.exceptions.Exit(exit_codes.of_error(error)) from None
         except KeyboardInterrupt:
             _abandoned.append(client)
             raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.advice import Advice
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells, fail, time_text
@@ -177,9 +177,9 @@ def _settings_of_store(operator: Operator, *, offline: bool, creates: bool = Fal
         echo(
             "Set HFGATEWAY_STORE_URL to the store of your gateway (its start line shows it), or use --offline", err=True
         )
-        raise click.exceptions.Exit(exits.AWAY)
+        raise click.exceptions.Exit(exit_codes.GATEWAY_UNAVAILABLE)
     if not creates and isinstance(store, Path) and not store.exists():
-        fail(f"{store}: there is no store; its file is set by HFGATEWAY_STORE_URL", exits.USAGE)
+        fail(f"{store}: there is no store; its file is set by HFGATEWAY_STORE_URL", exit_codes.USAGE)
     echo(f"store: {store} ({'a' if used else 'no'} gateway runs on it)", err=True)
     return None if running else settings
 
@@ -215,4 +215,4 @@ def _on_store(settings: Settings, act: Callable[[Access], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except (GatewayError, SettingError, StoreOpenError, UnconfirmedError) as error:
-        fail(error, exits.REFUSED)
+        fail(error, exit_codes.REFUSED)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells, fail
 from gateway.cli.progress import json_option, print_json
@@ -79,7 +79,7 @@ def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
     """Show the limits of a tenant, or of one of its keys or labels, with what is used and left."""
     found = next((one for one in _listed(operator, tenant) if one.subject == subject), None)
     if found is None:
-        fail(f"{subject} of {tenant} has no limits", exits.REFUSED)
+        fail(f"{subject} of {tenant} has no limits", exit_codes.REFUSED)
     print_json(found) if as_json else _show(found)
     return 0
 

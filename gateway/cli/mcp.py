@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo
 from gateway.extras import lacks, missing
@@ -46,14 +46,14 @@ def mcp(*, connection: Connection, folders: tuple[Path, ...]) -> None:
     import asyncio
 
     # The library reads standard input in a thread, for which a canceled task waits: until the next line.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(exits.INTERRUPTED))
+    signal.signal(signal.SIGINT, lambda *_: os._exit(exit_codes.INTERRUPTED))
     try:
         asyncio.run(_serve(connection, folders))
     except ModuleNotFoundError as error:
         if not lacks(error, "mcp", "mcp_types"):
             raise
         echo(f"error: {MISSING}", err=True)
-        raise click.exceptions.Exit(exits.USAGE) from None
+        raise click.exceptions.Exit(exit_codes.USAGE) from None
 
 
 async def _serve(connection: Connection, folders: tuple[Path, ...]) -> None:
@@ -75,7 +75,7 @@ async def _serve(connection: Connection, folders: tuple[Path, ...]) -> None:
                 await server.run(reading, writing, server.create_initialization_options())
             except asyncio.CancelledError:
                 # The output cannot be written. Its error is raised only when the thread has read a line.
-                os._exit(exits.OUTPUT_LOST)
+                os._exit(exit_codes.OUTPUT_NOT_WRITTEN)
 
 
 class ClientPort:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.connection import Connection, connection_options
 from gateway.cli.output import fail
 
@@ -41,14 +41,14 @@ def read_valid_settings() -> Settings:
     try:
         return read_settings(os.environ, Path(file) if file else None)
     except SettingError as error:
-        fail(error, exits.USAGE)
+        fail(error, exit_codes.USAGE)
 
 
 def store_file(instead: str) -> Path:
     """Return the SQLite file that the settings name. For another store, `instead` is printed and ends the command."""
     store = read_valid_settings().store
     if not isinstance(store, Path):
-        fail(f"{store}: {instead}", exits.USAGE)
+        fail(f"{store}: {instead}", exit_codes.USAGE)
     return store
 
 
@@ -139,7 +139,7 @@ class Operator:
                     message = where.unreachable(message)
                 elif where.address and error.code() is grpc.StatusCode.UNIMPLEMENTED:
                     message = where.unserved("AdminService (HFGATEWAY_ADMIN_ADDRESS)")
-                fail(message, exits.of_error(failed))
+                fail(message, exit_codes.of_error(failed))
 
 
 def _socket() -> str:
@@ -147,7 +147,7 @@ def _socket() -> str:
     store = read_valid_settings().store
     address = running_gateway(store)
     if address is None:
-        fail(f"no gateway runs on {store}", exits.AWAY)
+        fail(f"no gateway runs on {store}", exit_codes.GATEWAY_UNAVAILABLE)
     return address
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.advice import Advice, key_advice
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import timeout_option
@@ -65,8 +65,8 @@ def follow(
     except DeadlineExceeded:
         if timeout is None:
             raise
-        code = exits.of_generation(generation)
-        if code == exits.UNRESOLVED:
+        code = exit_codes.of_generation(generation)
+        if code == exit_codes.UNRESOLVED:
             text = f"After {timeout:g} s it is still unknown whether Higgsfield accepted it (exit code {code})."
         else:
             text = f"Still running after {timeout:g} s (exit code {code})."
@@ -98,14 +98,18 @@ def conclude(generation: Generation, *, connection: Connection, save: Path | Non
             echo(url if path is None else str(path))
         elif path is not None:
             echo(str(path), err=True)
-    return exits.NOT_SAVED if save is not None and completed and None in paths else exits.of_generation(generation)
+    return (
+        exit_codes.NOT_SAVED
+        if save is not None and completed and None in paths
+        else exit_codes.of_generation(generation)
+    )
 
 
 def advise(advice: Advice, generation: Generation, connection: Connection, key: str) -> None:
     """Set the advice for a generation in this state."""
     state = "has ended. Show" if generation.done else "continues. Watch"
     line = f"The generation {state} it with: {connection.command('watch', generation.id)}"
-    code = exits.of_generation(generation) if generation.done else exits.COMPLETED
+    code = exit_codes.of_generation(generation) if generation.done else exit_codes.COMPLETED
     advice.replace(*key_advice(generation.idempotency_key or key), line, code=code)
 
 

@@ -1,6 +1,6 @@
 """Prints text. Control characters are escaped, because text from other servers may contain anything.
 
-If standard output cannot be written, `OutputLostError` is raised. Standard error has only progress and advice: if it
+If standard output cannot be written, `OutputWriteError` is raised. Standard error has only progress and advice: if it
 cannot be written, the command continues.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 
-class OutputLostError(Exception):
+class OutputWriteError(Exception):
     """Standard output cannot be written: its reader has closed the pipe, or a disk is full.
 
     It is no OSError, because click ends a command with exit code 1 after a closed pipe.
@@ -108,7 +108,7 @@ def _writing(*, err: bool) -> Iterator[None]:
     except OSError as error:
         _discard(sys.stderr if err else sys.stdout)
         if not err:
-            raise OutputLostError(error) from None
+            raise OutputWriteError(error) from None
 
 
 def _discard(stream: TextIO) -> None:

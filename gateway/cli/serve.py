@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.exits import USAGE
+from gateway.cli.exit_codes import USAGE
 from gateway.cli.output import fail
 
 config_option = click.option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.output import echo, echo_cells, fail, time_text
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> int:
 
     target = read_valid_settings().store
     if not isinstance(target, PostgresUrl):
-        fail("HFGATEWAY_STORE_URL: must be the postgresql:// URL of an empty database", exits.USAGE)
+        fail("HFGATEWAY_STORE_URL: must be the postgresql:// URL of an empty database", exit_codes.USAGE)
     try:
         from gateway.store.postgres import moving
     except ModuleNotFoundError:
-        fail(f"HFGATEWAY_STORE_URL: {missing('postgresql')}", exits.USAGE)
+        fail(f"HFGATEWAY_STORE_URL: {missing('postgresql')}", exit_codes.USAGE)
     if abandon:
         _on_file(lambda: asyncio.run(moving.abandon(file, target.url, str(target))))
         echo(f"{file}: is no longer being moved")
@@ -121,7 +121,7 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
     try:
         declared = _on_file(lambda: asyncio.run(run()))
     except SettingError as error:
-        fail(error, exits.USAGE)
+        fail(error, exit_codes.USAGE)
     if declared is None:
         echo(f"{settings.store}: up to date")
     else:
@@ -154,4 +154,4 @@ def _on_file(act: Callable[[], T]) -> T:
     try:
         return act()
     except StoreOpenError as error:
-        fail(error, exits.REFUSED)
+        fail(error, exit_codes.REFUSED)

@@ -14,12 +14,12 @@ from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.limits import (
     TENANT,
     Exceeded,
-    Limited,
     Limits,
+    SubjectLimits,
     SubmissionTime,
-    day_at,
-    refusal,
+    limit_error,
     subjects,
+    utc_date,
 )
 from gateway.generations.model import Moment
 from gateway.generations.ports import Clock
@@ -38,7 +38,7 @@ class Budgets:
         clock: Clock,
         trusted_time: TrustedTime,
         prices: Prices,
-        stored: Sequence[Limited],
+        stored: Sequence[SubjectLimits],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -84,32 +84,32 @@ class Budgets:
         """Return when a submission is made. Until Higgsfield's time is known, it belongs to the last known day."""
         known = self._trusted_time.higgsfield_now()
         now = moment.steady if known is None else known
-        return SubmissionTime("" if known is None else day_at(known), int(now // 60))
+        return SubmissionTime("" if known is None else utc_date(known), int(now // 60))
 
     def refusal(self, exceeded: Exceeded) -> GatewayError:
         """Return the error for a limit that a submission exceeds."""
         known = self._trusted_time.higgsfield_now()
-        return refusal(exceeded, self._clock.moment().steady if known is None else known)
+        return limit_error(exceeded, self._clock.moment().steady if known is None else known)
 
-    async def set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> Limited:
+    async def set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> SubjectLimits:
         """Set these fields of a subject's limits, even if the call is canceled. The others stay as they are stored.
 
         Returns the limits with their use. Raises GATEWAY_UNAVAILABLE.
         """
         return await self._tasks.finish(self._set(tenant, subject, limits, fields))
 
-    async def listed(self, tenant: str, after: tuple[str, str], limit: int) -> Sequence[Limited]:
+    async def listed(self, tenant: str, after: tuple[str, str], limit: int) -> Sequence[SubjectLimits]:
         """Return limits as `LimitStore.limits` does, with their use at present. Raises GATEWAY_UNAVAILABLE."""
         return self._at_present(await self._read(tenant, after, limit))
 
-    async def uncertain(self, limited: Sequence[Limited]) -> Sequence[int]:
+    async def uncertain(self, limited: Sequence[SubjectLimits]) -> Sequence[int]:
         """Return the uncertain credits as `LimitStore.uncertain_credits` does. Raises GATEWAY_UNAVAILABLE."""
         try:
             return await self._store.uncertain_credits(limited)
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 
-    async def refresh(self, tenant: str) -> Sequence[Limited]:
+    async def refresh(self, tenant: str) -> Sequence[SubjectLimits]:
         """Read the limits of a tenant again, and return them. Raises GATEWAY_UNAVAILABLE."""
         async with self._refreshing:  # an older reading must not replace a newer one
             stored = await self._read(tenant)
@@ -120,21 +120,21 @@ class Budgets:
 
     async def _read(
         self, tenant: str, after: tuple[str, str] = ("", ""), limit: int | None = None
-    ) -> Sequence[Limited]:
+    ) -> Sequence[SubjectLimits]:
         try:
             return await self._store.limits(tenant, after, limit)
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 
-    def _at_present(self, stored: Sequence[Limited]) -> Sequence[Limited]:
+    def _at_present(self, stored: Sequence[SubjectLimits]) -> Sequence[SubjectLimits]:
         now = self.submission_time(self._clock.moment())
-        return [Limited(one.tenant, one.subject, one.limits, one.use.at(now.day, now.minute)) for one in stored]
+        return [SubjectLimits(one.tenant, one.subject, one.limits, one.use.at(now.day, now.minute)) for one in stored]
 
     async def drained(self) -> None:
         """Wait until all changes that were started have finished."""
         await self._tasks.drained()
 
-    async def _set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> Limited:
+    async def _set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> SubjectLimits:
         await self.learn_time()
         async with self._setting:  # or of two changes at once, one would be lost
             stored = self._of(await self._read(tenant), tenant, subject).limits
@@ -146,9 +146,9 @@ class Budgets:
             return self._of(self._at_present(await self.refresh(tenant)), tenant, subject)
 
     @staticmethod
-    def _of(of_tenant: Sequence[Limited], tenant: str, subject: str) -> Limited:
+    def _of(of_tenant: Sequence[SubjectLimits], tenant: str, subject: str) -> SubjectLimits:
         found = (one for one in of_tenant if one.subject == subject)
-        return next(found, Limited(tenant, subject, Limits()))
+        return next(found, SubjectLimits(tenant, subject, Limits()))
 
     def _applying(self, tenant: str, key_id: str, labels: Mapping[str, str]) -> Iterator[tuple[str, Limits]]:
         known = self._limits.get(tenant)

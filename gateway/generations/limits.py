@@ -12,7 +12,7 @@ change the generations, so that a claim reads one row instead of all generations
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
@@ -27,7 +27,7 @@ MILLION = 1_000_000
 MAX_CREDITS = 1_000_000_000
 """Credits of a limit or a price at most, so that every sum fits into 64 bits."""
 TENANT = "tenant"
-SPENDS = frozenset({State.COMPLETED, State.LOST})
+SPENDING_STATES = frozenset({State.COMPLETED, State.LOST})
 """The final states that spend what was reserved. A LOST generation may have been charged. All others release it."""
 
 
@@ -121,7 +121,7 @@ class Use:
 
 
 @frozen
-class Limited:
+class SubjectLimits:
     """A subject of a tenant with its limits and their use."""
 
     tenant: str
@@ -189,19 +189,20 @@ def subjects(key_id: str, labels: Mapping[str, str]) -> tuple[str, ...]:
     return (TENANT, *key, *(f"label:{name}={value}" for name, value in labels.items()))
 
 
-def parts(subject: str) -> tuple[str, str, str]:
+def split_subject(subject: str) -> tuple[str, str, str]:
     """Return the kind of a subject, its name, and the value of a label."""
     kind, _, name = subject.partition(":")
     name, _, value = name.partition("=")
     return kind, name, value
 
 
-def exceeded(limited: Iterable[Limited], price: int | None, submission_time: SubmissionTime) -> Exceeded | None:
+def first_exceeded(
+    limited: Sequence[SubjectLimits], price: int | None, submission_time: SubmissionTime
+) -> Exceeded | None:
     """Return the first limit that a submission would exceed; None if it fits. Raises UnpricedError.
 
-    It belongs to one day, the last known one, although its subjects may have had their last submissions on other days.
+    The submission counts for the last known day, although its subjects may have had their last ones on other days.
     """
-    limited = [*limited]
     day = max([submission_time.day, *(one.use.day for one in limited)])
     for one in limited:
         limits, use = one.limits, one.use.at(day, submission_time.minute)
@@ -219,7 +220,7 @@ def exceeded(limited: Iterable[Limited], price: int | None, submission_time: Sub
     return None
 
 
-def settlement(before: Generation, after: Generation) -> Settlement | None:
+def settlement_of(before: Generation, after: Generation) -> Settlement | None:
     """Return what a change does to the use of the subjects; None for nothing.
 
     A stray request of a generation counts as spent, because it may be charged as well. That of a LOST generation
@@ -227,19 +228,19 @@ def settlement(before: Generation, after: Generation) -> Settlement | None:
     """
     price = after.spec.price or 0
     if after.done and not before.done:
-        return Settlement(1, price, price if after.state in SPENDS else 0)
+        return Settlement(1, price, price if after.state in SPENDING_STATES else 0)
     if after.stray_request_id and not before.stray_request_id and price:
         found_later = before.state is State.LOST and not before.request_id
         return None if found_later else Settlement(spent=price)
     return None
 
 
-def refusal(exceeded: Exceeded, now: float) -> GatewayError:
+def limit_error(exceeded: Exceeded, now: float) -> GatewayError:
     """Return the error for a limit that a submission exceeds: QUOTA_EXCEEDED, or BUDGET_EXCEEDED for credits.
 
     Only the limit per minute has a time to retry: a budget comes back in hours, and a place when a generation ends.
     """
-    shown = amount if exceeded.is_budget else str
+    shown = format_credits if exceeded.is_budget else str
     left = max(exceeded.allowed - exceeded.used, 0)
     metadata = {
         "limit": exceeded.limit,
@@ -271,8 +272,8 @@ def refusal(exceeded: Exceeded, now: float) -> GatewayError:
     )
 
 
-def millionths(text: str) -> int:
-    """Return an amount of credits, a decimal number, in millionths, rounded up. Raises ValueError."""
+def parse_credits(text: str) -> int:
+    """Parse an amount of credits, a decimal number, into millionths, rounded up. Raises ValueError."""
     try:
         value = Decimal(text)
         if not 0 <= value <= MAX_CREDITS:
@@ -282,19 +283,19 @@ def millionths(text: str) -> int:
     return int((value * MILLION).to_integral_value(ROUND_CEILING))
 
 
-def amount(millionths: int) -> str:
+def format_credits(millionths: int) -> str:
     """Return millionths of a credit as a decimal number without trailing zeros."""
     whole, part = divmod(abs(millionths), MILLION)
     text = f"{whole}.{part:06}".rstrip("0").rstrip(".")
     return f"-{text}" if millionths < 0 else text
 
 
-def models_text(models: tuple[str, ...]) -> str:
+def encode_models(models: tuple[str, ...]) -> str:
     """Return prefixes of model ids as they are stored."""
     return json.dumps(models) if models else ""
 
 
-def models_in(text: str) -> tuple[str, ...]:
+def decode_models(text: str) -> tuple[str, ...]:
     """Return the prefixes in a stored text."""
     return tuple(json.loads(text)) if text else ()
 
@@ -304,7 +305,7 @@ def _day_of(number: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=number)).strftime("%Y-%m-%d")
 
 
-def day_at(seconds: float) -> str:
+def utc_date(seconds: float) -> str:
     """Return the UTC date of a time in seconds since the epoch."""
     return _day_of(int(seconds // 86_400))
 

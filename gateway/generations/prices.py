@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.frozen import frozen
 from gateway.generations.inputs import Input
-from gateway.generations.limits import MAX_CREDITS, MILLION, amount, millionths
+from gateway.generations.limits import MAX_CREDITS, MILLION, format_credits, parse_credits
 from gateway.generations.ports import Clock, Prepared, Upstream
 
 MAX_PRICES = 10_000
@@ -88,7 +88,7 @@ class Prices:
                 raise
         else:
             with contextlib.suppress(ValueError):  # it is a description
-                price = Price(millionths(estimate.credits), estimate.credits, estimate.usd)
+                price = Price(parse_credits(estimate.credits), estimate.credits, estimate.usd)
         price = price or self._without_estimate(prepared)
         self._cached[key] = (self._clock.moment().steady, price)
         self._cached.move_to_end(key)
@@ -105,7 +105,7 @@ class Prices:
                 total = credits * prepared.outputs
                 if total > MAX_CREDITS * MILLION:
                     raise _unknown(prepared, f"more than {MAX_CREDITS} credits are not counted")
-                return Price(total, amount(total))
+                return Price(total, format_credits(total))
         if self._unknown_allowed:
             return UNKNOWN_PRICE
         raise _unknown(prepared, "the operator of the gateway can set it in HFGATEWAY_PRICES")

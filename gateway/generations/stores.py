@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gateway.frozen import frozen
 from gateway.generations.accounts import Pool
-from gateway.generations.limits import Limited, Limits, SubmissionTime
+from gateway.generations.limits import Limits, SubjectLimits, SubmissionTime
 from gateway.generations.model import (
     Change,
     Event,
@@ -395,13 +395,13 @@ class LimitStore(Protocol):
 
     async def limits(
         self, tenant: str = "", after: tuple[str, str] = ("", ""), limit: int | None = None
-    ) -> Sequence[Limited]:
+    ) -> Sequence[SubjectLimits]:
         """Return the limits of a tenant, or of all, with their use, sorted by tenant and subject.
 
         `after`: only those behind this tenant and subject. `limit`: at most as many.
         """
 
-    async def uncertain_credits(self, limited: Sequence[Limited]) -> Sequence[int]:
+    async def uncertain_credits(self, limited: Sequence[SubjectLimits]) -> Sequence[int]:
         """Return how much of what each subject has reserved this month belongs to UNCERTAIN generations.
 
         Credits are millionths. The month is that of the use.

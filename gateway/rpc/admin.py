@@ -13,7 +13,7 @@ from gateway.characters.service import Characters
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.frozen import frozen
 from gateway.generations.budgets import Budgets
-from gateway.generations.limits import Limited, Limits
+from gateway.generations.limits import Limits, SubjectLimits
 from gateway.generations.model import GenerationId
 from gateway.generations.ports import Clock
 from gateway.generations.resolve import Resolver
@@ -141,7 +141,7 @@ class AdminHandlers:
 
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
         """Return a page of limits and what is used of them."""
-        page: Page[Limited] = Page(request, lambda one: (one.tenant, one.subject))
+        page: Page[SubjectLimits] = Page(request, lambda one: (one.tenant, one.subject))
         limits = await self.budgets.listed(request.tenant, page.start_after(("", "")), page.fetch_limit)
         uncertain = dict(zip(limits, await self.budgets.uncertain(limits), strict=True))
         response = pb.ListLimitsResponse()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from gateway.access.keys import NAME_RULE, is_name
 from gateway.errors import Violation, raise_if_invalid
-from gateway.generations.limits import TENANT, Limited, Limits, amount, millionths
+from gateway.generations.limits import TENANT, Limits, SubjectLimits, format_credits, parse_credits
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 MAX_MODELS, MAX_MODEL_LENGTH = 100, 200
@@ -43,11 +43,12 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     for name in _CREDITS:
         if given.HasField(name):  # type: ignore[arg-type]
             try:
-                found[name] = millionths(getattr(given, name))
+                found[name] = parse_credits(getattr(given, name))
             except ValueError as error:
                 wrong.append(Violation(f"limits.{name}", str(error)))
                 continue
-            if Decimal(amount(found[name])) != Decimal(getattr(given, name)):  # a larger limit than the requested one
+            # Rounding up would set a larger limit than the requested one.
+            if Decimal(format_credits(found[name])) != Decimal(getattr(given, name)):
                 wrong.append(Violation(f"limits.{name}", "must have at most six decimals"))
     for name in _COUNTS:
         if given.HasField(name):  # type: ignore[arg-type]
@@ -67,18 +68,18 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     return request.tenant, subject, Limits(models=models, **found), [FIELDS[path] for path in paths]
 
 
-def limits_message(one: Limited, uncertain: int) -> pb.LimitsOfSubject:
+def limits_message(one: SubjectLimits, uncertain: int) -> pb.LimitsOfSubject:
     """Return the message for limits and their use. `uncertain` is in millionths of a credit."""
     use = one.use
     message = pb.LimitsOfSubject(
         tenant=one.tenant,
         subject=one.subject,
         use=pb.Use(
-            reserved_today=amount(use.day_reserved),
-            spent_today=amount(use.day_spent),
-            reserved_this_month=amount(use.month_reserved),
-            spent_this_month=amount(use.month_spent),
-            uncertain=amount(uncertain),
+            reserved_today=format_credits(use.day_reserved),
+            spent_today=format_credits(use.day_spent),
+            reserved_this_month=format_credits(use.month_reserved),
+            spent_this_month=format_credits(use.month_spent),
+            uncertain=format_credits(uncertain),
             in_flight=use.running,
             submissions_this_minute=use.submissions,
             day=use.day,
@@ -89,7 +90,7 @@ def limits_message(one: Limited, uncertain: int) -> pb.LimitsOfSubject:
     for name in _CREDITS:
         credits = getattr(one.limits, name)
         if credits is not None:
-            setattr(limits, name, amount(credits))
+            setattr(limits, name, format_credits(credits))
     for name in (*_COUNTS, "concurrency_share"):
         number = getattr(one.limits, name)
         if number is not None:

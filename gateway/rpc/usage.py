@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from gateway.errors import Violation, invalid_field, raise_if_invalid
-from gateway.generations.limits import SPENDS, amount
+from gateway.generations.limits import SPENDING_STATES, format_credits
 from gateway.generations.usage import DAY, KEY, LABEL, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
 from gateway.rpc.convert import wall_time
 from hfgateway.admin.v1 import admin_service_pb2 as pb
@@ -49,9 +49,9 @@ def _add(group: pb.UsageGroup, rows: Sequence[UsageRow]) -> None:
     for row in rows:
         group.generations += row.generations
         group.by_state[row.state.name] += row.generations
-        group.unpriced += row.generations - row.priced if row.state in SPENDS else 0
-    group.credits_spent = amount(sum(row.credits for row in rows if row.state in SPENDS))
-    group.credits_reserved = amount(sum(row.credits for row in rows if not row.state.ended))
+        group.unpriced += row.generations - row.priced if row.state in SPENDING_STATES else 0
+    group.credits_spent = format_credits(sum(row.credits for row in rows if row.state in SPENDING_STATES))
+    group.credits_reserved = format_credits(sum(row.credits for row in rows if not row.state.ended))
     waits, runs = sum(row.waits for row in rows), sum(row.runs for row in rows)
     if waits:
         group.mean_wait.FromMicroseconds(round(1e6 * sum(row.waited for row in rows) / waits))

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.archive.model import ArchivedFile, Part
 from gateway.generations.feed import Entry
-from gateway.generations.limits import SPENDS
+from gateway.generations.limits import SPENDING_STATES
 from gateway.generations.model import Event, Forecast, Generation, Output
 from gateway.rpc.errors import duration, failure_message
 from gateway.rpc.structs import struct
@@ -138,7 +138,7 @@ def generation_message(generation: Generation, polls: int) -> generation_pb2.Gen
     if spec.estimated_credits:
         message.estimated_cost.credits, message.estimated_cost.usd = spec.estimated_credits, spec.estimated_usd
         if g.done:
-            spent = g.state in SPENDS
+            spent = g.state in SPENDING_STATES
             message.settled_cost.credits = spec.estimated_credits if spent else "0"
             message.settled_cost.usd = spec.estimated_usd if spent else ""
     if spec.labels:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.generations.limits import LimitExceededError, UnpricedError, exceeded
+from gateway.generations.limits import LimitExceededError, UnpricedError, first_exceeded
 from gateway.generations.model import IdempotencyKey
 from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, Saved, StoreError
 from gateway.store import change_log, limits
@@ -47,7 +47,7 @@ class SqliteClaims(StorePart):
                 if execute(connection, sql["read_key"], named).fetchone():
                     return None, None  # a repeat is never refused
                 try:
-                    over = exceeded(limited, spec.price, claim.submission_time) if claim.submission_time else None
+                    over = first_exceeded(limited, spec.price, claim.submission_time) if claim.submission_time else None
                 except UnpricedError as unpriced:
                     return unpriced, None
                 if over is not None:

@@ -5,12 +5,20 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.generations.limits import SPENDS, Limited, Limits, Use, first_of_month, settlement, subjects_of
+from gateway.generations.limits import (
+    SPENDING_STATES,
+    Limits,
+    SubjectLimits,
+    Use,
+    first_of_month,
+    settlement_of,
+    subjects_of,
+)
 from gateway.generations.model import ENDED, Generation, Spec, State
 from gateway.generations.stores import Claim
 from gateway.store.database import StorePart, append_entry
 from gateway.store.reads import LimitReads, matching
-from gateway.store.rows import limited_of, limits_row, use_row
+from gateway.store.rows import limits_row, subject_limits_of, use_row
 from gateway.store.statements import execute
 from gateway.store.writer import Effect
 
@@ -50,14 +58,14 @@ class SqliteLimits(StorePart, LimitReads):
         return use_row(counted(running, day, [tuple(row) for row in sums]))
 
 
-def applying(connection: sqlite3.Connection, sql: Sql, spec: Spec) -> Sequence[Limited]:
+def applying(connection: sqlite3.Connection, sql: Sql, spec: Spec) -> Sequence[SubjectLimits]:
     """Return the limits that apply to a generation, and their use."""
     if connection.execute(sql["is_limited"], {"tenant": spec.tenant}).fetchone() is None:
         return ()  # as for most tenants, in a sixth of the time
     wanted = {"tenant": spec.tenant, "subjects": json.dumps(subjects_of(spec))}
     cursor = execute(connection, sql["read_limits_of"], wanted)
     names = [column[0] for column in cursor.description]
-    return [limited_of(dict(zip(names, row, strict=True))) for row in cursor]
+    return [subject_limits_of(dict(zip(names, row, strict=True))) for row in cursor]
 
 
 def begin(connection: sqlite3.Connection, sql: Sql, tenant: str, day: str) -> None:
@@ -67,7 +75,7 @@ def begin(connection: sqlite3.Connection, sql: Sql, tenant: str, day: str) -> No
             execute(connection, sql[name], {"tenant": tenant, "day": day})
 
 
-def reserve(connection: sqlite3.Connection, sql: Sql, claim: Claim, limited: Sequence[Limited]) -> str | None:
+def reserve(connection: sqlite3.Connection, sql: Sql, claim: Claim, limited: Sequence[SubjectLimits]) -> str | None:
     """Count a new generation in the limits that apply to it. Return the day for which its price is counted."""
     submission_time, price = claim.submission_time, claim.generation.spec.price
     if submission_time is None:
@@ -86,7 +94,7 @@ def reserve(connection: sqlite3.Connection, sql: Sql, claim: Claim, limited: Seq
 
 def settle(connection: sqlite3.Connection, sql: Sql, before: Generation, after: Generation) -> None:
     """Change the use of the limits that apply to a generation, if its new version settles anything."""
-    found = settlement(before, after)
+    found = settlement_of(before, after)
     if found is None:
         return
     limited = applying(connection, sql, after.spec)
@@ -106,7 +114,7 @@ def counted(running: int, day: str, sums: Iterable[tuple[str, int, int, int]]) -
     for submitted, state, price, again in sums:
         if submitted[:7] != day[:7]:
             continue
-        spent = again + (price if state in SPENDS else 0)
+        spent = again + (price if state in SPENDING_STATES else 0)
         reserved = 0 if State(state) in ENDED else price
         use = replace(use, month_reserved=use.month_reserved + reserved, month_spent=use.month_spent + spent)
         if submitted == day:
@@ -114,5 +122,5 @@ def counted(running: int, day: str, sums: Iterable[tuple[str, int, int, int]]) -
     return use
 
 
-def _store(connection: sqlite3.Connection, sql: Sql, one: Limited, use: Use) -> None:
+def _store(connection: sqlite3.Connection, sql: Sql, one: SubjectLimits, use: Use) -> None:
     execute(connection, sql["update_use"], {"tenant": one.tenant, "subject": one.subject} | use_row(use))

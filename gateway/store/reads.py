@@ -19,7 +19,7 @@ from gateway.callbacks.model import Callback, Delivery, Secret
 from gateway.catalog.model import StoredCatalog
 from gateway.characters import model as characters
 from gateway.generations.accounts import Pool
-from gateway.generations.limits import Limited, first_of_month, parts, subjects
+from gateway.generations.limits import SubjectLimits, first_of_month, split_subject, subjects
 from gateway.generations.model import (
     Change,
     Event,
@@ -40,8 +40,8 @@ from gateway.store.rows import (
     creation_of,
     credentials_of,
     delivery_of,
-    limited_of,
     record_of,
+    subject_limits_of,
 )
 
 ROWS_PER_BATCH = 200
@@ -333,21 +333,21 @@ class LimitReads(StoreReads):
 
     async def limits(
         self, tenant: str = "", after: tuple[str, str] = ("", ""), limit: int | None = None
-    ) -> Sequence[Limited]:
-        found: list[Limited] = []
+    ) -> Sequence[SubjectLimits]:
+        found: list[SubjectLimits] = []
         place, last = max(after, (tenant, "")), tenant or "~"  # sorts behind every tenant
         while limit is None or len(found) < limit:
             rows = await self._rows(
                 "read_limits", after_tenant=place[0], after_subject=place[1], last_tenant=last, limit=ROWS_PER_BATCH
             )
-            found += map(limited_of, rows)
+            found += map(subject_limits_of, rows)
             if len(rows) < ROWS_PER_BATCH:
                 break
             place = found[-1].tenant, found[-1].subject
             await asyncio.sleep(0)
         return found[:limit]
 
-    async def uncertain_credits(self, limited: Sequence[Limited]) -> Sequence[int]:
+    async def uncertain_credits(self, limited: Sequence[SubjectLimits]) -> Sequence[int]:
         tenants = {one.tenant for one in limited}
         by_day: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         for row in await self._rows("read_uncertain_prices", tenant=tenants.pop() if len(tenants) == 1 else ""):
@@ -381,5 +381,5 @@ class WebhookReads(StoreReads):
 
 def matching(tenant: str, subject: str) -> dict[str, Any]:
     """Return the parameters of a statement that finds the generations of a subject."""
-    kind, name, value = parts(subject)
+    kind, name, value = split_subject(subject)
     return {"tenant": tenant, "kind": kind, "name": name, "value": value}

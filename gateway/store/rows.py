@@ -31,7 +31,7 @@ from gateway.catalog.model import (
 )
 from gateway.characters.model import Creation
 from gateway.generations.inputs import SoulVersion
-from gateway.generations.limits import Limited, Limits, Use, models_in, models_text
+from gateway.generations.limits import Limits, SubjectLimits, Use, decode_models, encode_models
 from gateway.generations.model import MediaKind, State
 from gateway.generations.stores import Filter, StoredCredentials, StoreError
 from gateway.store.codec import Row
@@ -259,16 +259,16 @@ def record_of(row: Row) -> KeyRecord:
 
 
 def limits_row(limits: Limits) -> dict[str, object]:
-    return {name: getattr(limits, name) for name in _LIMITS} | {"models": models_text(limits.models)}
+    return {name: getattr(limits, name) for name in _LIMITS} | {"models": encode_models(limits.models)}
 
 
 def use_row(use: Use) -> dict[str, object]:
     return {name: getattr(use, name) for name in _USE}
 
 
-def limited_of(row: Row) -> Limited:
-    limits = Limits(**{name: row[name] for name in _LIMITS}, models=models_in(row["models"]))
-    return Limited(row["tenant"], row["subject"], limits, Use(**{name: row[name] for name in _USE}))
+def subject_limits_of(row: Row) -> SubjectLimits:
+    limits = Limits(**{name: row[name] for name in _LIMITS}, models=decode_models(row["models"]))
+    return SubjectLimits(row["tenant"], row["subject"], limits, Use(**{name: row[name] for name in _USE}))
 
 
 async def catalog_row(account: str, origin: str, name: str, catalog: StoredCatalog) -> dict[str, object]:

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.access import keys
 from gateway.access.identity import Access, KeyStore
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.errors import GatewayError, Reason
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import StoreError
@@ -68,7 +68,7 @@ async def test_a_store_that_no_gateway_uses_is_refused(tmp_path: Path) -> None:
     store = tmp_path / "store.db"
     for arguments in (("create", "--tenant", "shop"), ("list",), ("revoke", "id")):
         refused = await hfgateway(store, *arguments)
-        assert (refused.code, refused.out) == (exits.AWAY, "")
+        assert (refused.code, refused.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
         assert f"no gateway runs on the store {store}" in refused.err
     assert not store.exists()
 
@@ -190,10 +190,10 @@ async def test_secrets_of_keys_are_not_stored_or_logged(running: Running, caplog
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("create", "--tenant", "No Good"), exits.REFUSED, "tenant: must be 1 to 63"),
-        (("create", "--tenant", "red", "--name", "x" * 101), exits.REFUSED, "name: must be at most 100"),
-        (("create",), exits.USAGE, "--tenant"),
-        (("revoke", "unknown"), exits.REFUSED, "no such API key"),
+        (("create", "--tenant", "No Good"), exit_codes.REFUSED, "tenant: must be 1 to 63"),
+        (("create", "--tenant", "red", "--name", "x" * 101), exit_codes.REFUSED, "name: must be at most 100"),
+        (("create",), exit_codes.USAGE, "--tenant"),
+        (("revoke", "unknown"), exit_codes.REFUSED, "no such API key"),
     ],
 )
 async def test_a_refused_keys_command_prints_an_error_without_traceback(
@@ -211,7 +211,7 @@ async def test_a_refused_keys_command_prints_an_error_without_traceback(
 @pytest.mark.parametrize("arguments", [("list",), ("revoke", "k1"), ("rotate", "k1")])
 async def test_a_store_that_is_missing_is_no_empty_one(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     refused = await hfgateway(tmp_path / "mistyped.db", *arguments, "--offline")
-    assert (refused.code, refused.out) == (exits.USAGE, "")
+    assert (refused.code, refused.out) == (exit_codes.USAGE, "")
     assert "mistyped.db: there is no store" in refused.err
     assert [*tmp_path.glob("mistyped*")] == []
 

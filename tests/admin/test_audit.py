@@ -13,7 +13,7 @@ import pytest
 
 from gateway.access.scopes import Scope
 from gateway.audit import Entry
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.rpc import admin as rpc_admin
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -117,7 +117,10 @@ async def test_an_empty_log_is_explained_on_standard_error(tmp_path: Path) -> No
 
 async def test_a_missing_store_is_not_verified(tmp_path: Path) -> None:
     refused = await offline(tmp_path, "--offline")
-    assert (refused.code, refused.err) == (exits.REFUSED, f"hfgateway: {tmp_path / 'store.db'}: there is no store\n")
+    assert (refused.code, refused.err) == (
+        exit_codes.REFUSED,
+        f"hfgateway: {tmp_path / 'store.db'}: there is no store\n",
+    )
 
 
 async def test_an_export_and_a_store_are_verified_without_the_gateway(running: Running, tmp_path: Path) -> None:
@@ -135,11 +138,11 @@ async def test_an_export_and_a_store_are_verified_without_the_gateway(running: R
     whole = export.read_text()
     export.write_text(whole.replace('"tenant":"red"', '"tenant":"blue"', 1))
     broken = await offline(tmp_path, str(export))
-    assert (broken.code, broken.out) == (exits.ENDED_OTHERWISE, "")
+    assert (broken.code, broken.out) == (exit_codes.NOT_COMPLETED, "")
     assert broken.err == f"hfgateway: {export}: entry 2: was changed: it does not have its hash\n"
     export.write_text(whole.replace('"tenant":"red"', '"tenant":"r\u00e9d"', 1))
     broken = await offline(tmp_path, str(export))
-    assert (broken.code, broken.out) == (exits.ENDED_OTHERWISE, "")
+    assert (broken.code, broken.out) == (exit_codes.NOT_COMPLETED, "")
     assert broken.err == f"hfgateway: {export}: entry 2: its line was changed or reformatted\n"
     export.write_text("".join(whole.splitlines(keepends=True)[:2]))
     assert (await offline(tmp_path, str(export))).code == 0  # only the noted head shows that the end is missing
@@ -158,7 +161,7 @@ async def test_an_export_and_a_store_are_verified_without_the_gateway(running: R
     done = await run_command("audit", "verify", "--offline", environment=environment(tmp_path, variables))
     assert done.out.splitlines()[-1] != head
     for wrong in ((), (store, "--offline"), (store, "--head", "7")):
-        assert (await offline(tmp_path, *wrong)).code == exits.USAGE
+        assert (await offline(tmp_path, *wrong)).code == exit_codes.USAGE
 
 
 async def test_inputs_are_kept_if_that_is_wanted(tmp_path: Path) -> None:
@@ -226,7 +229,7 @@ async def test_a_restore_has_an_entry_and_a_noted_head_shows_what_it_lost(runnin
     assert (await run_command("migrate", "--restored", environment=environment(tmp_path, variables))).code == 0
     assert (await offline(tmp_path, str(backup), "--head", kept)).code == 0
     broken = await offline(tmp_path, str(backup), "--head", kept, "--head", lost)
-    assert broken.code == exits.ENDED_OTHERWISE
+    assert broken.code == exit_codes.NOT_COMPLETED
     assert "entry 3: is not the one whose hash was noted" in broken.err
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.private_sockets import admin_pointer
 from tests.admin.conftest import Start, submit_and_lose
 from tests.app.command import Finished, environment, run
@@ -48,7 +48,7 @@ async def test_a_refusal_is_one_line_and_an_exit_code(running: Running) -> None:
         ("unknown", "--lost"), (uncertain.id, "--resubmit"), (uncertain.id, "--as-request", str(uuid.uuid4())),
     ):  # fmt: skip
         refused = await hfgateway(running, *arguments)
-        assert (refused.code, refused.out) == (exits.REFUSED, "")
+        assert (refused.code, refused.out) == (exit_codes.REFUSED, "")
         assert refused.err.startswith("hfgateway: ")
         assert "may_charge_twice" not in refused.err
         assert refused.err.count("\n") == 1
@@ -59,17 +59,17 @@ async def test_an_outage_of_higgsfield_has_its_own_exit_code(running: Running) -
     uncertain = await submit_and_lose(running, "a fox")
     running.plan(on="status", kind="503")
     away = await hfgateway(running, uncertain.id, "--as-request", request_of(running, "a fox"))
-    assert (away.code, away.out) == (exits.UPSTREAM_AWAY, "")
+    assert (away.code, away.out) == (exit_codes.UPSTREAM_UNAVAILABLE, "")
 
 
 async def test_several_generations_are_resolved_up_to_the_first_refusal(running: Running) -> None:
     first, second, third = [(await submit_and_lose(running, prompt)).id for prompt in ("a fox", "an owl", "a hare")]
     stopped = await hfgateway(running, first, second, "unknown", third, "--lost")
-    assert (stopped.code, stopped.out) == (exits.REFUSED, f"{first} LOST\n{second} LOST\n")
+    assert (stopped.code, stopped.out) == (exit_codes.REFUSED, f"{first} LOST\n{second} LOST\n")
     assert stopped.err.count("\n") == 1
     assert name_of(await running.get(third)) == "UNCERTAIN"
     wrong = await hfgateway(running, first, third, "--as-request", request_of(running, "a fox"))
-    assert (wrong.code, wrong.out) == (exits.USAGE, "")
+    assert (wrong.code, wrong.out) == (exit_codes.USAGE, "")
 
 
 @pytest.mark.parametrize(
@@ -79,33 +79,33 @@ async def test_several_generations_are_resolved_up_to_the_first_refusal(running:
 )
 async def test_exactly_one_resolution_is_required(tmp_path: Path, arguments: list[str]) -> None:
     wrong = await run("resolve", "id", *arguments, environment=environment(tmp_path, {}))
-    assert (wrong.code, wrong.out) == (exits.USAGE, "")
+    assert (wrong.code, wrong.out) == (exit_codes.USAGE, "")
     assert "one of --as-request, --lost and --resubmit" in wrong.err
 
 
 async def test_an_invalid_setting_is_named(tmp_path: Path) -> None:
     wrong = await run("resolve", "id", "--lost", environment=environment(tmp_path, {"HFGATEWAY_STORE_URL": "nowhere"}))
-    assert wrong.code == exits.USAGE
+    assert wrong.code == exit_codes.USAGE
     assert "HFGATEWAY_STORE_URL" in wrong.err
 
 
 async def test_without_a_running_gateway_the_command_says_so(tmp_path: Path) -> None:
     away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
-    assert (away.code, away.out) == (exits.AWAY, "")
+    assert (away.code, away.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
     assert away.err == f"hfgateway: no gateway runs on {tmp_path / 'store.db'}\n"
 
 
 @pytest.mark.parametrize(("address", "cause"), [("127.0.0.1:1", "Connection refused"), ("here", "the address must be")])
 async def test_an_address_without_a_gateway_is_named(tmp_path: Path, address: str, cause: str) -> None:
     away = await run("keys", "list", "--admin-server", address, environment=environment(tmp_path, {}))
-    assert (away.code, away.out) == (exits.AWAY, "")
+    assert (away.code, away.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
     assert away.err.startswith(f"hfgateway: no gateway answers at {address}: {cause}")
 
 
 async def test_the_socket_of_a_killed_gateway_counts_as_no_gateway(tmp_path: Path) -> None:
     admin_pointer(tmp_path / "store.db").write_text(f"unix:{tmp_path / 'gone'}")
     away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
-    assert (away.code, away.out) == (exits.AWAY, "")
+    assert (away.code, away.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
     assert "Traceback" not in away.err
 
 
@@ -128,5 +128,5 @@ async def test_a_value_out_of_range_is_a_usage_error(tmp_path: Path, arguments: 
     binary.write_bytes(b"\xff\xfe\x00")
     given = [str(binary) if one == "BINARY" else one for one in arguments]
     ended = await run(*given, environment=environment(tmp_path, {}))
-    assert (ended.code, ended.out) == (exits.USAGE, ""), ended
+    assert (ended.code, ended.out) == (exit_codes.USAGE, ""), ended
     assert "Traceback" not in ended.err

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.generations import prices
 from gateway.generations.limits import Limits, SubmissionTime
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
@@ -372,7 +372,7 @@ async def test_limits_of_a_key_that_the_tenant_does_not_have_are_refused(keyed: 
     for key_id in (others, "0" * 12, "nosuch"):
         ended = await command(keyed, "limits", "set", "--tenant", "red", "--key", key_id, "--in-flight", "1")
         assert (ended.code, ended.err) == (
-            exits.REFUSED, "hfgateway: --key: the tenant has no API key with this id\n"
+            exit_codes.REFUSED, "hfgateway: --key: the tenant has no API key with this id\n"
         )  # fmt: skip
     assert (await command(keyed, "limits", "list")).out == ""
     cleared = await command(keyed, "limits", "clear", "--tenant", "red", "--key", "0" * 12)
@@ -383,7 +383,7 @@ async def test_an_empty_list_of_models_does_not_remove_the_limit(running: Runnin
     await set_limits(running, model_id_prefixes=["acme/"])
     for empty in ("", " , "):
         ended = await command(running, "limits", "set", "--tenant", "default", "--models", empty)
-        assert (ended.code, "--models: name a prefix, or none" in ended.err) == (exits.USAGE, True), ended
+        assert (ended.code, "--models: name a prefix, or none" in ended.err) == (exit_codes.USAGE, True), ended
     assert "models: acme/" in (await command(running, "limits", "show", "--tenant", "default")).out
 
 

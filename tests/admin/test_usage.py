@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.test_limits import set_limits
@@ -75,7 +75,7 @@ async def test_the_command_prints_tables_csv_and_json(running: Running) -> None:
     assert group["byState"] == {"COMPLETED": "1"}
     assert (await command(running, "usage", "--since", "soon")).code != 0
     both = await command(running, "usage", "--csv", "--json")
-    assert (both.code, both.out) == (exits.USAGE, "")
+    assert (both.code, both.out) == (exit_codes.USAGE, "")
 
 
 async def test_the_command_reads_dates_with_offsets(running: Running) -> None:

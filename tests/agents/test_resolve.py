@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.agents.model import KeyRecord
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from tests.agents.conftest import Talk
 from tests.support import operator
@@ -115,9 +115,9 @@ async def test_a_message_is_resolved_by_the_command_line(talk: Talk) -> None:
     kind, tenant, key, _, session = done.out.rstrip("\n").split("\t")
     assert (kind, tenant, key, session) == ("message", TENANT, "k", session_id)
     wrong = await operator.command(talk.running, "unresolved", "message", TENANT, "k")
-    assert wrong.code == exits.USAGE
+    assert wrong.code == exit_codes.USAGE
     unknown = await operator.command(talk.running, "unresolved", "message", TENANT, "k", "--as-message", "x")
-    assert (unknown.code, unknown.out, unknown.err.count("\n")) == (exits.REFUSED, "", 1)
+    assert (unknown.code, unknown.out, unknown.err.count("\n")) == (exit_codes.REFUSED, "", 1)
     done = await operator.command(talk.running, "unresolved", "message", TENANT, "k", "--not-taken")
     assert (done.code, done.out) == (0, "resolved\n")
     assert (await operator.command(talk.running, "unresolved", "list")).out == ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from tests.app.command import environment, run
 from tests.durability.process import GatewayProcess
 
@@ -76,7 +76,7 @@ WAYS = [
 async def test_a_second_gateway_is_refused(store: Path, way: Callable[[Path], Path]) -> None:
     given = environment(store.parent, {"HFGATEWAY_STORE_URL": f"sqlite:///{way(store)}"})
     ended = await run("serve", environment=given)
-    assert (ended.code, ended.out) == (exits.USAGE, "")
+    assert (ended.code, ended.out) == (exit_codes.USAGE, "")
     assert "in use by another gateway" in ended.err
     assert ended.err.count("\n") == 1
 
@@ -88,7 +88,7 @@ async def test_commands_by_any_path_reach_the_gateway_of_the_store(store: Path, 
     made = await run("keys", "create", "--tenant", "shop", environment=given)
     assert (made.code, made.err) == (0, f"store: {store} (a gateway runs on it)\n")
     unknown = await run("resolve", "no-such-id", "--lost", environment=given)
-    assert (unknown.code, unknown.err) == (exits.REFUSED, "hfgateway: no such generation\n")
+    assert (unknown.code, unknown.err) == (exit_codes.REFUSED, "hfgateway: no such generation\n")
     listed = await run("keys", "list", environment=given)
     assert "shop" in listed.out
 
@@ -98,7 +98,7 @@ async def test_a_command_without_a_socket_does_not_touch_the_store(store: Path, 
     given = environment(store.parent, {"HFGATEWAY_STORE_URL": f"sqlite:///{way(store)}"})
     Path(f"{store}.admin").unlink()
     refused = await run("keys", "create", "--tenant", "shop", environment=given)
-    assert (refused.code, refused.out) == (exits.REFUSED, "")
+    assert (refused.code, refused.out) == (exit_codes.REFUSED, "")
     assert "in use by another gateway" in refused.err
 
 

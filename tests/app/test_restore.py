@@ -16,7 +16,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store import files, mark, restore
@@ -53,7 +53,7 @@ class Site:
     async def refused(self, store: Path | None = None) -> str:
         """Return the one-line error of a refused start, after checking that a command on the store prints the same."""
         ended = await self.command("serve", store=store)
-        assert (ended.code, ended.out) == (exits.USAGE, ""), ended
+        assert (ended.code, ended.out) == (exit_codes.USAGE, ""), ended
         assert ended.err.count("\n") == 1
         keys = await self.command("keys", "list", "--offline", store=store)
         assert keys.err.partition("\n")[2].removeprefix("hfgateway: ") == ended.err.removeprefix(
@@ -159,7 +159,7 @@ async def test_an_uncertain_generation_in_a_backup_is_held_for_the_operator(
     # Without the hold, its timeout would expire.
     async with site.gateway(uncertain_timeout="1", upstream_idempotency="off") as gateway:
         lost = await site.command("resolve", one.id, "--resubmit")
-        assert (lost.code, "may be charged a second time" in lost.err) == (exits.REFUSED, True)
+        assert (lost.code, "may be charged a second time" in lost.err) == (exit_codes.REFUSED, True)
         assert name_of(await get(gateway, one.id)) == "UNCERTAIN"
         assert await site.done("resolve", one.id, "--lost") == f"{one.id} LOST\n"
 
@@ -225,7 +225,7 @@ async def test_an_older_copy_that_lacks_only_a_marker_is_recognised(site: Site) 
     assert "is older than its mark store.db.mark" in line
     assert RESTORED in line
     moved = await site.command("migrate", "--moved")
-    assert (moved.code, "is older" in moved.err) == (exits.REFUSED, True)
+    assert (moved.code, "is older" in moved.err) == (exit_codes.REFUSED, True)
     await site.done("migrate", "--restored")
     async with site.gateway() as gateway:
         assert name_of(await get(gateway, waiting)) == "UNCERTAIN"
@@ -350,10 +350,10 @@ async def test_a_backup_is_private_complete_and_overwrites_nothing(site: Site) -
         assert target.stat().st_mode & 0o777 == 0o600
         before = target.read_bytes()
         again = await site.command("backup", str(target))
-        assert (again.code, "exists already" in again.err) == (exits.REFUSED, True)
+        assert (again.code, "exists already" in again.err) == (exit_codes.REFUSED, True)
         assert target.read_bytes() == before
         nowhere = await site.command("backup", str(site.folder / "missing" / "backup.db"))
-        assert (nowhere.code, nowhere.err.count("\n")) == (exits.REFUSED, 1)
+        assert (nowhere.code, nowhere.err.count("\n")) == (exit_codes.REFUSED, 1)
     assert sorted(file.name for file in site.folder.iterdir() if "backup" in file.name) == ["backup.db"]
     with closing(sqlite3.connect(target)) as copy:
         assert copy.execute("SELECT count(*) FROM generations WHERE done = 1").fetchone() == (2,)
@@ -415,7 +415,7 @@ def test_two_backups_to_one_file_do_not_disturb_each_other(tmp_path: Path, monke
 async def test_an_empty_file_is_not_declared_restored(site: Site) -> None:
     site.store.touch()
     refused = await site.command("migrate", "--restored")
-    assert (refused.code, refused.out) == (exits.REFUSED, "")
+    assert (refused.code, refused.out) == (exit_codes.REFUSED, "")
     assert refused.err.startswith(f"hfgateway: {site.store}: is empty; put a backup in its place")
     assert site.store.stat().st_size == 0
 
@@ -424,7 +424,7 @@ async def test_a_backup_to_a_folder_is_refused(site: Site) -> None:
     files.prepare(site.store).close()
     for folder in (".", "/"):
         refused = await site.command("backup", folder)
-        assert (refused.code, refused.err) == (exits.REFUSED, f"hfgateway: {folder}: is a folder; name a file\n")
+        assert (refused.code, refused.err) == (exit_codes.REFUSED, f"hfgateway: {folder}: is a folder; name a file\n")
 
 
 async def test_the_last_change_of_a_restored_store_is_the_one_before_its_generations_were_held(site: Site) -> None:
@@ -456,7 +456,7 @@ async def test_a_backup_of_a_corrupt_store_names_the_store(site: Site) -> None:
     site.store.write_bytes(b"not a store " * 100)
     refused = await site.command("backup", str(site.folder / "backup.db"))
     assert (refused.code, refused.err) == (
-        exits.REFUSED, f"hfgateway: {site.store}: is corrupt, or not a SQLite file\n"
+        exit_codes.REFUSED, f"hfgateway: {site.store}: is corrupt, or not a SQLite file\n"
     )  # fmt: skip
 
 
@@ -465,14 +465,14 @@ async def test_a_store_is_not_migrated_while_a_gateway_runs_on_it(site: Site) ->
         for option in ((), ("--restored",), ("--moved",)):
             refused = await site.command("migrate", *option)
             assert (refused.code, refused.err) == (
-                exits.REFUSED, f"hfgateway: {site.store}: a gateway runs on it: stop it first\n"
+                exit_codes.REFUSED, f"hfgateway: {site.store}: a gateway runs on it: stop it first\n"
             )  # fmt: skip
 
 
 async def test_an_option_of_migrate_is_refused_with_its_subcommand(site: Site) -> None:
     for option in ("--restored", "--moved"):
         refused = await site.command("migrate", option, "sqlite-to-postgres", str(site.store))
-        assert (refused.code, refused.out) == (exits.USAGE, "")
+        assert (refused.code, refused.out) == (exit_codes.USAGE, "")
         assert f"{option} cannot be used with sqlite-to-postgres" in refused.err
 
 

@@ -23,7 +23,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app import Gateway
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.config import SettingError, default_store, read_settings, settings_table
 from gateway.higgsfield.credentials import read_credentials
 from gateway.listening import reachable_at
@@ -359,7 +359,7 @@ async def test_all_commands_read_the_settings_file_of_the_environment(tmp_path: 
     assert copied.out == f"{tmp_path / 'copy.db'}: backup of {store}\n"
     file.write_text("HFGATEWAY_DRIAN = 5")
     refused = await run("migrate", environment=given)
-    assert refused.code == exits.USAGE
+    assert refused.code == exit_codes.USAGE
     assert "HFGATEWAY_DRIAN: is not a setting" in refused.err
 
 
@@ -658,7 +658,7 @@ async def test_a_store_of_the_former_default_is_not_left_behind(tmp_path: Path) 
     (tmp_path / "hfgateway.db").touch()
     given = environment(tmp_path, {"HFGATEWAY_STORE_URL": "", "XDG_DATA_HOME": str(tmp_path / "data")})
     ended = await run("serve", environment=given, folder=tmp_path)
-    assert ended.code == exits.USAGE
+    assert ended.code == exit_codes.USAGE
     assert ended.err.startswith("hfgateway: HFGATEWAY_STORE_URL: is not set")
     assert "sqlite:///hfgateway.db" in ended.err
 

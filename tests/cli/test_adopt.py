@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from tests.cli.conftest import Command
 from tests.support.elsewhere import job_set_elsewhere, request_elsewhere
 from tests.support.running import Running, run
@@ -44,7 +44,7 @@ async def test_an_adopted_request_can_be_listed_by_its_id(running: Running, hfga
     assert [json.loads(line)["upstream"]["requestId"] for line in listed.out.splitlines()] == [request_id]
     unknown = str(uuid4())
     missing = await hfgateway("adopt", unknown)
-    assert (missing.code, missing.out.split("\t")[:2]) == (exits.REFUSED, [unknown, "not found"])
+    assert (missing.code, missing.out.split("\t")[:2]) == (exit_codes.REFUSED, [unknown, "not found"])
 
 
 async def test_a_line_that_is_no_text_is_invalid(running: Running, hfgateway: Command, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ async def test_a_file_may_mix_ids_and_json_and_each_line_has_an_outcome(
     assert [one["outcome"] for one in results] == [
         "adopted", "adopted", "adopted", "invalid", "not found", "invalid", "invalid", "invalid", "known",
     ]  # fmt: skip
-    assert ended.code == exits.REFUSED
+    assert ended.code == exit_codes.REFUSED
     assert ended.err.splitlines()[-1] == "3 adopted, 4 invalid, 1 not found, 1 known"
     listed = await hfgateway("list", "--label", "from=export", "--label", "team=red", "--json")
     assert [json.loads(line)["upstream"]["requestId"] for line in listed.out.splitlines()] == [described]
@@ -98,7 +98,7 @@ async def test_an_interrupted_import_continues_where_it_stopped(
     running.plan(on="status", status=401, body={"detail": "Invalid credentials"}, prompt="fox 30", times=1)
     first = await hfgateway("adopt", "--file", str(file), "--concurrency", "4")
     adopted = [one for one, outcome, _ in outcomes(first.out) if outcome == "adopted"]
-    assert first.code == exits.REFUSED
+    assert first.code == exit_codes.REFUSED
     assert f"Stopped at {ids[30]}" in first.err
     assert set(ids[:30]) <= set(adopted) < set(ids[:40])
     running.clock.advance(60)
@@ -122,9 +122,9 @@ async def test_ctrl_c_does_not_wait_for_the_adoptions_under_way(gateway: Scripte
     await asyncio.wait_for(asked.wait(), 60)
     process.send_signal(signal.SIGINT)
     code = await asyncio.wait_for(process.wait(), 20)  # a call is repeated for 30 s
-    assert code == exits.INTERRUPTED
+    assert code == exit_codes.INTERRUPTED
 
 
 async def test_a_command_without_ids_is_a_usage_error(hfgateway: Command) -> None:
     ended = await hfgateway("adopt")
-    assert (ended.code, "ID" in ended.err) == (exits.USAGE, True)
+    assert (ended.code, "ID" in ended.err) == (exit_codes.USAGE, True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.cli.conftest import Command
 from tests.support.addresses import free_address
@@ -67,12 +67,12 @@ async def test_explain_json_prints_the_events_of_the_gateway(running: Running, h
 
 async def test_explain_reports_an_unknown_generation_in_one_line(hfgateway: Command) -> None:
     ended = await hfgateway("explain", "unknown")
-    assert (ended.code, ended.out) == (exits.REFUSED, "")
+    assert (ended.code, ended.out) == (exit_codes.REFUSED, "")
     assert ended.err.startswith("error: ")
     assert ended.err.count("\n") == 1
 
 
 async def test_explain_reports_an_unreachable_gateway() -> None:
     ended = await Command(free_address())("explain", "unknown")
-    assert (ended.code, ended.out) == (exits.AWAY, "")
+    assert (ended.code, ended.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
     assert "Traceback" not in ended.err

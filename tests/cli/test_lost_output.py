@@ -12,8 +12,8 @@ import pytest
 from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation
 from clients.python.tests.test_characters import change as trained
 from clients.python.tests.test_characters import character, created
-from gateway.cli.exits import USAGE
-from gateway.cli.output import OutputLostError, flush
+from gateway.cli.exit_codes import USAGE
+from gateway.cli.output import OutputWriteError, flush
 from hfgateway.v1 import character_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.cli.conftest import Command, Finished, finish
@@ -227,7 +227,7 @@ def test_output_that_is_written_at_the_end_is_not_lost_silently(monkeypatch: pyt
     with Path(FULL).open("w", encoding="utf-8") as full:  # its end would fail if the output still led there
         monkeypatch.setattr(sys, "stdout", full)
         print("a result")
-        with pytest.raises(OutputLostError):
+        with pytest.raises(OutputWriteError):
             flush()
 
 

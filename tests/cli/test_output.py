@@ -10,7 +10,7 @@ import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
 from gateway.__main__ import main
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.cli.output import echo, plain
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.cli.conftest import Command
@@ -79,7 +79,7 @@ def test_a_file_that_may_not_be_read_is_named(
     monkeypatch.setattr("gateway.__main__.cli.main", refuse)
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == exits.USAGE
+    assert ended.value.code == exit_codes.USAGE
     assert capsys.readouterr().err == "hfgateway: /private/hfgateway.db: Permission denied\n"
 
 
@@ -94,7 +94,7 @@ def test_a_bug_of_a_command_is_not_reported_as_a_failed_generation(
     monkeypatch.setattr("gateway.__main__.cli.main", fail)
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == exits.UNRESOLVED
+    assert ended.value.code == exit_codes.UNRESOLVED
     errors = capsys.readouterr().err
     assert errors.startswith("Traceback ")
     assert errors.endswith("RuntimeError: can't start new thread\n")

@@ -21,7 +21,7 @@ from clients.python.tests.scripted_gateway import (
     make_certificate,
     refusal,
 )
-from gateway.cli import COMMANDS, cli, exits
+from gateway.cli import COMMANDS, cli, exit_codes
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.catalog_service_pb2 import ListModelsResponse
 from hfgateway.v1.error_pb2 import Failure
@@ -117,7 +117,7 @@ async def test_a_call_that_an_older_gateway_does_not_know_is_refused(
     gateway: ScriptedGateway, hfgateway: Command
 ) -> None:
     gateway.on("ExplainGeneration", Refusal(grpc.StatusCode.UNIMPLEMENTED, Failure(), details=False))
-    assert (await hfgateway("explain", "g1")).code == exits.REFUSED
+    assert (await hfgateway("explain", "g1")).code == exit_codes.REFUSED
 
 
 async def test_estimate_names_the_price(gateway: ScriptedGateway, hfgateway: Command) -> None:
@@ -401,6 +401,6 @@ async def test_an_argument_that_is_no_text_is_a_usage_error(
 ) -> None:
     gateway.on("ListGenerations", pb.ListGenerationsResponse())
     ended = await hfgateway(*map(os.fsdecode, arguments))
-    assert (ended.code, ended.out) == (exits.USAGE, "")
+    assert (ended.code, ended.out) == (exit_codes.USAGE, "")
     assert "Traceback" not in ended.err
     assert set(gateway.requests) <= {"ListGenerations"}  # which only shows whether a gateway answers

@@ -17,7 +17,7 @@ import aiohttp
 import grpc
 import pytest
 
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.listening import listen
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.setting_values import Address, parse_address
@@ -249,14 +249,14 @@ async def test_a_second_signal_kills_workers_that_are_still_draining(tmp_path: P
 
 async def test_workers_need_a_store_that_they_can_share(tmp_path: Path) -> None:
     end = await refused(tmp_path, f"sqlite:///{tmp_path / 'store.db'}")
-    assert (end.code, end.out) == (exits.USAGE, "")
+    assert (end.code, end.out) == (exit_codes.USAGE, "")
     assert "HFGATEWAY_STORE_URL: must be" in end.err
     assert not (tmp_path / "store.db").exists()
 
 
 async def test_workers_have_addresses_of_their_own_for_other_replicas(tmp_path: Path, emptied: str) -> None:
     end = await refused(tmp_path, emptied, HFGATEWAY_REPLICA_ADDRESS="127.0.0.1:50051")
-    assert end.code == exits.USAGE
+    assert end.code == exit_codes.USAGE
     assert "HFGATEWAY_REPLICA_ADDRESS: cannot be set with --workers" in end.err
 
 
@@ -265,14 +265,14 @@ async def test_a_shared_port_in_use_is_refused(tmp_path: Path, emptied: str, nam
     with listen(name, parse_address("127.0.0.1:0"), shared=True) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         end = await refused(tmp_path, emptied, **{f"HFGATEWAY_{name}": address})
-    assert end.code == exits.USAGE
+    assert end.code == exit_codes.USAGE
     assert f"HFGATEWAY_{name}: {address} cannot be used" in end.err
 
 
 @pytest.mark.parametrize("name", ["GRPC_ADDRESS", "HTTP_ADDRESS"])
 async def test_a_worker_without_a_port_of_its_own_is_refused(tmp_path: Path, emptied: str, name: str) -> None:
     end = await refused(tmp_path, emptied, **{f"HFGATEWAY_{name}": "127.0.0.1:65534"})
-    assert end.code == exits.USAGE
+    assert end.code == exit_codes.USAGE
     assert f"HFGATEWAY_{name}: has no port for worker 2" in end.err
 
 
@@ -293,7 +293,7 @@ async def test_a_workers_own_port_that_another_setting_names_is_refused(
     address = Address(first.host, first.port + port)
     settings = {"HFGATEWAY_GRPC_ADDRESS": str(first), f"HFGATEWAY_{name}": str(address)}
     end = await refused(tmp_path, emptied, **settings)
-    assert (end.code, end.out) == (exits.USAGE, "")
+    assert (end.code, end.out) == (exit_codes.USAGE, "")
     assert error.format(first if port < 0 else address) in end.err
 
 
@@ -302,11 +302,11 @@ async def test_a_workers_own_port_in_use_is_refused_and_stops_all(tmp_path: Path
     with listen("", Address(address.host, address.port + COUNT)) as other:
         end = await refused(tmp_path, emptied, launcher=FRESH, HFGATEWAY_GRPC_ADDRESS=str(address))
         used = f"127.0.0.1:{other.getsockname()[1]}"
-    assert (end.code, end.out) == (exits.USAGE, "")
+    assert (end.code, end.out) == (exit_codes.USAGE, "")
     assert f"HFGATEWAY_GRPC_ADDRESS: {used} cannot be used" in end.err
 
 
 async def test_a_database_that_cannot_be_reached_ends_the_supervisor(tmp_path: Path) -> None:
     end = await refused(tmp_path, f"postgresql://gateway@{free_address()}/gateway", launcher=FRESH)
-    assert (end.code, end.out) == (exits.USAGE, "")
+    assert (end.code, end.out) == (exit_codes.USAGE, "")
     assert "HFGATEWAY_STORE_URL" in end.err

@@ -12,7 +12,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST
+from gateway.cli.exit_codes import INTERRUPTED, OUTPUT_NOT_WRITTEN
 from gateway.cli.mcp import MISSING, ClientPort
 from gateway.extras import missing
 from gateway.mcp.tools import all_tools
@@ -111,7 +111,7 @@ async def test_a_client_that_reads_no_more_ends_the_command_although_it_could_st
         async with started(tmp_path, out) as process:
             assert process.stderr is not None
             assert await process.stderr.read() == b""
-            assert await process.wait() == OUTPUT_LOST
+            assert await process.wait() == OUTPUT_NOT_WRITTEN
 
 
 async def test_an_unreachable_gateway_is_reported_with_the_key() -> None:

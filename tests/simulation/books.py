@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.generations.limits import millionths
+from gateway.generations.limits import parse_credits
 from gateway.generations.model import ENDED, State
 from tests.simulation.higgsfield import Ledger, price_of
 
@@ -80,7 +80,7 @@ class Books:
     def compare(self, ledger: Ledger, now: float) -> None:
         """Compare what was spent with what Higgsfield has charged, once all generations have ended."""
         charged = sum(
-            millionths(price_of(one.prompt) if one.api == "v2" else PRICE_OF_V1)
+            parse_credits(price_of(one.prompt) if one.api == "v2" else PRICE_OF_V1)
             for one in ledger.requests.values()
             if one.status(now) == "completed"
         )
@@ -99,5 +99,5 @@ def set_budgets(execute: Callable[[str, Sequence[tuple[object, ...]]], object], 
         "INSERT INTO limits (tenant, subject, credits_per_month, models, minute, submissions, running, day,"
         " day_reserved, day_spent, month_reserved, month_spent)"
         f" VALUES ({mark}, 'tenant', {mark}, '', 0, 0, 0, '', 0, 0, 0, 0)",
-        [(tenant, millionths(credits)) for tenant in TENANTS],
+        [(tenant, parse_credits(credits)) for tenant in TENANTS],
     )

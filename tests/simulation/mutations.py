@@ -410,7 +410,7 @@ def days_begin_by_the_wall_clock() -> Iterator[None]:
 @mutation("has reserved and spent", 13)
 def a_lost_generation_releases_its_price() -> Iterator[None]:
     """What may have been charged is given back."""
-    with replaced(limits, "SPENDS", frozenset({State.COMPLETED})):
+    with replaced(limits, "SPENDING_STATES", frozenset({State.COMPLETED})):
         yield
 
 

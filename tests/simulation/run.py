@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from gateway.audit import BrokenChainError, Entry, verify
-from gateway.generations.limits import day_at
+from gateway.generations.limits import utc_date
 from gateway.generations.model import State
 from gateway.store import files
 from gateway.store.audit import stored
@@ -284,7 +284,7 @@ class _OneProcess(Simulation):
         disk.on_commit = self.higgsfield.on_submit = self._target_next_steps
         self.server.response_loss = planned.response_loss
         if planned.budget:
-            self.books = Books(self.evidence.wrong_sums, lambda: day_at(world.now))
+            self.books = Books(self.evidence.wrong_sums, lambda: utc_date(world.now))
             disk.in_commit = self.books.check
             with closing(sqlite3.connect(disk.path)) as connection, connection:
                 set_budgets(connection.executemany, "?", planned.budget)

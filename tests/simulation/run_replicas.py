@@ -13,7 +13,7 @@ from unittest import mock
 from gateway import core, replica, serving
 from gateway.audit import GENESIS, Entry
 from gateway.generations import timeline
-from gateway.generations.limits import day_at
+from gateway.generations.limits import utc_date
 from gateway.setting_values import PostgresUrl
 from gateway.store import auditor
 from gateway.store.postgres import audit, lease, store, tail
@@ -219,7 +219,7 @@ class _Replicas(Simulation):
         higgsfield.on_submit = self._target_present
         self._quiet = contextlib.ExitStack()
         if planned.budget:
-            self.books = Books(self.evidence.wrong_sums, lambda: day_at(world.now))
+            self.books = Books(self.evidence.wrong_sums, lambda: utc_date(world.now))
             database.after_write = self.books.check
             set_budgets(database.write, "%s", planned.budget)
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import psycopg
 
-from gateway.generations.limits import LimitExceededError, UnpricedError, exceeded, subjects_of
+from gateway.generations.limits import LimitExceededError, UnpricedError, first_exceeded, subjects_of
 from gateway.generations.model import IdempotencyKey
 from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, StoreError, UnknownCommitError
 from gateway.store.codec import generation_of, progress_row, request_row, shown, spec_row
 from gateway.store.postgres import change_log
 from gateway.store.postgres.database import Database, StorePart
 from gateway.store.postgres.log_writer import CLAIM, MAY_BE_STORED, RESPONSE_LOST, UNPRICED, Job, LogWriter, Stored
-from gateway.store.rows import limited_of
+from gateway.store.rows import subject_limits_of
 
 NO_REQUEST = dict.fromkeys(
     ("account", "origin", "path", "query", "headers", "body", "key", "kind"),
@@ -67,7 +67,7 @@ class PostgresClaims(StorePart):
             raise UnpricedError
         if result.over and submission_time is not None:
             rows = await self._rows("read_limits_of", tenant=spec.tenant, subjects=list(subjects_of(spec)))
-            over = exceeded(map(limited_of, rows), spec.price, submission_time)
+            over = first_exceeded([*map(subject_limits_of, rows)], spec.price, submission_time)
             if over is not None:
                 raise LimitExceededError(over)
 

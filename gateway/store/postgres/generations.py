@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from gateway.generations.limits import Settlement, settlement, subjects_of
+from gateway.generations.limits import Settlement, settlement_of, subjects_of
 from gateway.generations.model import Generation, frees_key, run_time, settles, turns_repeats_off
 from gateway.generations.stores import RequestIdTakenError, StoreError
 from gateway.store.codec import generation_of, progress_row, shown
@@ -27,7 +27,7 @@ class PostgresGenerations(StorePart, GenerationReads):
 
     async def save(self, before: Generation, after: Generation, step: str = "save") -> bool:
         spec, changes = after.spec, after.revision > before.revision
-        due = settlement(before, after)
+        due = settlement_of(before, after)
         ended, released, spent = due or Settlement()
         row = progress_row(after, shown(after)) | {
             "id": before.id,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations.limits import Limited, LimitExceededError, Limits, SubmissionTime, UnpricedError, Use
+from gateway.generations.limits import LimitExceededError, Limits, SubjectLimits, SubmissionTime, UnpricedError, Use
 from gateway.generations.model import Generation, GenerationId, Marker, Source, State
 from gateway.generations.state import (
     Accepted,
@@ -231,7 +231,9 @@ async def seen(store: Store) -> dict[str, Any]:
         content[f"changes of {tenant}"] = [*await store.change_log.changes(tenant, 0, 1000)]
         content[f"horizon of {tenant}"] = await store.change_log.horizon(tenant)
         content[f"list of {tenant}"] = [*(await store.generations.page(tenant, Filter(), None, 500))[0]]
-        uses = [Limited(tenant, one, Limits(), Use(day=day)) for one in SUBJECTS for day in ("", DAYS[0], DAYS[2])]
+        uses = [
+            SubjectLimits(tenant, one, Limits(), Use(day=day)) for one in SUBJECTS for day in ("", DAYS[0], DAYS[2])
+        ]
         content[f"uncertain credits of {tenant}"] = await store.limits.uncertain_credits(uses)
     return content
 

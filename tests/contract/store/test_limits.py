@@ -12,14 +12,14 @@ import pytest
 from gateway.generations.limits import (
     MILLION,
     Exceeded,
-    Limited,
     LimitExceededError,
     Limits,
+    SubjectLimits,
     SubmissionTime,
     UnpricedError,
     Use,
+    limit_error,
 )
-from gateway.generations.limits import refusal as error_of
 from gateway.generations.model import Generation, Source, State, Steady, Wall
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Missing, Reported, adopted
 from gateway.generations.stores import Claim, Claimed
@@ -103,7 +103,7 @@ async def test_nothing_is_left_of_a_limit_that_was_lowered(store: Store) -> None
     await set_limits(store, in_flight=1)
     over = await refusal(store, priced())
     assert (over.allowed, over.used) == (1, 2)
-    assert error_of(over, NOW).failure.metadata["left"] == "0"
+    assert limit_error(over, NOW).failure.metadata["left"] == "0"
 
 
 async def test_parallel_claims_never_exceed_a_budget(store: Store) -> None:
@@ -154,8 +154,8 @@ async def test_the_end_settles_what_was_reserved(store: Store) -> None:
     sent.append(await claimed(store, replace(theirs, generation=marked(theirs.generation))))
     uncertain = [await save(store, one, after(one, Ambiguous(one.marker, REFUSAL, 0.0))) for one in sent[3:]]
     assert await use(store) == Use(MINUTE, 5, 2, DAY, 2 * MILLION, MILLION, 2 * MILLION, MILLION)
-    days = [Limited("tenant", "tenant", Limits(), Use(day=day)) for day in ("", DAY, "9999-12-01")]
-    of_key = Limited("tenant", "key:k", Limits(), Use(day=""))
+    days = [SubjectLimits("tenant", "tenant", Limits(), Use(day=day)) for day in ("", DAY, "9999-12-01")]
+    of_key = SubjectLimits("tenant", "key:k", Limits(), Use(day=""))
     assert await store.limits.uncertain_credits([*days, of_key]) == [2 * MILLION, 2 * MILLION, 0, 0]
     lost = await save(store, uncertain[0], after(uncertain[0], Expired(REFUSAL)))
     late = after(lost, Accepted(report("late", State.QUEUED)))

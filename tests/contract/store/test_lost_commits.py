@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.app import EXIT_STORE_BROKEN
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.generations.stores import StoreError, Webhook
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -219,7 +219,7 @@ async def test_what_was_sent_before_a_failover_is_not_sent_again(tmp_path: Path)
 
         settings = environment(tmp_path, {"HFGATEWAY_STORE_URL": url, "HFGATEWAY_UPSTREAM_URL": sandbox.url})
         refused = await run("serve", environment=settings)
-        assert (refused.code, LOST in refused.err) == (exits.USAGE, True)
+        assert (refused.code, LOST in refused.err) == (exit_codes.USAGE, True)
         declared = await run("migrate", "--restored", environment=settings)
         assert (declared.code, waiting.id in declared.out) == (0, True)
 

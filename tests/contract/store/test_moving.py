@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.cli.exits import REFUSED, USAGE
+from gateway.cli.exit_codes import REFUSED, USAGE
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store import files, restore
 from gateway.store.files import StoreFileError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.app import EXIT_STORE_BROKEN
-from gateway.cli import exits
+from gateway.cli import exit_codes
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.command import Finished, environment, run
@@ -87,17 +87,17 @@ async def test_the_operators_commands_on_postgresql(
         assert PASSWORD not in finished.out + finished.err
         return finished
 
-    assert (await hfgateway("keys", "create", "--tenant", "red")).code == exits.AWAY
+    assert (await hfgateway("keys", "create", "--tenant", "red")).code == exit_codes.GATEWAY_UNAVAILABLE
     made = await hfgateway("keys", "create", "--tenant", "red", "--offline")
     assert made.code == 0, made.err
     async with gateway() as running:
         listed = await hfgateway("keys", "list")
         assert (listed.code, listed.out.split("\t")[1]) == (0, "red")
         assert listed.err.startswith("store: postgresql://gateway@127.0.0.1:")
-        assert (await hfgateway("migrate")).code == exits.REFUSED
+        assert (await hfgateway("migrate")).code == exit_codes.REFUSED
         assert "its last gateway was" in (await hfgateway("doctor", "--json")).out
         assert await running.terminate() == 0
     assert "up to date" in (await hfgateway("migrate")).out
     assert "No generation is held" in (await hfgateway("migrate", "--restored")).out
     backup = await hfgateway("backup", str(tmp_path / "copy"))
-    assert (backup.code, "pg_dump" in backup.err) == (exits.USAGE, True)
+    assert (backup.code, "pg_dump" in backup.err) == (exit_codes.USAGE, True)

@@ -8,18 +8,18 @@ if TYPE_CHECKING:
     from hfgateway_client import GatewayError, Generation
 
 COMPLETED = 0
-ENDED_OTHERWISE = 1
+NOT_COMPLETED = 1
 USAGE = 2
 REFUSED = 3
-AWAY = 4
+GATEWAY_UNAVAILABLE = 4
 UNRESOLVED = 5
 STILL_RUNNING = 6
 NOT_SAVED = 7
-UPSTREAM_AWAY = 8
-OUTPUT_LOST = 9
+UPSTREAM_UNAVAILABLE = 8
+OUTPUT_NOT_WRITTEN = 9
 INTERRUPTED = 130
 
-UNKNOWN_OUTCOMES = frozenset({AWAY, UNRESOLVED, UPSTREAM_AWAY})
+UNKNOWN_OUTCOMES = frozenset({GATEWAY_UNAVAILABLE, UNRESOLVED, UPSTREAM_UNAVAILABLE})
 """The codes of a call that may have created something. Its command then says how to continue with the same key."""
 
 
@@ -37,7 +37,7 @@ def of_generation(generation: Generation) -> int:
         return STILL_RUNNING
     if isinstance(error_from_generation(generation), GenerationRefused):
         return REFUSED
-    return ENDED_OTHERWISE
+    return NOT_COMPLETED
 
 
 def of_error(error: GatewayError) -> int:
@@ -45,9 +45,9 @@ def of_error(error: GatewayError) -> int:
     from hfgateway_client import errors
 
     if isinstance(error, errors.UpstreamUnavailable):
-        return UPSTREAM_AWAY
+        return UPSTREAM_UNAVAILABLE
     if isinstance(error, (errors.Unavailable, errors.DeadlineExceeded)):
-        return AWAY
+        return GATEWAY_UNAVAILABLE
     if error.code is not None and error.code.name == "UNIMPLEMENTED":
         return REFUSED  # an older gateway, which has done nothing
     # A defect does not say what was done before it. Codes without a class, such as DATA_LOSS, come from proxies.
