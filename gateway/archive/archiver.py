@@ -1,6 +1,7 @@
 """Copies outputs to the archive, and removes the files of deleted generations.
 
-The plan is in the store, so a restart continues it. A few files are copied at a time; a failed attempt is repeated.
+The plan is in the store, so a restart continues it. A few files are copied at a time, and tenants take turns; a failed
+attempt is repeated.
 """
 
 import contextlib
@@ -76,6 +77,8 @@ class Archiver:
         self._base = public_url or storage.name
         self._ended: list[Generation] = []
         self._busy: set[tuple[str, Part]] = set()
+        self._turn = ""
+        """The tenant of the copy that was started last. Its name is the position in the order of turns."""
         self._tasks = OwnedTasks()
         self._wakeup = Wakeup()
         self.archived = self.bytes = self.failures = self.given_up = self.waiting = 0
@@ -142,17 +145,26 @@ class Archiver:
 
     async def _start_due(self) -> float | None:
         """Start as many due copies as may run at once; return the seconds until more will be due, None if unknown."""
-        free = self._concurrency - len(self._busy)
-        if free <= 0:
-            return None
         now = self._clock.moment().steady
-        # Copies in progress are still due in the store, so ask for that many more.
-        due = await self._copies.due_copies(self._storage.name, now, MAX_PAUSE, free + len(self._busy))
-        for copy in [copy for copy in due if copy.name not in self._busy][:free]:
+        while len(self._busy) < self._concurrency:
+            copy = await self._next_due(now)
+            if copy is None:
+                at = await self._copies.next_copy(self._storage.name, now)
+                return None if at is None else at - now
+            self._turn = copy.tenant
             self._busy.add(copy.name)
             self._tasks.start(self._work(copy), ended=partial(self._finished, copy.name))
-        at = await self._copies.next_copy(self._storage.name, now)
-        return None if at is None else at - now
+        return None
+
+    async def _next_due(self, now: float) -> Copy | None:
+        """Return the oldest due copy of the next tenant by name; None if no more are due."""
+        for after in (self._turn, ""):
+            # Copies in progress are still due in the store. There are fewer than the limit.
+            due = await self._copies.due_copies(self._storage.name, after, now, MAX_PAUSE, self._concurrency)
+            for copy in due:
+                if copy.name not in self._busy:
+                    return copy
+        return None
 
     def _finished(self, name: tuple[str, Part]) -> None:
         self._busy.discard(name)

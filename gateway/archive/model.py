@@ -45,6 +45,11 @@ class Copy:
         return self.generation_id, self.part
 
     @property
+    def tenant(self) -> str:
+        """The tenant, whose name begins the key."""
+        return self.key.partition("/")[0]
+
+    @property
     def fields(self) -> dict[str, object]:
         """The values of `name` by the names that rows and log lines use."""
         return {"generation_id": self.generation_id, **self.part._asdict()}

@@ -108,10 +108,11 @@ class CopyStore(Protocol):
     def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:
         """Yield pages of the completed generations without any copy that ended after that steady time."""
 
-    async def due_copies(self, archive: str, now: float, longest: float, limit: int) -> Sequence[Copy]:
-        """Return at most `limit` copies that are due at the steady time `now`, oldest first.
+    async def due_copies(self, archive: str, after: str, now: float, longest: float, limit: int) -> Sequence[Copy]:
+        """Return at most `limit` copies that are due at the steady time `now`.
 
-        A copy that is postponed by more than `longest` seconds counts as due: the clock must have gone back.
+        They are those of the first tenant whose name sorts after `after`, oldest first, then those of the next tenant,
+        and so on. A copy that is postponed by more than `longest` seconds counts as due: the clock must have gone back.
         """
 
     async def next_copy(self, archive: str, now: float) -> float | None:

@@ -117,8 +117,10 @@ class AgentReads(StoreReads):
 class CopyReads(StoreReads):
     """The reads of `CopyStore`."""
 
-    async def due_copies(self, archive: str, now: float, longest: float, limit: int) -> Sequence[Copy]:
-        rows = await self._rows("read_due_copies", archive=archive, now=now, latest=now + longest, limit=limit)
+    async def due_copies(self, archive: str, after: str, now: float, longest: float, limit: int) -> Sequence[Copy]:
+        rows = await self._rows(
+            "read_due_copies", archive=archive, after=after, now=now, latest=now + longest, limit=limit
+        )
         return [copy_of(row) for row in rows]
 
     async def next_copy(self, archive: str, now: float) -> float | None:

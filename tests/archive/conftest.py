@@ -130,12 +130,14 @@ class Stage:
         await self.source.aclose()
         await self.store.close()
 
-    async def completed(self, *urls: str, kept: float | None = None, **output: Any) -> Generation:
+    async def completed(
+        self, *urls: str, kept: float | None = None, tenant: str = "tenant", **output: Any
+    ) -> Generation:
         """Store a completed generation with an output for each URL, and return it. An empty URL is an NSFW output.
 
         Higgsfield says that it keeps the outputs for `kept` seconds.
         """
-        claim = examples.claim()
+        claim = examples.claim(tenant=tenant)
         assert (await self.store.claims.claim(claim)).new
         before = claim.generation
         for step in (examples.marked, lambda g: examples.accepted(g, f"request {g.id}")):

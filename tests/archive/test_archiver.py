@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NoReturn
@@ -210,6 +211,31 @@ async def test_no_more_files_are_copied_at_once_than_configured(stage: Stage) ->
         await stage.becomes_archived(generation)
 
     assert max(at_once) == 2
+
+
+@FOLDER_ONLY
+async def test_tenants_take_turns(stage: Stage) -> None:
+    counts, order, planned = {"green": 5, "red": 2, "blue": 1}, list[str](), asyncio.Event()
+
+    async def requested(tenant: str) -> None:
+        order.append(tenant)
+        await planned.wait()
+
+    stage.start(concurrency=1)
+    generations = []
+    for tenant, count in counts.items():
+        stage.media.add(f"/{tenant}.png", CONTENT, faults=[{"at": 0, "then": partial(requested, tenant)}] * count)
+        urls = [stage.url(f"/{tenant}.png")] * count
+        generations.append(await stage.completed(*urls, tenant=tenant))
+        await stage.becomes(lambda: len(order) == 1)
+    async with asyncio.timeout(PATIENCE):
+        while await stage.store.copies.copies_waiting() < sum(counts.values()):
+            await asyncio.sleep(0.005)
+    planned.set()
+
+    for generation in generations:
+        await stage.becomes_archived(generation, len(generation.outputs))
+    assert order == ["green", "red", "blue", "green", "red", "green", "green", "green"]
 
 
 @FOLDER_ONLY

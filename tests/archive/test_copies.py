@@ -22,7 +22,7 @@ FILE = ArchivedFile("file:///somewhere/file", 7, "00ff")
 
 
 async def due(stage: Stage, now: float = 1.0, limit: int = 10) -> list[Copy]:
-    return list(await stage.store.copies.due_copies(ARCHIVE, now, HOUR, limit))
+    return list(await stage.store.copies.due_copies(ARCHIVE, "", now, HOUR, limit))
 
 
 async def planned(stage: Stage, *urls: str) -> tuple[Generation, list[Copy]]:
@@ -37,7 +37,7 @@ async def test_a_planned_copy_is_due_and_planned_once(stage: Stage) -> None:
     await stage.store.copies.plan_copies(copies, 0.0)
     assert await due(stage) == copies
     assert await due(stage, limit=1) == copies[:1]
-    assert await stage.store.copies.due_copies("file:///elsewhere", 1.0, HOUR, 10) == []
+    assert await stage.store.copies.due_copies("file:///elsewhere", "", 1.0, HOUR, 10) == []
     assert await stage.store.copies.copies_waiting() == 2
 
 

@@ -120,9 +120,8 @@ async def test_a_delivery_is_kept_until_it_is_settled_and_its_last_attempt_is_ol
 
 
 def copy(of: Generation, output: int = 0, *, preview: bool = False) -> Copy:
-    return Copy(
-        of.id, Part(output, preview), "https://cdn.example.invalid/?sig", f"k{output}", "image/png", "s3://a", NOW
-    )
+    key = f"{of.tenant}/{of.id}/{output}-image.png"
+    return Copy(of.id, Part(output, preview), "https://cdn.example.invalid/?sig", key, "image/png", "s3://a", NOW)
 
 
 async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
@@ -135,18 +134,18 @@ async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
         [replace(first, key="other"), copy(replace(ended, spec=replace(ended.spec, id="gone")))], 0.0
     )
     assert [page async for page in copies.without_copies(0.0)] == []
-    assert sorted(await copies.due_copies("s3://a", 0.0, 60.0, 9), key=lambda one: one.part) == [first, preview]
+    assert sorted(await copies.due_copies("s3://a", "", 0.0, 60.0, 9), key=lambda one: one.part) == [first, preview]
     assert await copies.keep_copy(first, file)
     assert await copies.archived([ended.id, "none"]) == {ended.id: {Part(0): file}}
 
     await copies.postpone_copy(preview, 100.0, give_up=False)
-    assert list(await copies.due_copies("s3://a", 50.0, 60.0, 9)) == []
+    assert list(await copies.due_copies("s3://a", "", 50.0, 60.0, 9)) == []
     assert await copies.next_copy("s3://a", 50.0) == 100.0
-    assert list(await copies.due_copies("s3://a", 30.0, 60.0, 9)) == [
+    assert list(await copies.due_copies("s3://a", "", 30.0, 60.0, 9)) == [
         replace(preview, attempts=1)
     ]  # the clock went back
     await copies.reassign_copies("s3://b")
-    assert [one.archive for one in await copies.due_copies("s3://b", 100.0, 60.0, 9)] == ["s3://b"]
+    assert [one.archive for one in await copies.due_copies("s3://b", "", 100.0, 60.0, 9)] == ["s3://b"]
     assert await copies.copies_waiting() == 1
     await copies.postpone_copy(preview, 200.0, give_up=True)
     await copies.plan_copies([preview], 0.0)  # it stays given up
@@ -159,7 +158,30 @@ async def test_a_retry_is_due_before_copies_that_were_planned_later(store: Store
     await copies.plan_copies([failed], 10.0)
     await copies.postpone_copy(failed, 20.0, give_up=False)
     await copies.plan_copies([new], 30.0)
-    assert await copies.due_copies("s3://a", 40.0, 60.0, 1) == [replace(failed, attempts=1)]
+    assert await copies.due_copies("s3://a", "", 40.0, 60.0, 1) == [replace(failed, attempts=1)]
+
+
+async def test_due_copies_are_read_from_one_tenant_after_another(store: Store) -> None:
+    copies, planned = store.copies, {}
+    for now, name in enumerate(("red 1", "blue 1", "red 2", "green 1", "green 2", "blue 2")):
+        planned[name] = copy(await completed(store, name, tenant=name.split()[0]))
+        await copies.plan_copies([planned[name]], float(now))
+    names = {one.name: name for name, one in planned.items()}
+
+    async def due(after: str = "", limit: int = 9, now: float = 10.0) -> list[str]:
+        return [names[one.name] for one in await copies.due_copies("s3://a", after, now, 60.0, limit)]
+
+    assert await due() == ["blue 1", "blue 2", "green 1", "green 2", "red 1", "red 2"]
+    assert await due(limit=3) == ["blue 1", "blue 2", "green 1"]
+    assert await due("blue", 3) == ["green 1", "green 2", "red 1"]
+    assert await due("orange") == ["red 1", "red 2"]
+    assert await due("red") == []
+    await copies.postpone_copy(planned["red 1"], 9.0, give_up=False)
+    for name in ("green 1", "green 2"):
+        await copies.postpone_copy(planned[name], 40.0, give_up=False)
+    assert await due("blue") == ["red 2", "red 1"]
+    assert await due("blue", 2, 40.0) == ["green 1", "green 2"]
+    assert await due("red", now=-30.0) == ["green 1", "green 2"]  # the clock went back
 
 
 async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
@@ -173,12 +195,12 @@ async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
     await store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
     assert not await copies.keep_copy(second, file)  # it was being copied
     await copies.reassign_copies("s3://b")  # the files are still in the first archive
-    due = await copies.due_copies("s3://a", 0.0, 60.0, 9)
+    due = await copies.due_copies("s3://a", "", 0.0, 60.0, 9)
     assert [one.remove for one in due] == [True, True, True]
     for number, one in enumerate(due, 1):
         await copies.forget_copy(one)
         assert await copies.copies_waiting() == 4 - number
-    assert await copies.due_copies("s3://b", 0.0, 60.0, 9) == [replace(waiting, archive="s3://b")]
+    assert await copies.due_copies("s3://b", "", 0.0, 60.0, 9) == [replace(waiting, archive="s3://b")]
     assert await copies.archived([ended.id, other.id]) == {other.id: {Part(0): file}}
 
 
@@ -192,7 +214,7 @@ async def test_a_pruned_generation_leaves_copies_only_that_are_not_finished(stor
         assert await copies.keep_copy(one, file)
     await store.deletions.prune(Steady(NOW + 60), Steady(NOW))
     assert await copies.archived([ended.id, young.id]) == {young.id: {Part(0): file}}
-    assert [*await copies.due_copies("s3://a", 0.0, 60.0, 9)] == [pending]
+    assert [*await copies.due_copies("s3://a", "", 0.0, 60.0, 9)] == [pending]
 
 
 async def test_a_copy_of_a_pruned_generation_is_finished_and_forgotten(store: Store) -> None:

@@ -111,6 +111,23 @@ async def test_a_list_of_deliveries_reads_few_of_those_that_it_does_not_show(tmp
     assert len(steps) < 10  # a row takes several of the hundred instructions
 
 
+@pytest.mark.parametrize("now", [1.0, 60.0], ids=["others wait", "a file is due"])
+def test_due_copies_are_found_without_reading_those_that_are_not_due(store: sqlite3.Connection, now: float) -> None:
+    columns = "generation_id, output, preview, url, key, content_type, archive, expire_time, not_before"
+    copies = [("blue", number, 90.0) for number in range(2_000)] + [("red", number, 50.0) for number in range(2_000)]
+    store.executemany(
+        f"INSERT INTO archive_files ({columns}) VALUES (?, 0, 0, '', ?, '', 'a', 0, ?)",
+        [(f"{tenant} {number}", f"{tenant}/{number}/0.png", at) for tenant, number, at in copies],
+    )
+    steps: list[None] = []
+    store.row_factory = sqlite3.Row
+    store.set_progress_handler(lambda: steps.append(None), 100)
+    given = {"archive": "a", "after": "", "now": now, "latest": 3600.0, "limit": 4}
+    found = store.execute(statements.load()["read_due_copies"], given).fetchall()
+    assert [row["key"].partition("/")[0] for row in found] == ["red"] * (4 if now == 60.0 else 0)
+    assert len(steps) < 10
+
+
 def test_orphaned_keys_of_older_stores_can_be_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tmp_path / "before"
     shutil.copytree(str(migrations.folder()), before)

@@ -1252,11 +1252,29 @@ FROM generations LEFT JOIN LATERAL (
 WHERE done AND (ended_at, id) > (:ended_after, :after_id) ORDER BY ended_at, id LIMIT :limit;
 
 -- name: read_due_copies
--- Read the copies and removals that are due. Those after `latest` are too: the clock must have gone back.
+-- Read due copies and removals: those of the first tenant after one by name, oldest first, then those of the next tenant.
+-- Those after `latest` are due too, and come last: the clock must have gone back.
+WITH RECURSIVE waiting (tenant) AS (
+    SELECT :after::text COLLATE "C"
+    UNION ALL
+    SELECT (
+        SELECT min(split_part(key, '/', 1) COLLATE "C") FROM archive_files
+        WHERE state IN (0, 3) AND archive = :archive AND split_part(key, '/', 1) COLLATE "C" > waiting.tenant
+    )
+    FROM waiting WHERE tenant IS NOT NULL
+)
+SELECT due.*
+-- Without ORDER BY, no tenants are read beyond the limit.
+FROM waiting CROSS JOIN LATERAL (
+    SELECT generation_id, output, preview, url, key, content_type, archive, expire_time, attempts, state
+    FROM archive_files
+    WHERE state IN (0, 3) AND archive = :archive AND split_part(key, '/', 1) COLLATE "C" = tenant AND not_before <= :now
+    ORDER BY not_before LIMIT :limit
+) AS due WHERE tenant > :after
+UNION ALL
 SELECT generation_id, output, preview, url, key, content_type, archive, expire_time, attempts, state
-FROM archive_files
-WHERE state IN (0, 3) AND archive = :archive AND (not_before <= :now OR not_before > :latest)
-ORDER BY not_before LIMIT :limit;
+FROM archive_files WHERE state IN (0, 3) AND archive = :archive AND not_before > :latest
+LIMIT :limit;
 
 -- name: read_next_copy_time
 -- Read the steady time at which the next copy or removal is due.

@@ -686,11 +686,26 @@ SELECT id, ended_at,
 FROM generations g WHERE done = 1 AND (ended_at, id) > (:ended_after, :after_id) ORDER BY ended_at, id LIMIT :limit;
 
 -- name: read_due_copies
--- Read the copies and removals that are due. Those after `latest` are too: the clock must have gone back.
+-- Read due copies and removals: those of the first tenant after one by name, oldest first, then those of the next tenant.
+-- Those after `latest` are due too, and come last: the clock must have gone back.
+WITH RECURSIVE waiting (tenant) AS (
+    SELECT :after
+    UNION ALL
+    SELECT (
+        SELECT min(substr(key, 1, instr(key, '/') - 1)) FROM archive_files
+        WHERE state IN (0, 3) AND archive = :archive AND substr(key, 1, instr(key, '/') - 1) > waiting.tenant
+    )
+    FROM waiting WHERE tenant IS NOT NULL
+)
+-- A CROSS JOIN is not reordered, and without ORDER BY no tenants are read beyond the limit.
 SELECT generation_id, output, preview, url, key, content_type, archive, expire_time, attempts, state
-FROM archive_files
-WHERE state IN (0, 3) AND archive = :archive AND (not_before <= :now OR not_before > :latest)
-ORDER BY not_before LIMIT :limit;
+FROM waiting CROSS JOIN archive_files
+WHERE state IN (0, 3) AND archive = :archive AND substr(key, 1, instr(key, '/') - 1) = tenant AND tenant > :after
+    AND not_before <= :now
+UNION ALL
+SELECT generation_id, output, preview, url, key, content_type, archive, expire_time, attempts, state
+FROM archive_files WHERE state IN (0, 3) AND archive = :archive AND not_before > :latest
+LIMIT :limit;
 
 -- name: read_next_copy_time
 -- Read the steady time at which the next copy or removal is due.
