@@ -158,11 +158,12 @@ class Archiver:
 
     async def _next_due(self, now: float) -> Copy | None:
         """Return the oldest due copy of the next tenant by name; None if no more are due."""
+        # Copies in progress are due in the store, also if they end during the read. There are fewer than the limit.
+        busy = frozenset(self._busy)
         for after in (self._turn, ""):
-            # Copies in progress are still due in the store. There are fewer than the limit.
             due = await self._copies.due_copies(self._storage.name, after, now, MAX_PAUSE, self._concurrency)
             for copy in due:
-                if copy.name not in self._busy:
+                if copy.name not in busy:
                     return copy
         return None
 

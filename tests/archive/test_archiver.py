@@ -239,6 +239,32 @@ async def test_tenants_take_turns(stage: Stage) -> None:
 
 
 @FOLDER_ONLY
+async def test_a_copy_that_ends_during_a_read_of_the_due_copies_is_not_repeated(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = asyncio.Event()
+    first = stage.media.add("/a.png", CONTENT, faults=[{"at": 0, "then": ending.wait}])
+    stage.media.add("/b.png", CONTENT)
+    due_copies = stage.store.copies.due_copies
+
+    async def slowly(*asked: Any) -> Sequence[Copy]:
+        due = await due_copies(*asked)
+        if due and first.requests:
+            ending.set()
+            await stage.becomes(lambda: not stage.archiver._busy)
+        return due
+
+    stage.start()
+    copied = await stage.completed(stage.url("/a.png"))
+    await stage.becomes(lambda: bool(first.requests))
+    monkeypatch.setattr(stage.store.copies, "due_copies", slowly)
+    await stage.becomes_archived(await stage.completed(stage.url("/b.png")))
+    await stage.becomes_archived(copied)
+    await stage.becomes(lambda: not stage.archiver._busy)
+    assert len(first.requests) == 1
+
+
+@FOLDER_ONLY
 async def test_removals_that_are_due_before_a_copy_in_progress_keep_the_limit(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
