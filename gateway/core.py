@@ -51,6 +51,8 @@ PRUNE_INTERVAL = 3600.0
 """Seconds between removals of what is older than the retention."""
 PARTS_STOP_TIMEOUT = 3.0
 """Seconds for the parts to end when they are canceled. Only a thread on a hung disk takes longer."""
+LAST_WRITES_TIMEOUT = 3.0
+"""Seconds for the last writes of a drain, which are not needed for the guarantees. A store that hangs takes longer."""
 RESTART_DELAY = 10.0
 """Seconds until a part that failed because of a bug is started again."""
 HEAL_INTERVAL = 1.0
@@ -150,9 +152,11 @@ class Core:
         except TimeoutError:
             self.service.refusing = True
             log.error("submissions are still in flight at the end of HFGATEWAY_DRAIN; the next start recovers them")
-        await self.webhook_inbox.drained()
         await self.dispatcher.drained()
-        await self.recorder.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WRITES_TIMEOUT):
+                await self.webhook_inbox.drained()
+                await self.recorder.flush()
 
     async def close(self) -> None:
         """Close all connections and the store."""

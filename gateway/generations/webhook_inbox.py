@@ -129,8 +129,10 @@ class WebhookInbox:
 
     async def drained(self) -> None:
         """Stop processing; the next process resumes it."""
-        await self._receiving.drained()  # first, because it starts to process what it stores
-        await self._tasks.cancel()
+        try:
+            await self._receiving.drained()  # first, because it starts to process what it stores
+        finally:
+            await self._tasks.cancel()
 
     def _start(self, webhook: Webhook) -> None:
         task = self._tasks.start(self._process(webhook))

@@ -127,10 +127,29 @@ class Server:
 
     def kill_processes(self) -> None:
         """End all processes of the server with SIGKILL, so that none of them answers or keeps its shared memory."""
+        with self._processes() as processes:
+            _signal(processes, signal.SIGKILL)
+            for process in processes:
+                assert select.select([process], [], [], START_LIMIT)[0], "a process of the server does not end"
+        self.kill()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Pause all processes of the server: connections stay open and get no response."""
+        with self._processes() as processes:
+            _signal(processes, signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                _signal(processes, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def _processes(self) -> Iterator[list[int]]:
+        """Pause the first process of the server, so that it starts no other one, and open all of them."""
         postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGSTOP)
         end = time.monotonic() + START_LIMIT
-        while _state(postmaster) != "T":  # until then it may start another process
+        while _state(postmaster) != "T":
             assert time.monotonic() < end, "the server does not stop"
             time.sleep(0.001)
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
@@ -140,12 +159,7 @@ class Server:
                 with contextlib.suppress(ProcessLookupError):
                     processes.append(os.pidfd_open(pid))
                     stack.callback(os.close, processes[-1])
-            for process in processes:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(process, signal.SIGKILL)
-            for process in processes:
-                assert select.select([process], [], [], START_LIMIT)[0], "a process of the server does not end"
-        self.kill()
+            yield processes
 
     def kill(self) -> None:
         """End the server at once, without a checkpoint, as a crash would."""
@@ -228,6 +242,13 @@ class Server:
 def _copy(folder: Path, to: Path) -> None:
     """Copy a folder with its owner and modes."""
     subprocess.run(["cp", "-a", str(folder), str(to)], check=True)
+
+
+def _signal(processes: list[int], number: signal.Signals) -> None:
+    """Send a signal to the open processes that have not ended."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, number)
 
 
 def _state(pid: int) -> str:

@@ -875,6 +875,32 @@ async def test_submissions_are_stored_while_the_leader_waits_for_its_last_respon
         assert [one.prompt for one in sandbox.ledger.charges if one.prompt == "meanwhile"] == ["meanwhile"]
 
 
+async def test_a_leader_stops_although_the_server_does_not_respond(
+    postgres: Server, sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease expires by itself."""
+    monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr("gateway.core.LAST_WRITES_WITHIN", 0.1)
+    monkeypatch.setattr("gateway.store.postgres.store.CLOSE_TIMEOUT", 0.1)
+    failed_poll = [Fault.parse({"on": "status", "kind": "500"})]
+    leader = Gateway(read_settings(settings | {"HFGATEWAY_DRAIN": "0"}), CREDENTIALS)
+    await leader.start()
+    async with AsyncClient(leader.grpc_address) as client:
+        sent = (await client.submit(soul("a fox"))).generation
+    recorder = leader._core.recorder
+    with postgres.paused():
+        sandbox.state.plan.add(failed_poll)
+        await eventually(recorder._writing.locked)
+        sandbox.state.plan.add(failed_poll)
+        await eventually(lambda: bool(recorder._unwritten))
+        async with asyncio.timeout(PATIENCE):
+            await leader.stop()
+    async with gateways(settings, {}) as (heir,), AsyncClient(heir.grpc_address) as client, asyncio.timeout(PATIENCE):
+        advance(sandbox, 5.0)
+        assert (await client.wait(sent.id)).done
+    assert len(sandbox.ledger.charges) == 1
+
+
 @asynccontextmanager
 async def process(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[tuple[forked.ForkedProcess, str]]:
     """Start a gateway in a process; return it and its gRPC address. Kill it at the end."""
