@@ -197,11 +197,12 @@ async def test_refusals_have_distinct_reasons_and_free_the_key(talk: Talk) -> No
 async def test_a_message_that_was_not_taken_frees_its_key(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="429", headers={"Retry-After": "7"})
+    talk.running.plan(on="agent_messages", kind="")
+    talk.running.plan(on="agent_messages", kind="500")  # it is not looked up, because it certainly was not taken
     full = await talk.refused(session_id, "a fox", "k")
     assert (full.code, full.reason) == ("RESOURCE_EXHAUSTED", "UPSTREAM_SATURATED")
     assert full.failure.retry_delay.seconds == 7
 
-    talk.running.plan(on="agent_messages", kind="500")
     away = await talk.refused(session_id, "a fox", "k")
     assert (away.code, away.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
     assert not (await talk.send(session_id, "a fox", "k")).replayed

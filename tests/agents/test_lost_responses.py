@@ -291,7 +291,8 @@ async def test_a_message_processed_after_another_with_its_text_is_bound(talk: Ta
     # The message that seemed lost is delivered now.
     came = talk.running.sandbox.state.accounts["sandbox:sandbox"].send_agent_message(session_id, "yes")
 
-    assert (await talk.send(session_id, "yes", "late")).message.id == came.message_id
+    for _ in range(2):  # the second time, its key is known
+        assert (await talk.send(session_id, "yes", "late")).message.id == came.message_id
 
 
 async def test_two_unresolved_messages_are_bound_to_two_taken_ones(talk: Talk) -> None:

@@ -9,7 +9,7 @@ import pytest
 from gateway.agents.model import KeyRecord
 from gateway.cli import exit_codes
 from hfgateway.admin.v1 import admin_service_pb2 as pb
-from tests.agents.conftest import Talk
+from tests.agents.conftest import TURN, Talk
 from tests.support import operator
 from tests.support.running import PATIENCE
 
@@ -56,6 +56,9 @@ async def test_a_message_resolved_with_an_id_is_bound(talk: Talk) -> None:
 
 
 async def test_contradictory_message_resolutions_are_refused(talk: Talk) -> None:
+    account = talk.running.sandbox.state.accounts["sandbox:sandbox"]
+    earlier = account.send_agent_message(await talk.create(), "a fox")
+    talk.running.clock.advance(TURN)
     session_id = await unresolved(talk, taken=False)
     refused = [
         await operator.refused(talk.running, "ResolveMessage", request)
@@ -63,12 +66,13 @@ async def test_contradictory_message_resolutions_are_refused(talk: Talk) -> None
             resolution(),
             resolution(message_id=""),
             resolution(message_id="unknown-id"),
+            resolution(message_id=earlier.message_id),
             pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="another", not_taken={}),
             pb.ResolveMessageRequest(tenant="another", idempotency_key="k", not_taken={}),
             pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="session-1", not_taken={}),
         )
     ]
-    assert refused == ["INVALID_ARGUMENT"] * 3 + ["NOT_FOUND"] * 3
+    assert refused == ["INVALID_ARGUMENT"] * 4 + ["NOT_FOUND"] * 3
     other = (await talk.send(session_id, "an owl", "settled")).message
     await talk.turn(session_id, other.id)
     answer = (await talk.messages(session_id)).messages[-1]
