@@ -24,6 +24,7 @@ from gateway.store.sqlite import SqliteStore
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged, soul
 from tests.app.command import environment, run
 from tests.contract.store import examples
+from tests.contract.store.test_audit import entries
 from tests.contract.store.test_store import completed
 from tests.durability.process import GatewayProcess
 
@@ -163,16 +164,22 @@ async def test_every_row_of_every_table_is_moved(path: Path, url: str) -> None:
 async def test_the_database_continues_the_history_of_the_file(tmp_path: Path, url: str) -> None:
     path = tmp_path / "store.db"
     source = SqliteStore(path, _broke)
+    source.auditor.mode = "on"
     claim = examples.claim()
     await source.claims.claim(claim)
+    await completed(source, "request")
     position, secret, epoch = (
         await source.change_log.position(), await source.keys.token_secret(), source.change_log.epoch,
     )  # fmt: skip
+    audited = await entries(source)
     await source.close()
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("DELETE FROM changes WHERE position = ?", [position])  # as if it were pruned
 
     await moving.move(path, url, SHOWN, _silent)
 
     async with _opened(url) as store:
+        store.auditor.mode = "on"
         assert await store.keys.token_secret() == secret
         assert (await store.change_log.position(), store.change_log.epoch) == (position, epoch)
         again = await store.claims.claim(
@@ -183,6 +190,11 @@ async def test_the_database_continues_the_history_of_the_file(tmp_path: Path, ur
         new = await store.claims.claim(examples.claim())
         assert new.new
         assert await store.change_log.position() == position + 1
+        await completed(store, "another")
+        assert len(await store.accounts.run_times()) == 2
+        found = await entries(store)
+        assert found[: len(audited)] == audited
+        assert len(found) == len(audited) + 2
 
 
 async def test_an_interrupted_move_continues_behind_the_last_chunk(
@@ -269,6 +281,21 @@ async def test_rows_that_differ_are_found_and_the_file_can_be_used_again(
         await moving.move(path, url, SHOWN, _silent)
 
 
+async def test_a_move_whose_lease_another_gateway_has_taken_writes_nothing(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = moving._Target.copy
+
+    async def copy_too_late(target: Any, source: Any, table: moving.Table) -> int:
+        await _fetched(url, "UPDATE lease SET fence = fence + 1")
+        return await copy(target, source, table)
+
+    monkeypatch.setattr(moving._Target, "copy", copy_too_late)
+    with pytest.raises(ServerError, match="another gateway has taken it over"):
+        await moving.move(path, url, SHOWN, _silent)
+    assert not any((await _content(url)).values())
+
+
 async def test_a_database_in_use_and_a_finished_move_are_left_alone(path: Path, url: str) -> None:
     async with _opened(url) as store:
         with pytest.raises(ServerError, match="in use by another gateway"):
@@ -277,6 +304,8 @@ async def test_a_database_in_use_and_a_finished_move_are_left_alone(path: Path, 
     with pytest.raises(ServerError, match="is in use; give the move an empty database"):
         await moving.move(path, url, SHOWN, _silent)
     files.prepare(path).close()  # it was not marked
+    with files.lock(path), pytest.raises(StoreFileError, match="in use"):
+        await moving.move(path, url, SHOWN, _silent)
     with pytest.raises(StoreFileError, match="is not being moved"):
         await moving.abandon(path, url, SHOWN)
 
@@ -315,7 +344,10 @@ async def test_a_move_that_may_be_complete_is_finished_with_its_own_database(
     ):
         await call(path, postgres.url(name), "postgresql://gateway@elsewhere/gateway", *more)
     # The same database by another name.
-    assert (await moving.move(path, url, "postgresql://gateway@alias/gateway", _silent)).rows == 0
+    alias = "postgresql://gateway@alias/gateway"
+    assert (await moving.move(path, url, alias, _silent)).rows == 0
+    with pytest.raises(StoreFileError, match=f"was moved to {alias}"):
+        files.prepare(path)
 
 
 async def test_a_restored_database_has_the_last_change_and_all_held_generations(url: str) -> None:
