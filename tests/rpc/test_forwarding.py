@@ -76,7 +76,8 @@ async def leader() -> AsyncIterator[str]:
         yield address
 
 
-async def test_a_call_to_a_new_leader_ends_those_that_the_former_one_does_not_answer(leader: str) -> None:
+@pytest.mark.parametrize("by", ["call", "check"])
+async def test_a_new_leader_ends_the_calls_that_the_former_one_does_not_answer(leader: str, by: str) -> None:
     received = asyncio.Event()
 
     async def wait_for_ever(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
@@ -90,14 +91,21 @@ async def test_a_call_to_a_new_leader_ends_those_that_the_former_one_does_not_an
     peer = free_address()
     former.add_insecure_port(peer)
     await former.start()
-    to_leader = ToLeader(lambda: peer, grpc.aio.insecure_channel, "secret", lambda _: None)
+    certificates: list[object] = [None]
+    to_leader = ToLeader(lambda: peer, grpc.aio.insecure_channel, "secret", lambda _: None, lambda: certificates[-1])
     try:
         async with asyncio.timeout(PATIENCE):
             waiting = asyncio.create_task(to_leader.unary(METHOD, b"", Call(METHOD, None)))
             await received.wait()
+            certificates.append("renewed")
+            await to_leader.check_leader()  # the connection is open
+            assert not waiting.done()
             peer = leader
-            with pytest.raises(GatewayError):
-                await to_leader.unary(METHOD, b"UNAVAILABLE", Call(METHOD, None))
+            if by == "check":
+                await to_leader.check_leader()
+            else:
+                with pytest.raises(GatewayError):
+                    await to_leader.unary(METHOD, b"UNAVAILABLE", Call(METHOD, None))
             with pytest.raises(GatewayError) as raised:
                 await waiting
         assert raised.value.failure.retryable
