@@ -23,21 +23,21 @@ from gateway.generations.model import Generation, InputKind, PreparedRequest, Sp
 from gateway.generations.stores import Claim
 from gateway.higgsfield.credentials import Credentials
 
-MANY, FEW = 50_000, 2_000
+FULL_COUNT, QUICK_COUNT = 50_000, 2_000
 CREDENTIALS = Credentials("sandbox", "sandbox")
-NOTHING = PreparedRequest("", "", "", "", {}, b"", UpstreamKey(""), InputKind.NONE)
+NO_REQUEST = PreparedRequest("", "", "", "", {}, b"", UpstreamKey(""), InputKind.NONE)
 
 
 async def run(effort: Effort) -> list[Figure]:
     """Fill a store, start a core on it, and let it poll."""
-    count = MANY if effort.rounds > 1 else FEW
+    count = FULL_COUNT if effort.rounds > 1 else QUICK_COUNT
     with tempfile.TemporaryDirectory() as folder:
         async with processes.steady_upstream() as higgsfield:
             origin = f"http://{higgsfield.address}"
             await _fill(Path(folder), origin, count)
             return [
-                *await _restarted(Path(folder), origin, count),
-                await _polls(Path(folder), origin, effort.seconds),
+                *await _measure_restart(Path(folder), origin, count),
+                await _measure_poll_rate(Path(folder), origin, effort.seconds),
             ]
 
 
@@ -47,10 +47,10 @@ async def _open(folder: Path, origin: str, **settings: str) -> Core:
         "HFGATEWAY_STORE_URL": f"sqlite:///{folder / 'store.db'}",
         **settings,
     }
-    return await assemble(read_settings(variables), CREDENTIALS, _broken)
+    return await assemble(read_settings(variables), CREDENTIALS, _exit_on_broken_store)
 
 
-def _broken(error: Exception) -> None:
+def _exit_on_broken_store(error: Exception) -> None:
     sys.exit(f"the store failed: {error}")
 
 
@@ -58,10 +58,9 @@ async def _fill(folder: Path, origin: str, count: int) -> None:
     """Store `count` accepted generations that have not ended."""
     core = await _open(folder, origin)
     now = core.clock.moment()
-
     account = core.upstream.default.account
 
-    async def one(number: int) -> None:
+    async def claim(number: int) -> None:
         spec = Spec(
             str(uuid4()), "default", "model", "v2", account, origin, b"input" * 20, {}, f"{number}",
             now.wall, now.steady,
@@ -74,14 +73,14 @@ async def _fill(folder: Path, origin: str, count: int) -> None:
             update_time=now.wall,
             upstream_status="queued",
         )
-        await core.store.claims.claim(Claim(generation, NOTHING, b"fingerprint"))
+        await core.store.claims.claim(Claim(generation, NO_REQUEST, b"fingerprint"))
 
     for start in range(0, count, 1000):
-        await asyncio.gather(*(one(number) for number in range(start, min(start + 1000, count))))
+        await asyncio.gather(*(claim(number) for number in range(start, min(start + 1000, count))))
     await core.close()
 
 
-async def _restarted(folder: Path, origin: str, count: int) -> list[Figure]:
+async def _measure_restart(folder: Path, origin: str, count: int) -> list[Figure]:
     """Measure a restart, the memory of index and schedule per generation, and the schedule's CPU time per poll."""
     began = time.perf_counter()
     core = await _open(folder, origin, HFGATEWAY_POLL_MIN="3600", HFGATEWAY_POLL_MAX="3600")
@@ -119,14 +118,13 @@ def _schedule_cost(core: Core) -> float:
     return (time.process_time() - began) / rounds * 1e6
 
 
-async def _polls(folder: Path, origin: str, seconds: float) -> Figure:
+async def _measure_poll_rate(folder: Path, origin: str, seconds: float) -> Figure:
     """Measure the status calls per second of one core. All are due at once, and the adapter calls a local server."""
     core = await _open(folder, origin, HFGATEWAY_POLL_MIN="0.05", HFGATEWAY_POLL_MAX="0.05")
     tune_garbage_collector()  # as `serve` does
     for entry in core.feed.entries.values():
         entry.poll_at = 0.0
     await core.follower.resume([entry.generation for entry in core.feed.entries.values()])
-    polls_before = sum(entry.polls for entry in core.feed.entries.values())
     await core.start()
     await asyncio.sleep(1.0)
     polls_before = sum(entry.polls for entry in core.feed.entries.values())

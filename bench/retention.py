@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from bench.figures import Figure, at_most, excess, value
-from bench.follow import NOTHING
+from bench.follow import NO_REQUEST
 from bench.load import Effort
 from gateway.generations.clock import Ids
 from gateway.generations.model import Generation, Spec, State, Steady, Wall
@@ -98,7 +98,7 @@ def _claim(ids: Ids, at: float, state: State) -> Claim:
     )  # fmt: skip
     ended = at if state is State.COMPLETED else None
     generation = Generation(spec, state=state, request_id=str(uuid4()), update_time=at, end_time=ended, ended_at=ended)
-    return Claim(generation, NOTHING, b"fingerprint")
+    return Claim(generation, NO_REQUEST, b"fingerprint")
 
 
 def _broken(error: Exception) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 
-def moment(date: str) -> float | None:
+def parse_http_date(date: str) -> float | None:
     """Parse a Date header as Unix time in seconds; None if it is malformed. One that names no zone is in UTC."""
     try:
         read = parsedate_to_datetime(date)
@@ -14,14 +14,14 @@ def moment(date: str) -> float | None:
         return None
 
 
-def retry_after(value: str | None, wall: float) -> float | None:
+def parse_retry_after(value: str | None, wall: float) -> float | None:
     """Parse a Retry-After header, a number or a date, as seconds from `wall`; None if it is absent or malformed."""
     if not value:
         return None
     try:
         seconds = float(value)
     except ValueError:
-        then = moment(value)
+        then = parse_http_date(value)
         if then is None:
             return None
         seconds = then - wall

@@ -17,7 +17,7 @@ from gateway.callbacks.model import Outcome, Problem
 from gateway.callbacks_http import urls
 from gateway.callbacks_http.response import CertificateError, ResponseHead
 from gateway.callbacks_http.urls import InvalidUrlError, Target
-from gateway.headers import retry_after
+from gateway.headers import parse_retry_after
 
 ATTEMPT_TIMEOUT = 15.0
 """Seconds for an attempt in total: lookup, connection, request, and the head of the response."""
@@ -118,4 +118,4 @@ def _outcome(head: ResponseHead, wall: float) -> Outcome:
     if 200 <= status < 300:
         return Outcome(http_status=status)
     problem = Problem.GONE if status == 410 else Problem.REDIRECT if 300 <= status < 400 else Problem.STATUS
-    return Outcome(problem, status, retry_after(head.retry_after, wall))
+    return Outcome(problem, status, parse_retry_after(head.retry_after, wall))

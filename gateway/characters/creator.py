@@ -194,7 +194,7 @@ class Creator:
         except Exception:
             # A bug may have hidden the response, so the outcome counts as unknown.
             log.exception("creating a character failed because of a bug", extra=_log_fields(creation))
-            outcome = MaybeTaken(Failure(Reason.SUBMISSION_UNRESOLVED, "no response"), whole=False)
+            outcome = MaybeTaken(Failure(Reason.SUBMISSION_UNRESOLVED, "no response"), is_complete=False)
         match outcome:
             case Trained(character):
                 return await self._bind(creation, character)

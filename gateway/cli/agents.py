@@ -50,12 +50,12 @@ def ask(
     gateway does not respond; 5 unknown whether the message was sent; 6 no whole answer within --timeout; 8 Higgsfield
     does not respond; 9 standard output cannot be written; 130 Ctrl-C (the turn continues).
     """
-    talk = _Talk(connection, session_id, timeout, as_json=as_json)
-    turn = talk.say(text, key)
+    conversation = _Conversation(connection, session_id, timeout, as_json=as_json)
+    turn = conversation.send(text, key)
     while turn.is_question and sys.stdin.isatty() and not as_json:
-        turn = talk.say(click.prompt("", prompt_suffix="> ", err=True))
+        turn = conversation.send(click.prompt("", prompt_suffix="> ", err=True))
     if turn.is_question:
-        echo(f"The agent asks a question. Answer with: {talk.command('ANSWER')}", err=True)
+        echo(f"The agent asks a question. Answer with: {conversation.command('ANSWER')}", err=True)
     return exit_codes.NOT_COMPLETED if turn.is_question or turn.failed or not turn.messages else exit_codes.COMPLETED
 
 
@@ -66,16 +66,16 @@ def ask(
 @client_options
 def chat(*, connection: Connection, session_id: str | None, timeout: float | None, as_json: bool) -> int:
     """Send each line of standard input as a message. Exit codes: 0 at the end of input, otherwise those of `ask`."""
-    talk = _Talk(connection, session_id, timeout, as_json=as_json)
-    while (line := _line()) is not None:
+    conversation = _Conversation(connection, session_id, timeout, as_json=as_json)
+    while (line := _read_line()) is not None:
         if line.strip():
-            talk.say(line)
-    if talk.session_id:
-        echo(f"Continue with: {talk.command()}", err=True)
+            conversation.send(line)
+    if conversation.session_id:
+        echo(f"Continue with: {conversation.command()}", err=True)
     return exit_codes.COMPLETED
 
 
-class _Talk:
+class _Conversation:
     """A conversation: sends messages and shows the answers."""
 
     def __init__(self, connection: Connection, session_id: str | None, timeout: float | None, *, as_json: bool) -> None:
@@ -84,12 +84,12 @@ class _Talk:
         self._timeout = timeout
         self._as_json = as_json
 
-    def say(self, text: str, key: str | None = None) -> Turn:
+    def send(self, text: str, key: str | None = None) -> Turn:
         """Send a message and follow its turn until it ends. If interrupted, print the command that continues."""
         from hfgateway_client import new_idempotency_key
 
         key = new_idempotency_key() if key is None else key
-        shown, advice = _Shown(), Advice()
+        shown, advice = _AnswerPrinter(), Advice()
         with advice.given(), closing(shown), self._connection.client() as client:
             check_reachable(client)
             if not self.session_id:
@@ -123,7 +123,7 @@ class _Talk:
         return f"To find out without being charged twice: {again}"
 
 
-class _Shown:
+class _AnswerPrinter:
     """Writes answers as they grow: text to standard output, thoughts to standard error."""
 
     def __init__(self) -> None:
@@ -140,12 +140,12 @@ class _Shown:
             return
         text, thoughts = self._printed.get(change.id, ("", ""))
         self._printed[change.id] = change.text, change.reasoning
-        for line in _added(thoughts, change.reasoning).splitlines():
+        for line in _appended(thoughts, change.reasoning).splitlines():
             if line.strip():
                 echo(line, err=True, dim=True)
         if self._column not in {"", change.id}:
             self.close()
-        if added := _added(text, change.text):
+        if added := _appended(text, change.text):
             rewritten = text and not change.text.startswith(text)
             echo_lines(f"\n{added}" if rewritten else added, nl=False)
             self._column = change.id
@@ -157,12 +157,12 @@ class _Shown:
             self._column = ""
 
 
-def _added(before: str, now: str) -> str:
+def _appended(before: str, now: str) -> str:
     """Return what was appended to a text; the whole text if it was rewritten."""
     return now.removeprefix(before) if now.startswith(before) else now
 
 
-def _line() -> str | None:
+def _read_line() -> str | None:
     """Read a line, with a prompt on a terminal; None at the end of input."""
     if sys.stdin.isatty():
         echo("> ", nl=False, err=True)

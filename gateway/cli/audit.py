@@ -13,7 +13,7 @@ from gateway.cli import exit_codes
 from gateway.cli.numbers import Whole
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, fail, write
-from gateway.cli.usage import moment
+from gateway.cli.usage import parse_time
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 _SQLITE = b"SQLite format 3\0"
@@ -25,7 +25,7 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("--since", type=moment, metavar="WHEN", help="A UTC date, or an age such as 7d. Default: everything.")
+@click.option("--since", type=parse_time, metavar="WHEN", help="A UTC date, or an age such as 7d. Default: everything.")
 @click.option("--after", type=Whole(min=0), default=0, metavar="NUMBER", help="Only entries after this number.")
 @operator_options
 def export(operator: Operator, since: float | None, after: int) -> int:

@@ -358,9 +358,9 @@ def _is_json(response: httpx.Response) -> bool:
 
 def _clock(date: str) -> list[Finding]:
     """Compare the local clock with Higgsfield's. The times that are shown and the age of webhooks depend on it."""
-    from gateway.headers import moment
+    from gateway.headers import parse_http_date
 
-    theirs = moment(date)
+    theirs = parse_http_date(date)
     if theirs is None:
         return [Finding("clock", OK, "not compared: the response has no date")]
     off = time.time() - theirs

@@ -17,7 +17,7 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
 GROUPS = "day, tenant, key, model or label:NAME"
 
 
-def moment(text: str) -> float:
+def parse_time(text: str) -> float:
     """Read a date, of UTC unless it names an offset, or an age such as 7d, as seconds since the epoch."""
     from gateway.generations.model import FIRST_SECOND, LAST_SECOND
     from gateway.setting_values import Seconds
@@ -37,10 +37,16 @@ def moment(text: str) -> float:
 
 @click.command()
 @click.option(
-    "--since", type=moment, metavar="WHEN", help="Start of the period: a UTC date, or an age such as 7d. Default: 30d."
+    "--since",
+    type=parse_time,
+    metavar="WHEN",
+    help="Start of the period: a UTC date, or an age such as 7d. Default: 30d.",
 )
 @click.option(
-    "--until", type=moment, metavar="WHEN", help="End of the period (exclusive): a UTC date or an age. Default: now."
+    "--until",
+    type=parse_time,
+    metavar="WHEN",
+    help="End of the period (exclusive): a UTC date or an age. Default: now.",
 )
 @click.option("--tenant", default="", metavar="NAME", help="Only this tenant.")
 @click.option("--by", "groups", multiple=True, metavar="GROUP", help=f"Group by {GROUPS}; can be repeated.")

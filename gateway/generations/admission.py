@@ -111,14 +111,14 @@ class Admission:
 
     def track(self, generation: Generation) -> None:
         """Update the counts from a committed generation. If one ended, the next probe may be sent at once."""
-        name = generation.id
-        before = self._running.pop(name)
+        generation_id = generation.id
+        before = self._running.pop(generation_id)
         if takes_room(generation):
             until = math.inf
             if generation.state is State.UNCERTAIN and generation.marker is None:
                 longest = self._longest_run(generation.spec.model_id) or DEFAULT_MAX_RUN_TIME
                 until = (generation.sent_at or generation.spec.created_at) + longest
-            self._running.put(name, Slot(generation.tenant, generation.spec.weight, generation.state, until))
+            self._running.put(generation_id, Slot(generation.tenant, generation.spec.weight, generation.state, until))
         accepted = generation.state in FOLLOWED and (before is None or before.state not in FOLLOWED)
         if self._learned is not None and accepted:
             # A response that came before the refusal may be stored after it.
@@ -127,13 +127,13 @@ class Admission:
             self._most_started = max(self._most_started, self._running.outputs_in({State.IN_PROGRESS}))
         if generation.marker is not None or generation.state is State.QUEUED:
             sent = self._unstarted.setdefault(generation.tenant, {})
-            sent.setdefault(name, (generation.spec.weight, generation.sent_at or generation.spec.created_at))
+            sent.setdefault(generation_id, (generation.spec.weight, generation.sent_at or generation.spec.created_at))
         else:
-            self._drop_unstarted(generation.tenant, name)
+            self._drop_unstarted(generation.tenant, generation_id)
         if generation.waiting:
             self._queue(generation)
-        elif name in self._waits:
-            self._leave(name)
+        elif generation_id in self._waits:
+            self._leave(generation_id)
         closed_by = self._closed_by
         if before is None or not generation.done or closed_by is None:
             return
@@ -142,11 +142,11 @@ class Admission:
 
     def forget(self, generation: Generation) -> None:
         """Stop counting a generation, because its credentials were removed."""
-        name = generation.id
-        self._running.pop(name)
-        self._drop_unstarted(generation.tenant, name)
-        if name in self._waits:
-            self._leave(name)
+        generation_id = generation.id
+        self._running.pop(generation_id)
+        self._drop_unstarted(generation.tenant, generation_id)
+        if generation_id in self._waits:
+            self._leave(generation_id)
 
     def delay_for(self, tenant: str, weight: int, now: Steady) -> Failure | None:
         """Return the `Generation.delay` of a new submission that has to wait; None if it can be sent now."""
@@ -166,15 +166,15 @@ class Admission:
         if tenant is None:
             return None
         queue = self._queues[tenant]
-        name = queue[0]
+        generation_id = queue[0]
         weight = self._first_weight(tenant)
         if not self._room(weight, now):
             return None
-        self._leave(name)
+        self._leave(generation_id)
         if queue:
             self._queues[tenant] = self._queues.pop(tenant)  # behind the other tenants with its next turn
-        self.reserve(name, tenant, weight, now)
-        return name
+        self.reserve(generation_id, tenant, weight, now)
+        return generation_id
 
     def reserve(self, generation_id: GenerationId, tenant: str, weight: int, now: Steady) -> None:
         """Reserve room for a generation that is about to be sent. While the gate is closed, it becomes the probe."""
@@ -309,17 +309,17 @@ class Admission:
         return self._bytes.get(tenant, 0)
 
     def _queue(self, generation: Generation) -> None:
-        name, tenant = generation.id, generation.tenant
-        if name not in self._waits:
-            insort(self._queues.setdefault(tenant, []), name)
+        generation_id, tenant = generation.id, generation.tenant
+        if generation_id not in self._waits:
+            insort(self._queues.setdefault(tenant, []), generation_id)
             size = len(generation.spec.input)
-            self._waits[name] = (tenant, generation.spec.weight, size)
+            self._waits[generation_id] = (tenant, generation.spec.weight, size)
             self._bytes[tenant] = self._bytes.get(tenant, 0) + size
 
-    def _leave(self, name: GenerationId) -> None:
-        tenant, _, size = self._waits.pop(name)
+    def _leave(self, generation_id: GenerationId) -> None:
+        tenant, _, size = self._waits.pop(generation_id)
         queue = self._queues[tenant]
-        del queue[bisect_left(queue, name)]
+        del queue[bisect_left(queue, generation_id)]
         self._bytes[tenant] -= size
         if not queue:
             del self._queues[tenant], self._bytes[tenant]
@@ -367,8 +367,8 @@ class Admission:
 
     def _forget_late_starts(self, tenant: str, now: Steady) -> None:
         sent = self._unstarted.get(tenant, {})
-        for name in [*itertools.takewhile(lambda one: sent[one][1] + UNSTARTED_COUNTS_FOR <= now, sent)]:
-            self._drop_unstarted(tenant, name)
+        for generation_id in [*itertools.takewhile(lambda one: sent[one][1] + UNSTARTED_COUNTS_FOR <= now, sent)]:
+            self._drop_unstarted(tenant, generation_id)
 
     def _drop_unstarted(self, tenant: str, generation_id: GenerationId) -> None:
         sent = self._unstarted.get(tenant, {})

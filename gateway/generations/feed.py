@@ -98,22 +98,22 @@ class Entries:
         for generation in unfinished:
             self._set(generation)
 
-    def get(self, name: GenerationId) -> Entry | None:
+    def get(self, generation_id: GenerationId) -> Entry | None:
         """Return the entry of a live generation; None if there is none."""
-        found = self._live.get(name)
+        found = self._live.get(generation_id)
         if found is None or isinstance(found, Entry):
             return found
-        entry = self._live[name] = Entry(found)
+        entry = self._live[generation_id] = Entry(found)
         return entry
 
-    def __getitem__(self, name: GenerationId) -> Entry:
-        entry = self.get(name)
+    def __getitem__(self, generation_id: GenerationId) -> Entry:
+        entry = self.get(generation_id)
         if entry is None:
-            raise KeyError(name)
+            raise KeyError(generation_id)
         return entry
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._live
+    def __contains__(self, generation_id: object) -> bool:
+        return generation_id in self._live
 
     def __iter__(self) -> Iterator[GenerationId]:
         return iter(self._live)
@@ -125,9 +125,9 @@ class Entries:
         """Return the entries of all live generations."""
         return map(self.__getitem__, self._live)
 
-    def generation(self, name: GenerationId) -> Generation | None:
+    def generation(self, generation_id: GenerationId) -> Generation | None:
         """Return a live generation, without making its entry."""
-        found = self._live.get(name)
+        found = self._live.get(generation_id)
         return None if found is None else _generation(found)
 
     def generations(self) -> Iterator[Generation]:
@@ -136,7 +136,7 @@ class Entries:
 
     def of_tenant(self, tenant: str) -> list[Generation]:
         """Return the live generations of a tenant, without making their entries."""
-        return [_generation(self._live[name]) for name in self._of_tenant.get(tenant, ())]
+        return [_generation(self._live[generation_id]) for generation_id in self._of_tenant.get(tenant, ())]
 
     def made(self) -> Iterator[Entry]:
         """Return the entries that have been made."""
@@ -155,8 +155,8 @@ class Entries:
 
         Returns the version that is kept; None if the generation has ended and was not live.
         """
-        name = generation.spec.id
-        found = self._live.get(name)
+        generation_id = generation.spec.id
+        found = self._live.get(generation_id)
         if isinstance(found, Entry):
             if generation.revision >= found.generation.revision:
                 found.update(generation)
@@ -168,13 +168,13 @@ class Entries:
             return generation
         return found
 
-    def remove(self, name: GenerationId) -> None:
+    def remove(self, generation_id: GenerationId) -> None:
         """Remove a generation, and wake the watchers that still wait for its end."""
-        found = self._live.pop(name)
+        found = self._live.pop(generation_id)
         tenant = _generation(found).tenant
-        names = self._of_tenant[tenant]
-        del names[name]
-        if not names:
+        generation_ids = self._of_tenant[tenant]
+        del generation_ids[generation_id]
+        if not generation_ids:
             del self._of_tenant[tenant]
         if isinstance(found, Entry):
             found.wake()
@@ -210,8 +210,8 @@ class Feed:
         published before this returns.
         """
         stored = {generation.id for generation in unfinished}
-        for name in [name for name in self.entries if name not in stored]:
-            self.entries.remove(name)
+        for generation_id in [generation_id for generation_id in self.entries if generation_id not in stored]:
+            self.entries.remove(generation_id)
         for number, generation in enumerate(unfinished):
             if number % REPLACE_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
@@ -234,9 +234,9 @@ class Feed:
             if signals is not None:
                 signals.wake()
 
-    def spec(self, name: GenerationId) -> Spec | None:
+    def spec(self, generation_id: GenerationId) -> Spec | None:
         """Return the part of a live generation that never changes."""
-        generation = self.entries.generation(name)
+        generation = self.entries.generation(generation_id)
         return None if generation is None else generation.spec
 
     def recent(self, tenant: str, after: int, limit: int) -> list[Change] | None:
@@ -279,11 +279,11 @@ class Feed:
             signals.wake()
 
     def _take(self, one: Saved) -> None:
-        name, generation = one.generation_id, one.generation
+        generation_id, generation = one.generation_id, one.generation
         # An older version is announced after a read of the store.
-        known = self.entries.generation(name) if generation is None else self.entries.update(generation)
+        known = self.entries.generation(generation_id) if generation is None else self.entries.update(generation)
         if known is not None and (generation is None or known.done):
-            self.entries.remove(name)
+            self.entries.remove(generation_id)
             if not known.done:
                 self._miss_end(one.change)
         if one.change is not None:

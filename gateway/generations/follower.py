@@ -162,8 +162,8 @@ class Follower:
         generation = entry.generation
         if generation.state is not State.QUEUED or not generation.cancelable:
             return False
-        name = generation.spec.id
-        if name in self._refreshing:
+        generation_id = generation.spec.id
+        if generation_id in self._refreshing:
             return True
         now, wall = self._clock.moment()
         elapsed = running_for(generation, wall)
@@ -177,11 +177,11 @@ class Follower:
             or self._store_rests()
         ):
             return False
-        if name not in self._busy:
+        if generation_id not in self._busy:
             if self._poll_limits[account].acquire(now):
                 return False
-            self._start(name, self._poll(entry))
-        self._refreshing[name] = Signals()
+            self._start(generation_id, self._poll(entry))
+        self._refreshing[generation_id] = Signals()
         return True
 
     def replan(self, generation_id: GenerationId) -> None:
@@ -194,12 +194,12 @@ class Follower:
 
     async def replan_all(self, credentials: Collection[str]) -> None:
         """Plan all generations of credentials again, because these were added or removed."""
-        for number, name in enumerate([*self._feed.entries]):
+        for number, generation_id in enumerate([*self._feed.entries]):
             if number % PLAN_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
-            spec = self._feed.spec(name)
+            spec = self._feed.spec(generation_id)
             if spec is not None and spec.account in credentials:
-                self.replan(name)
+                self.replan(generation_id)
 
     async def run(self) -> None:
         """Take steps when they are due, until canceled."""
@@ -219,7 +219,7 @@ class Follower:
     @property
     def following(self) -> int:
         """The number of generations with a planned step."""
-        return len(self._due.names() | {name for polls in self._polls.values() for name in polls.due})
+        return len(self._due.names() | {generation_id for polls in self._polls.values() for generation_id in polls.due})
 
     def behind(self) -> float:
         """Return by how many seconds the oldest due step is late; 0 if the cause is slow responses of Higgsfield."""
@@ -248,9 +248,9 @@ class Follower:
     def _plan(self, generation: Generation) -> None:
         """Set the time at which the next step of a generation is due, or remove it from the plan if it has none."""
         due = self._next_due(generation)
-        name = generation.id
+        generation_id = generation.id
         if due is None:
-            self._due.drop(name)
+            self._due.drop(generation_id)
             return
         at: float = due.at
         if due.step is Step.POLL:
@@ -265,7 +265,7 @@ class Follower:
         elif due.step is Step.RECOVER:
             # The time is by another process's clock, so wait no longer than a send may take.
             at = min(at, self._clock.moment().after(SEND_WITHIN))
-        self._put(name, at)
+        self._put(generation_id, at)
 
     def _left_to_wait(self, generation: Generation) -> float:
         """Return the seconds until its wait is over, by the best estimate of the time."""
@@ -275,8 +275,8 @@ class Follower:
         """Return whether its start_timeout is over, so that the poll that is due cancels it."""
         return due_steps.cancels_late_start(generation) and self._left_to_wait(generation) <= 0
 
-    def _put(self, name: GenerationId, at: float) -> None:
-        if self._due.put(name, at) and at < self._sleeps_until:
+    def _put(self, generation_id: GenerationId, at: float) -> None:
+        if self._due.put(generation_id, at) and at < self._sleeps_until:
             self._wakeup.wake()
 
     def _admit(self) -> None:
@@ -285,14 +285,15 @@ class Follower:
             admitted = self._admissions.next(self._clock.moment().steady)
             if admitted is None:
                 return
-            admission, name = admitted
-            entry = self._feed.entries.get(name)
+            admission, generation_id = admitted
+            entry = self._feed.entries.get(generation_id)
             due = None if entry is None else self._next_due(entry.generation)
-            busy = name in self._busy or self._sender.is_attempting(name)  # it waits again when that has ended
+            # A busy one waits again when its step or attempt has ended.
+            busy = generation_id in self._busy or self._sender.is_attempting(generation_id)
             if entry is None or due is None or due.step is not Step.SEND or busy:
-                admission.release(name)
+                admission.release(generation_id)
                 continue
-            self._start(name, self._mark_and_send(entry.generation))
+            self._start(generation_id, self._mark_and_send(entry.generation))
 
     async def _start_all(self) -> None:
         """Start what is due, and give other tasks turns in between."""
@@ -309,14 +310,14 @@ class Follower:
             due = self._due.take(now)
             if due is None:
                 return False
-            at, name = due
-            entry = self._feed.entries.get(name)
-            if entry is None or name in self._busy:
+            at, generation_id = due
+            entry = self._feed.entries.get(generation_id)
+            if entry is None or generation_id in self._busy:
                 continue
             if entry.generation.state in FOLLOWED:
-                self._polls[entry.generation.spec.account].due[name] = at
+                self._polls[entry.generation.spec.account].due[generation_id] = at
             else:
-                self._start(name, self._take(entry))
+                self._start(generation_id, self._take(entry))
         return True
 
     def _start_polls(self) -> bool:
@@ -340,18 +341,18 @@ class Follower:
     def _start_poll(self, account: str, now: Steady) -> bool:
         """Start or put off the first poll of an account. Return whether its poll limit allows the next one."""
         polls = self._polls[account]
-        name = self._first_poll(account)
-        entry = self._feed.entries.get(name)
+        generation_id = self._first_poll(account)
+        entry = self._feed.entries.get(generation_id)
         if entry is not None and not self._starts_late(entry.generation) and self._schedule.postpone(entry, now):
             self._plan(entry.generation)
-        elif entry is not None and name not in self._busy:
+        elif entry is not None and generation_id not in self._busy:
             pause = self._poll_limits[account].acquire(now)
             if pause:
                 polls.allowed_at = now + pause
                 return False
             # Poll without another check: the poll limit has counted the call, and it may be the probe.
-            self._start(name, self._poll(entry))
-        del polls.due[name]
+            self._start(generation_id, self._poll(entry))
+        del polls.due[generation_id]
         return True
 
     def _first_poll(self, account: str) -> GenerationId:
@@ -362,42 +363,43 @@ class Follower:
         """
         due, entries = self._polls[account].due, self._feed.entries
         if self._poll_limits[account].broken:
-            for name in islice(due, PLAN_BATCH_SIZE):
-                if name not in entries or not entries[name].errors:
-                    return name
+            for generation_id in islice(due, PLAN_BATCH_SIZE):
+                if generation_id not in entries or not entries[generation_id].errors:
+                    return generation_id
         return next(iter(due))
 
     def _store_rests(self) -> bool:
         return self._backoff.resumes_at(self._clock.moment().steady) is not None
 
-    def _start(self, name: GenerationId, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, generation_id: GenerationId, work: Coroutine[Any, Any, None]) -> None:
         self._backoff.started(self._clock.moment().steady)
-        self._busy.add(name)
-        self._tasks.start(self._finish(name, work), ended=self._wakeup.wake)
+        self._busy.add(generation_id)
+        self._tasks.start(self._finish(generation_id, work), ended=self._wakeup.wake)
 
-    async def _finish(self, name: GenerationId, work: Coroutine[Any, Any, None]) -> None:
+    async def _finish(self, generation_id: GenerationId, work: Coroutine[Any, Any, None]) -> None:
         """Run a step, and plan its generation again even if the step fails."""
         try:
             await work
         except UnconfirmedError:
-            log.warning("the store refused a write; the step will be retried", extra={"generation_id": name})
+            log.warning("the store refused a write; the step will be retried", extra={"generation_id": generation_id})
             self._backoff.failed(self._clock.moment().steady)
         except Exception:
-            log.exception("internal error in a step of a generation; will retry in 60 s", extra={"generation_id": name})
-            self._put_off[name] = DECISION_RETRY_DELAY
+            fields = {"generation_id": generation_id}
+            log.exception("internal error in a step of a generation; will retry in 60 s", extra=fields)
+            self._put_off[generation_id] = DECISION_RETRY_DELAY
         finally:
-            self._busy.discard(name)
-            if (refreshing := self._refreshing.pop(name, None)) is not None:
+            self._busy.discard(generation_id)
+            if (refreshing := self._refreshing.pop(generation_id, None)) is not None:
                 refreshing.wake()
-            entry = self._feed.entries.get(name)
-            pause = self._put_off.pop(name, 0.0)
+            entry = self._feed.entries.get(generation_id)
+            pause = self._put_off.pop(generation_id, 0.0)
             if entry is not None:
                 # One that could not be marked waits for MARK_RETRY_DELAY: the admission would offer it at once.
                 if entry.generation.waiting and pause != MARK_RETRY_DELAY:
                     self._update_admission(entry.generation)
                 self._plan(entry.generation)
                 if pause:
-                    self._put(name, self._clock.moment().steady + pause)
+                    self._put(generation_id, self._clock.moment().steady + pause)
 
     async def _take(self, entry: Entry) -> None:
         """Take the step that is due now, if there still is one."""
@@ -541,10 +543,10 @@ class Follower:
 
     async def _poll_all_early(self) -> None:
         """Poll also the generations for which a webhook was relied on: the probe has shown that none arrive."""
-        for number, name in enumerate([*self._feed.entries]):
+        for number, generation_id in enumerate([*self._feed.entries]):
             if number % PLAN_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
-            entry = self._feed.entries.get(name)
+            entry = self._feed.entries.get(generation_id)
             if entry is not None and entry.generation.state in FOLLOWED and self._schedule.poll_early(entry):
                 self._plan(entry.generation)
 

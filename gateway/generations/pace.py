@@ -77,7 +77,9 @@ class WebhookReliability:
         self._probe: GenerationId | None = None
         self._ends_at = 0.0
 
-    def decide_reliance(self, name: GenerationId, ends_at: float, is_live: Callable[[GenerationId], bool]) -> bool:
+    def decide_reliance(
+        self, generation_id: GenerationId, ends_at: float, is_live: Callable[[GenerationId], bool]
+    ) -> bool:
         """Return whether a webhook is relied on to report the end of a generation, which is expected at `ends_at`.
 
         While it is not known whether webhooks arrive, this generation may become the probe. `is_live` returns whether
@@ -86,8 +88,8 @@ class WebhookReliability:
         if self.arrive is not None:
             return self.arrive
         if self._probe is None or not is_live(self._probe) or ends_at < self._ends_at:
-            self._probe, self._ends_at = name, ends_at
-        return name != self._probe
+            self._probe, self._ends_at = generation_id, ends_at
+        return generation_id != self._probe
 
 
 class PollIntervals:

@@ -80,29 +80,29 @@ class Taken:
 class NotTaken:
     """Higgsfield certainly did not process the submission.
 
-    `again`: it may be tried again after `pause` seconds; None means once a slot is free. `reached` is False if there
-    was no connection. `final`: the same bytes can never be accepted. `account`: the credentials were refused, not the
-    input.
+    `may_retry`: it may be sent again after `pause` seconds; None means once a slot is free. `was_reached` is False if
+    there was no connection. `is_final`: the same bytes can never be accepted. `credentials_refused`: the account was
+    refused, not the input.
     """
 
     failure: Failure
-    again: bool = False
+    may_retry: bool = False
     pause: float | None = None
-    reached: bool = True
-    final: bool = False
-    account: bool = False
+    was_reached: bool = True
+    is_final: bool = False
+    credentials_refused: bool = False
 
 
 @frozen
 class MaybeTaken:
     """Higgsfield may have processed the submission.
 
-    `whole`: the response was a complete 5xx, so Higgsfield has finished the request. `retry_after` is in seconds.
-    `request_id` is an id that was read from a truncated response, for the operator.
+    `is_complete`: the response was a complete 5xx, so Higgsfield has finished the request. `retry_after` is in
+    seconds. `request_id` is an id that was read from a truncated response, for the operator.
     """
 
     failure: Failure
-    whole: bool
+    is_complete: bool
     retry_after: float | None = None
     request_id: str = ""
 

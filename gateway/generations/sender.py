@@ -209,7 +209,7 @@ class Sender:
                 "internal error while sending a submission; its outcome is unknown",
                 extra={"generation_id": generation.id},
             )
-            outcome = MaybeTaken(UNRESOLVED, whole=False)
+            outcome = MaybeTaken(UNRESOLVED, is_complete=False)
         if may_send.refused and generation.marker is not None:
             self._admissions.of(generation.spec.account).release(generation.id)
             observation: Observation = Unsent(generation.marker)
@@ -231,13 +231,13 @@ class Sender:
         match outcome:
             case Taken(report):
                 return Accepted(receipt(report))
-            case NotTaken(failure, again=True):
+            case NotTaken(failure, may_retry=True):
                 pause = _pause(outcome)
-                if generation.ambiguous and not outcome.reached:
+                if generation.ambiguous and not outcome.was_reached:
                     pause = max(pause, spread(due_steps.PAUSE_AFTER_SILENCE))
-                return Postponed(marker, failure, pause, outcome.reached)
+                return Postponed(marker, failure, pause, outcome.was_reached)
             case NotTaken(failure):
-                return Refused(marker, failure, outcome.final)
+                return Refused(marker, failure, outcome.is_final)
             case MaybeTaken():
                 if outcome.request_id:
                     log.error(
@@ -247,19 +247,21 @@ class Sender:
                 return self._unknown(marker, generation.sends, outcome)
 
     def _unknown(self, marker: Marker, sends: int, outcome: MaybeTaken) -> Ambiguous:
-        first = due_steps.PAUSE_AFTER_WHOLE_ERROR if outcome.whole else due_steps.PAUSE_AFTER_SILENCE
+        first = due_steps.PAUSE_AFTER_WHOLE_ERROR if outcome.is_complete else due_steps.PAUSE_AFTER_SILENCE
         pause = spread(max(due_steps.pause_before_repeat(sends, first), outcome.retry_after or 0.0))
         return Ambiguous(marker, outcome.failure, pause)
 
     def _update_admission(self, generation: Generation, outcome: Outcome) -> None:
         """Report the outcome to the admission, because it concerns the whole account."""
         admission, now = self._admissions.of(generation.spec.account), self._clock.moment().steady
-        if isinstance(outcome, NotTaken) and (outcome.account or outcome.failure.reason is Reason.INSUFFICIENT_CREDITS):
+        if isinstance(outcome, NotTaken) and (
+            outcome.credentials_refused or outcome.failure.reason is Reason.INSUFFICIENT_CREDITS
+        ):
             admission.refuse(now)
-        if isinstance(outcome, NotTaken) and outcome.again:
+        if isinstance(outcome, NotTaken) and outcome.may_retry:
             pause = _pause(outcome)
             admission.close(generation.id, outcome.failure, now, pause)
-        elif isinstance(outcome, NotTaken) and outcome.account:
+        elif isinstance(outcome, NotTaken) and outcome.credentials_refused:
             log.error(
                 "submission refused for its credentials; others wait, and one per minute is sent as a probe",
                 extra={"account": generation.spec.account},

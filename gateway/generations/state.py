@@ -69,21 +69,21 @@ class Accepted:
 
 @frozen
 class Refused:
-    """Higgsfield refused a POST in the documented form. `final`: the idempotency key belongs to other content."""
+    """Higgsfield refused a POST in the documented form. `is_final`: the idempotency key belongs to other content."""
 
     marker: Marker
     failure: Failure
-    final: bool = False
+    is_final: bool = False
 
 
 @frozen
 class Postponed:
-    """A POST was certainly not processed: Higgsfield is saturated, or there was no connection (`reached` False)."""
+    """A POST was certainly not processed: Higgsfield is saturated, or was not reached."""
 
     marker: Marker
     failure: Failure
     pause: float
-    reached: bool
+    was_reached: bool
 
 
 @frozen
@@ -341,7 +341,7 @@ def _refused(generation: Generation, observation: Refused, moment: Moment) -> Ge
     if generation.ambiguous:
         # An earlier attempt may have been charged, so this refusal does not settle the submission.
         return generation.evolve(
-            moment, marker=None, send_by=None, repeats_over=generation.repeats_over or observation.final
+            moment, marker=None, send_by=None, repeats_over=generation.repeats_over or observation.is_final
         )
     if generation.cancel_requested:
         return _ended(generation, State.CANCELED, None, moment, Source.CANCEL)
@@ -353,7 +353,7 @@ def _postponed(generation: Generation, observation: Postponed, moment: Moment) -
         return None
     not_before = moment.after(observation.pause)
     if generation.ambiguous:
-        changes: Changes = {"marker": None, "send_by": None} if observation.reached else _taken_back(generation)
+        changes: Changes = {"marker": None, "send_by": None} if observation.was_reached else _taken_back(generation)
         changes |= {"not_before": not_before}
         return generation.evolve(moment, **changes)
     if generation.cancel_requested:

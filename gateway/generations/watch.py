@@ -140,7 +140,7 @@ class Watches:
         """
         stream = Stream(self._clock, check)
         missing = await self._missing(tenant, wanted)
-        if any(self._service.live(tenant, name) is None for name in wanted.ids or ()):
+        if any(self._service.live(tenant, generation_id) is None for generation_id in wanted.ids or ()):
             # Their present state is read from the store, so their changes must not be announced after that.
             await self._change_log.announced()
         start, lost = await self._start(tenant, resume)
@@ -150,8 +150,8 @@ class Watches:
         if start is None:
             start = Position(self._change_log.epoch, target, presented="")
         position, presented = start.position, start.presented
-        names = wanted.ids or [generation.id for generation in live]
-        rest = set() if presented is None else {name for name in names if name > presented}
+        generation_ids = wanted.ids or [generation.id for generation in live]
+        rest = set() if presented is None else {one for one in generation_ids if one > presented}
         if lost or missing:
             yield WatchMessage(start, reset=lost, missing=missing)
         async for change in self._until(tenant, position, target, stream):
@@ -230,27 +230,27 @@ class Watches:
         return [one for one in map(live.generation, wanted.ids) if one is not None and one.tenant == tenant]
 
     async def _present(
-        self, tenant: str, wanted: Filter, live: Sequence[Generation], names: set[GenerationId]
+        self, tenant: str, wanted: Filter, live: Sequence[Generation], generation_ids: set[GenerationId]
     ) -> AsyncIterator[Generation]:
         """Yield the matching generations with these ids, in the order of their ids."""
         known = {generation.id: generation for generation in live}
-        for number, name in enumerate(sorted(names), 1):
+        for number, generation_id in enumerate(sorted(generation_ids), 1):
             if number % READ_BATCH_SIZE == 0:
                 await asyncio.sleep(0)  # a filter may select none of many
-            generation = known.get(name) or await self._generations.get(tenant, name)
+            generation = known.get(generation_id) or await self._generations.get(tenant, generation_id)
             if generation is not None and wanted.matches(generation):
                 yield generation
 
     async def _missing(self, tenant: str, wanted: Filter) -> tuple[str, ...]:
         missing = []
-        for name in wanted.ids or ():
+        for generation_id in wanted.ids or ():
             try:
-                entry = await self._service.entry(tenant, name)
+                entry = await self._service.entry(tenant, generation_id)
             except GatewayError:
-                missing.append(name)
+                missing.append(generation_id)
             else:
                 if not wanted.exists(entry.generation):
-                    missing.append(name)
+                    missing.append(generation_id)
         return tuple(sorted(missing))
 
     async def _start(self, tenant: str, resume: Position | None) -> tuple[Position | None, bool]:
@@ -274,5 +274,5 @@ class Watches:
 
     def _any_live(self, tenant: str, wanted: Filter) -> bool:
         """Return whether one of the named generations that this caller may see has not ended."""
-        entries = (self._service.live(tenant, name) for name in wanted.ids or ())
+        entries = (self._service.live(tenant, generation_id) for generation_id in wanted.ids or ())
         return any(entry is not None and wanted.exists(entry.generation) for entry in entries)

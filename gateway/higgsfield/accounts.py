@@ -108,7 +108,7 @@ class HiggsfieldAccounts:
         try:
             client = self._client(request.account, request.origin)
         except GatewayError as error:  # they were removed after the submission was marked
-            return NotTaken(error.failure, again=True, reached=False)
+            return NotTaken(error.failure, may_retry=True, was_reached=False)
         return await client.submit(request, may_send)
 
     async def status(self, generation: Generation) -> StatusReport | None:

@@ -147,7 +147,7 @@ class HiggsfieldAgents:
                 taken: list[Path] = [("message_id",), *([("status",)] if settled else [])]
                 return Sent(message_id, rest_of(content, taken, self._client.secrets))
             except GatewayError:
-                return MaybeTaken(unresolved(response, self._client.secrets), whole=False)
+                return MaybeTaken(unresolved(response, self._client.secrets), is_complete=False)
         return self._not_sent(
             session_id, judge_submission(response, InputKind.NONE, self._client.secrets, AGENT_REASONS)
         )

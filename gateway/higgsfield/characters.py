@@ -15,7 +15,7 @@ from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_un
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MaybeTaken, NotTaken
-from gateway.headers import moment
+from gateway.headers import parse_http_date
 from gateway.higgsfield.client import HiggsfieldClient, unsent_before_check
 from gateway.higgsfield.errors import (
     Response,
@@ -80,7 +80,7 @@ class HiggsfieldCharacters:
         if 200 <= response.status < 300:
             character = self._read(_parsed(response), order)
             if character is None:
-                return MaybeTaken(unresolved(response, self._secrets), whole=False)
+                return MaybeTaken(unresolved(response, self._secrets), is_complete=False)
             return Trained(character)
         judged = judge_submission(response, InputKind.CHARACTER, self._secrets)
         return replace(judged, failure=_with_request_paths(judged.failure)) if isinstance(judged, NotTaken) else judged
@@ -123,7 +123,7 @@ class HiggsfieldCharacters:
             response = await self._client.ask("GET", f"{BASE}/list", query=query, name="characters call")
             if response.status != 200:
                 raise self._refused(response)
-            date = moment(response.date) if date is None else date
+            date = parse_http_date(response.date) if date is None else date
             try:
                 page = Page.model_validate(_parsed(response))
             except ValidationError as error:

@@ -29,17 +29,17 @@ from gateway.generations.model import (
 )
 from gateway.generations.ports import Estimate, MaybeTaken, Outcome, Prepared, Taken, WebhookAddress
 from gateway.generations.stores import Removal
-from gateway.headers import moment
+from gateway.headers import parse_http_date
 from gateway.higgsfield import v1, v2
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import (
     Response,
+    capped_retry_after,
     documented,
     is_not_found,
     judge_call,
     judge_submission,
     judge_submission_error,
-    pause,
     unresolved,
 )
 from gateway.higgsfield.jobsets import read_job_set
@@ -169,7 +169,7 @@ class HiggsfieldClient:
             if report is not None:
                 return Taken(report)
             named = read_request_id(response.body) or read_request_id(response.body, "id")
-            return MaybeTaken(unresolved(response, self._credentials.secrets), whole=False, request_id=named)
+            return MaybeTaken(unresolved(response, self._credentials.secrets), is_complete=False, request_id=named)
         return judge_submission(response, request.kind, self._credentials.secrets)
 
     async def status(self, generation: Generation) -> StatusReport | None:
@@ -281,7 +281,7 @@ class HiggsfieldClient:
     async def time(self) -> Wall | None:
         """Return the Date of a response to a status call for the nil id; None without one. Raises GatewayError."""
         response = await self.ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
-        return _wall(moment(response.date))
+        return _wall(parse_http_date(response.date))
 
     async def check_credentials(self) -> None:
         """Make a call that is free and shows whether Higgsfield accepts the credentials. Its failure shows nothing."""
@@ -381,7 +381,7 @@ class HiggsfieldClient:
         response = Response(
             status=reply.status,
             content_type=reply.headers.get("content-type", ""),
-            retry_after=pause(reply.headers.get("retry-after")),
+            retry_after=capped_retry_after(reply.headers.get("retry-after")),
             correlation_id=redacted(reply.headers.get("x-correlation-id", ""), self._credentials.secrets)[:128],
             body=reply.body,
             date=date,
@@ -420,7 +420,7 @@ class HiggsfieldClient:
         if self._dated is None or date == self._last_date:
             return
         self._last_date = date
-        self._dated(_wall(moment(date)))
+        self._dated(_wall(parse_http_date(date)))
 
     def _read_receipt(self, response: Response, *, v1: bool) -> StatusReport | None:
         """Parse the response to a submission: a request, or a job set.

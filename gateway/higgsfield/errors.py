@@ -94,21 +94,21 @@ def judge_submission(
     """
     content = documented(response) if response.status in reasons else None
     if content is None:
-        whole = response.status >= 500 and response.status != 504
-        return MaybeTaken(unresolved(response, secrets), whole, retry_after=response.retry_after)
+        is_complete = response.status >= 500 and response.status != 504
+        return MaybeTaken(unresolved(response, secrets), is_complete, retry_after=response.retry_after)
     failure = refusal(response, content, input_kind, secrets, reasons)
     if failure.reason is Reason.UPSTREAM_SATURATED:
-        return NotTaken(failure, again=True, pause=response.retry_after)
+        return NotTaken(failure, may_retry=True, pause=response.retry_after)
     mismatch = response.status == 422 and KEY_MISMATCH_TEXT in str(content.get("detail")).lower()
-    return NotTaken(failure, final=mismatch, account=response.status == 401)
+    return NotTaken(failure, is_final=mismatch, credentials_refused=response.status == 401)
 
 
 def judge_submission_error(error: httpx.TransportError) -> NotTaken | MaybeTaken:
     """Return the outcome of a submission that failed below HTTP."""
     if isinstance(error, CERTAIN_ERRORS):
         failure = upstream_unavailable("Higgsfield cannot be reached: waiting", retry_after=None).failure
-        return NotTaken(failure, again=True, pause=None, reached=False)
-    return MaybeTaken(unresolved(None, ()), whole=False)
+        return NotTaken(failure, may_retry=True, pause=None, was_reached=False)
+    return MaybeTaken(unresolved(None, ()), is_complete=False)
 
 
 def refusal(
@@ -168,9 +168,9 @@ def unresolved(response: Response | None, secrets: tuple[str, ...]) -> Failure:
     )
 
 
-def pause(retry_after: str | None) -> float | None:
+def capped_retry_after(retry_after: str | None) -> float | None:
     """Return Higgsfield's Retry-After in seconds, at most five minutes; None without one."""
-    seconds = headers.retry_after(retry_after, time.time())
+    seconds = headers.parse_retry_after(retry_after, time.time())
     return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
 
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from gateway.generations.stores import StoredCredentials
 from gateway.store import mark, migrations, statements
-from gateway.store.mark import Doubt, Known
+from gateway.store.mark import Doubt, StoreState
 from gateway.store.migrations import APPLICATION_ID, MigrationError
 from gateway.store.rows import credentials_of
 from gateway.store.store import StoreOpenError
@@ -155,7 +155,7 @@ def examine(path: Path, check: Check | None = "quick_check") -> Examined:
     try:
         with contextlib.closing(connect_examiner(path)) as connection:
             schema = _check(connection, path, check)
-            return Examined(schema, mark.doubt(path, known(connection)))
+            return Examined(schema, mark.find_doubt(path, store_state(connection)))
     except sqlite3.Error as error:
         raise StoreFileError(f"{path}: {described(path, error)}") from error
 
@@ -172,18 +172,18 @@ def credentials(path: Path) -> Sequence[StoredCredentials]:
         raise StoreFileError(f"{path}: {described(path, error)}") from error
 
 
-def known(connection: sqlite3.Connection) -> Known:
+def store_state(connection: sqlite3.Connection) -> StoreState:
     """Return what a store contains about itself."""
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone() is None:
-        return Known()
+        return StoreState()
     found = dict(connection.execute("SELECT name, value FROM meta WHERE name <> 'token_secret'"))
     texts = {name: found.get(name, "") for name in ("epoch", "backup", "moving_to", "moved_to")}
-    return Known(commits=int(found.get("commits", 0)), **texts)
+    return StoreState(commits=int(found.get("commits", 0)), **texts)
 
 
 def _complete_mark(connection: sqlite3.Connection, path: Path) -> None:
     """Finish the mark of a new store, or bring up to date a mark that a crash left behind its store."""
-    content, store = mark.read(path), known(connection)
+    content, store = mark.read(path), store_state(connection)
     if content is None or content.commits < store.commits:
         mark.create(path, store.epoch, store.commits)
 
@@ -244,7 +244,7 @@ def _check(connection: sqlite3.Connection, path: Path, check: Check | None) -> i
     except MigrationError as error:
         raise StoreFileError(f"{path}: {error}") from error
     if check is not None and connection.execute(f"PRAGMA {check}(1)").fetchone() != ("ok",):
-        raise StoreFileError(f"{path}: is corrupt; {mark.replace(path)}")
+        raise StoreFileError(f"{path}: is corrupt; {mark.damaged_store_advice(path)}")
     return version
 
 
@@ -264,7 +264,7 @@ def described(path: Path, error: Exception) -> str:
     """Return what is wrong with a store by an error of SQLite, as the end of a sentence that begins with its name."""
     known = {
         "file is not a database": "is corrupt, or not a SQLite file",
-        "database disk image is malformed": f"is corrupt; {mark.replace(path)}",
+        "database disk image is malformed": f"is corrupt; {mark.damaged_store_advice(path)}",
         "attempt to write a readonly database": "is read-only",
         "unable to open database file": "cannot be opened",
         "database is locked": "is locked by another program",

@@ -28,7 +28,7 @@ COMMITS_BYTES = slice(24, 32)
 """The bytes of the number of commits: eight aligned ones, so that they are written atomically."""
 
 
-class Content(NamedTuple):
+class MarkContent(NamedTuple):
     """The content of a mark. `commits` is 0 if the first start of its store did not finish."""
 
     epoch: str
@@ -36,7 +36,7 @@ class Content(NamedTuple):
     commits: int
 
 
-class Known(NamedTuple):
+class StoreState(NamedTuple):
     """What a store contains about itself.
 
     `epoch` is "" without a schema. `backup` is the time at which it was made as a backup; "" for any other store.
@@ -92,11 +92,11 @@ def path_of(store: Path) -> Path:
     return Path(f"{store}.mark")
 
 
-def read(store: Path) -> Content | None:
+def read(store: Path) -> MarkContent | None:
     """Return the content of a store's mark; None if it cannot be read."""
     try:
         magic, epoch, inode, commits = LAYOUT.unpack(path_of(store).read_bytes())
-        return Content(epoch.rstrip(b"\0").decode("ascii"), inode, commits) if magic == MAGIC else None
+        return MarkContent(epoch.rstrip(b"\0").decode("ascii"), inode, commits) if magic == MAGIC else None
     except (OSError, struct.error, UnicodeDecodeError):
         return None
 
@@ -122,7 +122,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def doubt(store: Path, known: Known) -> Doubt | None:
+def find_doubt(store: Path, known: StoreState) -> Doubt | None:
     """Return why a file may not be the newest state of its store; None if its mark shows that it is."""
     mark = read(store)
     if known.moved_to:
@@ -130,21 +130,25 @@ def doubt(store: Path, known: Known) -> Doubt | None:
     if known.moving_to:
         return Doubt(f"is being moved to {known.moving_to}", MOVING)
     if known.backup:
-        return Doubt(f"is a backup made at {known.backup}", restored(store))
+        return Doubt(f"is a backup made at {known.backup}", restored_advice(store))
     if mark is None:
         # A store without a count of commits is new, or was written by a gateway that had no marks.
-        return Doubt(f"has no mark {path_of(store).name}", moved(store), newest=True) if known.commits else None
+        return Doubt(f"has no mark {path_of(store).name}", moved_advice(store), newest=True) if known.commits else None
     if not mark.commits:
         return None
     if not known.epoch:
-        return Doubt(f"is empty, but its mark {path_of(store).name} has {mark.commits} commits", empty(store))
+        return Doubt(
+            f"is empty, but its mark {path_of(store).name} has {mark.commits} commits", empty_store_advice(store)
+        )
     if known.epoch != mark.epoch:
-        return Doubt(f"is not the store that its mark {path_of(store).name} belongs to", restored(store))
+        return Doubt(f"is not the store that its mark {path_of(store).name} belongs to", restored_advice(store))
     if known.commits < mark.commits:
         behind = f"commit {known.commits} of {mark.commits}"
-        return Doubt(f"is older than its mark {path_of(store).name} ({behind})", restored(store))
+        return Doubt(f"is older than its mark {path_of(store).name} ({behind})", restored_advice(store))
     if mark.inode != store.stat().st_ino:
-        return Doubt(f"was copied or moved since its mark {path_of(store).name} was written", moved(store), newest=True)
+        return Doubt(
+            f"was copied or moved since its mark {path_of(store).name} was written", moved_advice(store), newest=True
+        )
     return None
 
 
@@ -153,33 +157,33 @@ MOVING = "run hfgateway migrate sqlite-to-postgres again, or with --abandon (doc
 MOVES = (MOVED_AWAY, MOVING)
 
 
-def restored(store: Path) -> str:
+def restored_advice(store: Path) -> str:
     """Return the advice for a store that may be a copy of an older state."""
-    return f"if it was restored or copied, run: {_declare(store, 'restored')} (docs/operations.md)"
+    return f"if it was restored or copied, run: {_declaration_command(store, 'restored')} (docs/operations.md)"
 
 
-def replace(store: Path) -> str:
+def damaged_store_advice(store: Path) -> str:
     """Return the advice for a damaged store."""
-    return f"put a backup in its place and run: {_declare(store, 'restored')} (docs/operations.md)"
+    return f"put a backup in its place and run: {_declaration_command(store, 'restored')} (docs/operations.md)"
 
 
-def empty(store: Path) -> str:
+def empty_store_advice(store: Path) -> str:
     """Return the advice for a store without content."""
     return (
-        f"put a backup in its place and run: {_declare(store, 'restored')}, "
+        f"put a backup in its place and run: {_declaration_command(store, 'restored')}, "
         "or remove its mark to begin with a new store (docs/operations.md)"
     )
 
 
-def moved(store: Path) -> str:
+def moved_advice(store: Path) -> str:
     """Return the advice for a store that is the newest state or a copy of it."""
     return (
-        f"if it is the newest state and was moved, run: {_declare(store, 'moved')}, "
-        f"otherwise: {_declare(store, 'restored')} (docs/operations.md)"
+        f"if it is the newest state and was moved, run: {_declaration_command(store, 'moved')}, "
+        f"otherwise: {_declaration_command(store, 'restored')} (docs/operations.md)"
     )
 
 
-def _declare(store: Path, state: str) -> str:
+def _declaration_command(store: Path, state: str) -> str:
     """Return the command line that declares the state of a store.
 
     It names the store. A move to PostgreSQL, or a start with `--config`, refuses another one than that of the settings

@@ -120,7 +120,7 @@ def _lock(path: Path) -> contextlib.ExitStack:
 def _refuse_empty(path: Path) -> None:
     with _lock(path):
         if not path.stat().st_size:
-            raise StoreFileError(f"{path}: is empty; {mark.empty(path)}")
+            raise StoreFileError(f"{path}: is empty; {mark.empty_store_advice(path)}")
 
 
 def _check_exists(path: Path) -> None:
@@ -159,7 +159,7 @@ async def hold(store: Store) -> Sequence[Generation]:
 def _renew_mark(path: Path) -> None:
     try:
         with contextlib.closing(files.connect_examiner(path)) as connection:
-            known = files.known(connection)
+            known = files.store_state(connection)
         mark.create(path, known.epoch, known.commits)
     except (sqlite3.Error, OSError) as error:
         raise StoreFileError(f"{path}: its mark cannot be written ({error})") from error

@@ -244,9 +244,9 @@ async def test_a_gateway_killed_around_the_write_of_its_mark_starts_again(site: 
         assert "shop" in await site.done("keys", "list")
         assert await gateway.terminate() == 0
     assert commits(site.store) == content(site.store).commits
-    known = mark.Known(content(site.store).epoch, commits(site.store))
-    assert mark.doubt(site.store, known) is None
-    behind = mark.doubt(site.store, known._replace(commits=known.commits - 1))
+    known = mark.StoreState(content(site.store).epoch, commits(site.store))
+    assert mark.find_doubt(site.store, known) is None
+    behind = mark.find_doubt(site.store, known._replace(commits=known.commits - 1))
     assert behind is not None
     assert "is older than its mark" in behind.text
 
@@ -261,10 +261,10 @@ async def test_a_first_start_that_was_killed_is_not_taken_for_a_restore(site: Si
 
 def commits(store: Path) -> int:
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
-        return files.known(connection).commits
+        return files.store_state(connection).commits
 
 
-def content(store: Path) -> mark.Content:
+def content(store: Path) -> mark.MarkContent:
     found = mark.read(store)
     assert found is not None
     return found

@@ -14,7 +14,7 @@ from gateway.callbacks.dispatcher import CallbackQueue
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Problem, id_parts
 from gateway.generations.model import Moment
 from gateway.generations.stores import Filter
-from gateway.headers import retry_after
+from gateway.headers import parse_retry_after
 
 NOW = 1_700_000_000.0
 TAKEN = Outcome(http_status=204)
@@ -177,7 +177,7 @@ def test_no_failure_is_one_of_a_callback_without_a_url(outcome: Outcome) -> None
     ],
 )  # fmt: skip
 def test_retry_after_is_read_as_seconds_and_as_a_date(value: str | None, seconds: float | None) -> None:
-    assert retry_after(value, NOW) == seconds
+    assert parse_retry_after(value, NOW) == seconds
 
 
 def test_a_delivery_id_contains_callback_generation_and_revision() -> None:

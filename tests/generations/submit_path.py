@@ -297,10 +297,10 @@ class _Events:
                 report = StatusReport(f"r{post.account}", "queued", State.QUEUED)
                 yield f"process {index} reads the acceptance", self._decide(rest, post.job, state.Accepted(report))
             elif post.phase in {"refused", "mismatch"}:
-                refusal = state.Refused(marker, REFUSED, final=post.phase == "mismatch")
+                refusal = state.Refused(marker, REFUSED, is_final=post.phase == "mismatch")
                 yield f"process {index} reads a refusal", self._decide(rest, post.job, refusal)
             elif post.phase == "busy":
-                busy = state.Postponed(marker, REFUSED, 0.0, reached=True)
+                busy = state.Postponed(marker, REFUSED, 0.0, was_reached=True)
                 yield f"process {index} reads that Higgsfield is full", self._decide(rest, post.job, busy)
             if there := _spend(world, "losses"):
                 lost = _with(there, index, Process(life=process.life))

@@ -33,7 +33,7 @@ REPORTS = [
     for state in (None, State.QUEUED, State.IN_PROGRESS, State.COMPLETED, State.FAILED, State.NSFW, State.CANCELED)
 ]
 OBSERVATIONS: list[Observation] = [
-    Marked("this process"), Unsent(MARKER), Refused(MARKER, FAILURE), Postponed(MARKER, FAILURE, 0.0, reached=True),
+    Marked("this process"), Unsent(MARKER), Refused(MARKER, FAILURE), Postponed(MARKER, FAILURE, 0.0, was_reached=True),
     Ambiguous(MARKER, FAILURE, 0.0), OwnerDied(MARKER, 0.0), Missing(), Missing(given_up_since=1.0), CancelAsked(),
     CancelAsked(FAILURE), Expired(FAILURE), Restored(),
     *(Accepted(report, source) for report in REPORTS for source in (Source.SUBMIT, Source.WEBHOOK, Source.OPERATOR)),

@@ -34,7 +34,7 @@ class Disk:
         self._copy = folder / "copy"
         shutil.copyfile(template, self.path)
         with contextlib.closing(sqlite3.connect(self.path)) as connection:
-            known = files.known(connection)
+            known = files.store_state(connection)
         mark.create(self.path, known.epoch, known.commits)
         self.state = ""
         """Empty while the disk works; otherwise FULL, READ_ONLY or HANGS."""

@@ -183,13 +183,15 @@ class Tail:
         found = []
         specs = dict[GenerationId, Spec]()
         for row in rows:
-            name, tenant, generation = GenerationId(row["generation_id"]), row["change_tenant"], None
+            generation_id, tenant, generation = GenerationId(row["generation_id"]), row["change_tenant"], None
             if row["id"] is not None and row["change_shown"]:
                 as_changed = {**row, "revision": row["change_revision"], "shown": row["change_shown"]}
-                generation = generation_of(as_changed, specs.get(name) or self._spec_of(name))
-                specs[name] = generation.spec
-                name, tenant = generation.id, generation.tenant  # the texts that are kept anyway
-            found.append(Saved(name, generation, Change(row["change_position"], tenant, name, generation)))
+                generation = generation_of(as_changed, specs.get(generation_id) or self._spec_of(generation_id))
+                specs[generation_id] = generation.spec
+                generation_id, tenant = generation.id, generation.tenant  # the texts that are kept anyway
+            found.append(
+                Saved(generation_id, generation, Change(row["change_position"], tenant, generation_id, generation))
+            )
         return found
 
     def _give(self, turn: float) -> None:

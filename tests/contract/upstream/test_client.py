@@ -123,7 +123,7 @@ async def test_a_refused_send_check_sends_nothing() -> None:
     async with higgsfield() as (sandbox, client):
         outcome = await client.submit(client.prepare(SOUL, "k", None, None).request, lambda: False)
         assert isinstance(outcome, NotTaken)
-        assert not outcome.reached
+        assert not outcome.was_reached
         assert sandbox.ledger.summary()["submissions_seen"] == 0
 
 
@@ -372,4 +372,4 @@ async def test_a_hanging_name_lookup_certainly_sent_nothing(call: str, monkeypat
     finally:
         await client.aclose()
     assert isinstance(outcome, NotTaken)
-    assert (outcome.again, outcome.reached) == (True, False)
+    assert (outcome.may_retry, outcome.was_reached) == (True, False)

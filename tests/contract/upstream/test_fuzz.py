@@ -194,7 +194,7 @@ async def test_every_call_of_the_client_returns_a_result_or_raises_gateway_error
             one.answer = case(seed)
             outcome = await client.submit(request, lambda: True)
             assert isinstance(outcome, Taken | NotTaken | MaybeTaken), seed
-            assert not isinstance(outcome, NotTaken) or outcome.reached, seed
+            assert not isinstance(outcome, NotTaken) or outcome.was_reached, seed
             for name, (call, kind) in calls.items():
                 try:
                     result: Any = await call()

@@ -13,8 +13,8 @@ from gateway.config import WEBHOOK_PATH
 from gateway.errors import Reason
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MaybeTaken, NotTaken
-from gateway.headers import moment
-from gateway.higgsfield.errors import Response, judge_call, judge_submission, judge_submission_error, pause
+from gateway.headers import parse_http_date
+from gateway.higgsfield.errors import Response, capped_retry_after, judge_call, judge_submission, judge_submission_error
 
 DETAIL = json.dumps({"detail": "some text"}).encode()
 
@@ -40,7 +40,12 @@ def answer(
 def test_documented_refusals_are_certain(status: int, reason: Reason, final: bool, account: bool) -> None:
     judged = judge_submission(answer(status), InputKind.MODEL, ())
     assert isinstance(judged, NotTaken)
-    assert (judged.failure.reason, judged.final, judged.account, judged.again) == (reason, final, account, False)
+    assert (judged.failure.reason, judged.is_final, judged.credentials_refused, judged.may_retry) == (
+        reason,
+        final,
+        account,
+        False,
+    )
 
 
 @pytest.mark.parametrize("detail", ["Idempotency-Key was used before", "the idempotency-KEY has other parameters"])
@@ -48,7 +53,7 @@ def test_only_a_422_that_names_the_key_ends_repeats(detail: str) -> None:
     for status in (422, 400, 403):
         judged = judge_submission(answer(status, json.dumps({"detail": detail}).encode()), InputKind.MODEL, ())
         assert isinstance(judged, NotTaken)
-        assert judged.final is (status == 422)
+        assert judged.is_final is (status == 422)
 
 
 def test_a_full_queue_is_certain_and_retried() -> None:
@@ -57,11 +62,11 @@ def test_a_full_queue_is_certain_and_retried() -> None:
     newest = judge_submission(answer(429, b'{"code":"account_queue_full","limit":8}', wait=7.0), InputKind.MODEL, ())
     assert isinstance(legacy, NotTaken)
     assert isinstance(newest, NotTaken)
-    assert (legacy.again, legacy.pause, legacy.failure.reason) == (True, None, Reason.UPSTREAM_SATURATED)
+    assert (legacy.may_retry, legacy.pause, legacy.failure.reason) == (True, None, Reason.UPSTREAM_SATURATED)
     other = judge_submission(answer(422, json.dumps(text).encode()), InputKind.MODEL, ())
     assert isinstance(other, NotTaken)
-    assert not other.again
-    assert (newest.again, newest.pause, newest.failure.reason) == (True, 7.0, Reason.UPSTREAM_SATURATED)
+    assert not other.may_retry
+    assert (newest.may_retry, newest.pause, newest.failure.reason) == (True, 7.0, Reason.UPSTREAM_SATURATED)
 
 
 @pytest.mark.parametrize("name", ["detail", "error"])
@@ -70,7 +75,7 @@ def test_the_code_of_a_full_queue_may_be_nested(name: str) -> None:
     body = {name: {"code": "account_queue_full", "limit": 8, "message": "wait"}}
     judged = judge_submission(answer(429, json.dumps(body).encode(), wait=7.0), InputKind.MODEL, ())
     assert isinstance(judged, NotTaken)
-    assert (judged.again, judged.pause, judged.failure.reason) == (True, 7.0, Reason.UPSTREAM_SATURATED)
+    assert (judged.may_retry, judged.pause, judged.failure.reason) == (True, 7.0, Reason.UPSTREAM_SATURATED)
     body[name]["code"] = "slow_down"
     assert isinstance(judge_submission(answer(429, json.dumps(body).encode()), InputKind.MODEL, ()), MaybeTaken)
 
@@ -79,7 +84,7 @@ def test_the_code_of_a_full_queue_may_be_nested(name: str) -> None:
 def test_other_statuses_are_ambiguous_even_in_the_documented_form(status: int) -> None:
     judged = judge_submission(answer(status), InputKind.MODEL, ())
     assert isinstance(judged, MaybeTaken)
-    assert judged.whole == (status >= 500 and status != 504)
+    assert judged.is_complete == (status >= 500 and status != 504)
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 423, 429])
@@ -103,7 +108,7 @@ def test_refusals_in_any_other_form_are_ambiguous(status: int, body: bytes, cont
 def test_no_connection_is_certain(error: type[httpx.TransportError]) -> None:
     judged = judge_submission_error(error("x"))
     assert isinstance(judged, NotTaken)
-    assert (judged.again, judged.reached) == (True, False)
+    assert (judged.may_retry, judged.was_reached) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,7 @@ def test_no_connection_is_certain(error: type[httpx.TransportError]) -> None:
 def test_every_other_failure_is_ambiguous(error: type[httpx.TransportError]) -> None:
     judged = judge_submission_error(error("x"))
     assert isinstance(judged, MaybeTaken)
-    assert not judged.whole
+    assert not judged.is_complete
 
 
 def test_refused_fields_are_named_as_in_the_api() -> None:
@@ -187,16 +192,16 @@ def test_errors_of_free_calls_map_to_reasons() -> None:
 
 
 def test_retry_after_accepts_both_forms_and_is_bounded() -> None:
-    assert pause("7") == 7.0
-    assert pause("0.5") == 0.5
-    assert pause("-3") == 0.0
-    assert pause("86400") == 300.0
-    in_a_minute = pause(formatdate(time.time() + 60, usegmt=True))
+    assert capped_retry_after("7") == 7.0
+    assert capped_retry_after("0.5") == 0.5
+    assert capped_retry_after("-3") == 0.0
+    assert capped_retry_after("86400") == 300.0
+    in_a_minute = capped_retry_after(formatdate(time.time() + 60, usegmt=True))
     assert in_a_minute is not None
     assert 50 < in_a_minute <= 60
-    assert pause("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
+    assert capped_retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
     for nonsense in ("", "soon", "nan", "Mon, 99999999999 Jan 2020 00:00:00 GMT", None):
-        assert pause(nonsense) is None
+        assert capped_retry_after(nonsense) is None
 
 
 @pytest.mark.parametrize(
@@ -208,6 +213,6 @@ def test_dates_of_http_are_in_utc_wherever_the_gateway_runs(date: str, monkeypat
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "America/New_York")
         time.tzset()
-        read = moment(date)
+        read = parse_http_date(date)
     time.tzset()
     assert read == 784_111_777.0
