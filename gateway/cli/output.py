@@ -90,7 +90,7 @@ def show(error: click.ClickException) -> None:
 
 
 def flush() -> None:
-    """Write what `print` has left in the buffers. Raises OutputLostError."""
+    """Write what `print` has left in the buffers. Raises OutputWriteError."""
     for stream, err in ((sys.stdout, False), (sys.stderr, True)):
         with _writing(err=err):
             stream.flush()

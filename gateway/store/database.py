@@ -40,8 +40,8 @@ class Database:
             writing = files.prepare(path, declared=declared)
             self.sql = statements.load()
             self._reader = files.connect_reader(path)
-            known = files.known(self._reader)
-            self.epoch = known.epoch
+            state = files.store_state(self._reader)
+            self.epoch = state.epoch
             mark = None if declared else Mark(path)
         except BaseException:
             self._lock.close()
@@ -50,7 +50,7 @@ class Database:
         self._listeners: list[Listener] = []
         self.writer = writer(writing, self._notify, broken)
         if mark is not None:
-            self.writer.count_in(mark, known.commits)
+            self.writer.count_in(mark, state.commits)
 
     def rows(self, name: str, /, **values: object) -> list[sqlite3.Row]:
         """Return the rows that a statement reads; `values` are its parameters. Raises StoreError."""

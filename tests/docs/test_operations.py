@@ -78,7 +78,7 @@ async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
             assert await state(gateway, found) == "COMPLETED"
     assert sandbox.ledger.double_charged_prompts == {}
     with closing(files.connect_examiner(folder / "moved" / "before-upgrade.db")) as copy:
-        assert files.known(copy).backup
+        assert files.store_state(copy).backup
 
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="the page is for a shell")
