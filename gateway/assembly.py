@@ -523,7 +523,7 @@ async def _trusted_time(base: _Base) -> TrustedTime:
     times = base.store.times
     trusted_time = TrustedTime(base.clock, base.upstream, times, await times.corrections())
     await trusted_time.begin()
-    base.upstream.when_dated(trusted_time.note_date)
+    base.upstream.on_date(trusted_time.note_date)
     return trusted_time
 
 

@@ -334,7 +334,6 @@ _ROWS: dict[str, _Row] = {
     "OIDC_SCOPE_CLAIM": _Row(
         "oidc_scope_claim", "scope", parse_word,
         "the claim that contains hfgateway:read, hfgateway:submit, hfgateway:cancel, hfgateway:admin",
-
     ),
     "TLS_CERT": _Row("tls_cert", "", parse_optional_file, "PEM file with the certificate chain of all ports"),
     "TLS_KEY": _Row("tls_key", "", parse_optional_file, "PEM file with the private key of TLS_CERT"),

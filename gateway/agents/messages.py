@@ -111,7 +111,7 @@ class Messages:
         async with self._locks.setdefault(record.session_id, asyncio.Lock()):
             record = await self._unresolved(tenant, key)  # a caller may have found it
             if message_id is None:
-                await self._store.free_agent_key(record)
+                await self._store.release_agent_key(record)
                 return
             later = (await self._api(record.tenant).messages(record.session_id, record.after)).messages
             if not any(message.id == message_id and message.role is Role.USER for message in later):
@@ -147,7 +147,7 @@ class Messages:
                 busy = failure.reason is Reason.SESSION_BUSY
                 if busy and (message := await self._find_in_busy(record, text)):
                     return message
-                await self._until_stored(self._store.free_agent_key, record)
+                await self._until_stored(self._store.release_agent_key, record)
                 raise GatewayError(failure)
             case MaybeTaken(failure):
                 return await self._look_up(record, text, failure.response)
@@ -161,7 +161,7 @@ class Messages:
             marked = await self._store_mark(record)
         except UnknownCommitError:
             # The record may be stored. Delete it, because its message is not sent.
-            self._tasks.start(self._until_stored(self._store.free_agent_key, record))
+            self._tasks.start(self._until_stored(self._store.release_agent_key, record))
             raise
         if not marked:
             raise key_reused(record)  # the key was just used in another session, which has another lock

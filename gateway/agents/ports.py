@@ -42,7 +42,7 @@ class AgentStore(Protocol):
     async def agent_key(self, tenant: str, key: str) -> KeyRecord | None:
         """Return the record of a key."""
 
-    async def keep_agent_session(self, record: KeyRecord) -> bool:
+    async def add_agent_session(self, record: KeyRecord) -> bool:
         """Store a new session with its key; False, and nothing is stored, if the key is in use."""
 
     async def mark_agent_message(self, record: KeyRecord) -> bool:
@@ -51,7 +51,7 @@ class AgentStore(Protocol):
     async def bind_agent_message(self, record: KeyRecord, message_id: str) -> bool:
         """Store the id of a message; False if it belongs to another key, or the record is gone."""
 
-    async def free_agent_key(self, record: KeyRecord) -> None:
+    async def release_agent_key(self, record: KeyRecord) -> None:
         """Delete the record of a message that was certainly not accepted; a later record of its key stays."""
 
     async def bound_agent_messages(self, session_id: str) -> frozenset[str]:
@@ -63,7 +63,7 @@ class AgentStore(Protocol):
     async def newest_agent_message(self, session_id: str) -> str:
         """Return the newest of the session's messages that belong to keys; "" if there is none."""
 
-    async def keep_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
+    async def add_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
         """Store the tenant of a media slot."""
 
     async def has_agent_media(self, tenant: str, media_id: str) -> bool:

@@ -158,7 +158,7 @@ class Agents:
     async def create_media(self, tenant: str, extension: str, kind: MediaKind) -> Slot:
         """Create a slot for a file."""
         slot = await self._api(tenant).create_media(extension, kind)
-        await self._store.keep_agent_media(tenant, slot.id, self._clock.moment().steady)
+        await self._store.add_agent_media(tenant, slot.id, self._clock.moment().steady)
         return slot
 
     async def confirm_media(self, tenant: str, media_id: str, kind: MediaKind) -> None:
@@ -195,7 +195,7 @@ class Agents:
         """Create and store a session; None if another call has used the key. The unused session costs nothing."""
         session = await self._api(tenant).create_session()
         record = KeyRecord(tenant, key, SESSION, session.id, used_at=self._clock.moment().steady)
-        return session if await self._store.keep_agent_session(record) else None
+        return session if await self._store.add_agent_session(record) else None
 
     async def _check(self, tenant: str, session_id: str) -> None:
         """Raise NOT_FOUND if the tenant has no such session, and INVALID_INPUT without an id."""

@@ -24,12 +24,12 @@ from gateway.errors import Violation
 from gateway.frozen import frozen
 from gateway.generations.inputs import Input, ModelInput
 from gateway.generations.model import MediaKind
-from gateway.generations.ports import Checked, Clock
+from gateway.generations.ports import Clock, InputCheckResult
 
 SCHEMA_REFUSES_FOR = 86_400.0
 """Seconds after its fetch during which Higgsfield's schema refuses inputs; an older or built-in one only warns."""
 MODEL_FIELD = "input.model.model_id"
-NO_VIOLATIONS = Checked()
+NO_VIOLATIONS = InputCheckResult()
 _T = TypeVar("_T", bound=Item)
 
 
@@ -79,9 +79,9 @@ class Catalogs:
         """Return the motions of the DoP models."""
         return await self._listed(MOTIONS, Motion, timeout)
 
-    async def soul_styles(self, timeout: float, *, second: bool) -> Listed[SoulStyle]:
-        """Return the styles of Soul 1, or with `second` those of Soul 2."""
-        return await self._listed(SOUL_STYLES_V2 if second else SOUL_STYLES_V1, SoulStyle, timeout)
+    async def soul_styles(self, timeout: float, *, soul_2: bool) -> Listed[SoulStyle]:
+        """Return the styles of Soul 1, or with `soul_2` those of Soul 2."""
+        return await self._listed(SOUL_STYLES_V2 if soul_2 else SOUL_STYLES_V1, SoulStyle, timeout)
 
     async def presets(self, model_id: str, timeout: float) -> Listed[Preset]:
         """Return the presets of a model, empty for a model without presets. Raises also MODEL_UNKNOWN."""
@@ -89,7 +89,7 @@ class Catalogs:
             return Listed((), None)
         return await self._listed(PRESETS + model_id, Preset, timeout)
 
-    async def check(self, given: Input) -> Checked:
+    async def check(self, given: Input) -> InputCheckResult:
         """Validate an input against the current schema of its model, without waiting for Higgsfield."""
         if not isinstance(given, ModelInput) or given.api == "v1":
             return NO_VIOLATIONS  # the schemas are those of v2
@@ -98,11 +98,11 @@ class Catalogs:
         if entry is None:
             return NO_VIOLATIONS
         violations, moment = entry.violations(given.parameters), self._clock.moment()
-        end = _end(entry, moment.wall)
+        lifecycle_warnings = _lifecycle_warnings(entry, moment.wall)
         fresh = fetched is not None and moment.steady - fetched.fetched_at <= SCHEMA_REFUSES_FOR
         if entry.schema_from_upstream and fresh:
-            return Checked(refused=violations, doubted=end)
-        return Checked(doubted=end + violations)
+            return InputCheckResult(violations=violations, warnings=lifecycle_warnings)
+        return InputCheckResult(warnings=lifecycle_warnings + violations)
 
     def kind(self, model_id: str) -> MediaKind:
         """Return the kind of a model's outputs by the models that are in memory; UNKNOWN for an unknown model."""
@@ -137,7 +137,7 @@ class Catalogs:
         return self._models
 
 
-def _end(entry: Entry, wall: float) -> tuple[Violation, ...]:
+def _lifecycle_warnings(entry: Entry, wall: float) -> tuple[Violation, ...]:
     """Return the warning for a model that is gone or has an announced end."""
     lifecycle = entry.lifecycle(wall)
     if lifecycle is Lifecycle.ACTIVE:

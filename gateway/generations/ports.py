@@ -124,17 +124,17 @@ class Estimate:
 
 
 @frozen
-class Checked:
-    """The problems of an input. Those in `doubted` come from a list that may be out of date."""
+class InputCheckResult:
+    """The problems of an input. Those in `warnings` come from a list that may be out of date."""
 
-    refused: tuple[Violation, ...] = ()
-    doubted: tuple[Violation, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    warnings: tuple[Violation, ...] = ()
 
 
 class InputCheck(Protocol):
     """Checks of inputs against what is known of their models, beyond the rules of `inputs.py`."""
 
-    async def check(self, given: Input) -> Checked:
+    async def check(self, given: Input) -> InputCheckResult:
         """Check an input that passed those rules. Makes no call and raises nothing."""
 
     def kind(self, model_id: str) -> MediaKind:

@@ -458,9 +458,9 @@ class Generations(Reads):
     async def _refused(self, given: Input, warn: Warn) -> Sequence[Violation]:
         """Return what the model's schema refuses; warn of what it only doubts."""
         checked = await self._check.check(given)
-        if checked.doubted:
-            warn(checked.doubted)
-        return checked.refused
+        if checked.warnings:
+            warn(checked.warnings)
+        return checked.violations
 
     def _claimed(self, claimed: Claimed, submission: Submission) -> tuple[Generation, bool]:
         conflict = claimed.conflict and not is_same(claimed.fingerprint, submission.given, submission.outputs_ttl)

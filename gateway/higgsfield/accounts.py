@@ -31,7 +31,7 @@ class HiggsfieldAccounts:
     ) -> None:
         self._accounts = accounts
         self._open = open_client
-        self._dated: Callable[[Wall | None], None] | None = None
+        self._on_date: Callable[[Wall | None], None] | None = None
         self._clients: dict[str, HiggsfieldClient] = {}
         self._closing = OwnedTasks()
         self.default = self.add(default)
@@ -43,8 +43,8 @@ class HiggsfieldAccounts:
         if credentials.account in self._clients:
             return self._clients[credentials.account]
         client = self._clients[credentials.account] = self._open(credentials)
-        if self._dated is not None:
-            client.when_dated(self._dated)
+        if self._on_date is not None:
+            client.on_date(self._on_date)
         return client
 
     def identify(self, text: str) -> str:
@@ -140,11 +140,11 @@ class HiggsfieldAccounts:
         """Parse the body of a v1 webhook; None if it is not a job set."""
         return read_job_set(body, "", self._secrets())
 
-    def when_dated(self, dated: Callable[[Wall | None], None]) -> None:
-        """Call `dated` with the Date of responses; see `HiggsfieldClient.when_dated`."""
-        self._dated = dated
+    def on_date(self, on_date: Callable[[Wall | None], None]) -> None:
+        """Call `on_date` with the Date of responses; see `HiggsfieldClient.on_date`."""
+        self._on_date = on_date
         for client in self._clients.values():
-            client.when_dated(dated)
+            client.on_date(on_date)
 
     async def check_credentials(self) -> None:
         """Check the credentials of all accounts; see `HiggsfieldClient.check_credentials`."""

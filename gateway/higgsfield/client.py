@@ -90,7 +90,7 @@ class HiggsfieldClient:
         """The id of the credentials."""
         self._timeout = timeout
         self._on_call = on_call
-        self._dated: Callable[[Wall | None], None] | None = None
+        self._on_date: Callable[[Wall | None], None] | None = None
         self._last_date = ""
         self.credentials_accepted: bool | None = None
         """What the newest response says about the credentials; None if none has shown it."""
@@ -355,8 +355,8 @@ class HiggsfieldClient:
             self._calls -= 1
             if not self._calls:
                 self._idle.wake()
-            if response is None and self._dated is not None:
-                self._dated(None)
+            if response is None and self._on_date is not None:
+                self._on_date(None)
             if self._on_call is not None:
                 status, correlation_id = (response.status, response.correlation_id) if response else (0, "")
                 seconds = time.perf_counter() - start
@@ -377,7 +377,7 @@ class HiggsfieldClient:
             max_bytes=max_bytes,
         )
         date = reply.headers.get("date", "")
-        self._note(date)
+        self._report_date(date)
         response = Response(
             status=reply.status,
             content_type=reply.headers.get("content-type", ""),
@@ -412,15 +412,15 @@ class HiggsfieldClient:
                 extra={"account": self.account},
             )
 
-    def when_dated(self, dated: Callable[[Wall | None], None]) -> None:
-        """Call `dated` with the Date of responses, once per second, and with None if a call gets no response."""
-        self._dated = dated
+    def on_date(self, on_date: Callable[[Wall | None], None]) -> None:
+        """Call `on_date` with the Date of responses, once per second, and with None if a call gets no response."""
+        self._on_date = on_date
 
-    def _note(self, date: str) -> None:
-        if self._dated is None or date == self._last_date:
+    def _report_date(self, date: str) -> None:
+        if self._on_date is None or date == self._last_date:
             return
         self._last_date = date
-        self._dated(_wall(parse_http_date(date)))
+        self._on_date(_wall(parse_http_date(date)))
 
     def _read_receipt(self, response: Response, *, v1: bool) -> StatusReport | None:
         """Parse the response to a submission: a request, or a job set.

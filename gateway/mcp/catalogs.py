@@ -7,12 +7,12 @@ from google.protobuf.message import Message
 
 from gateway.mcp import render, schema
 from gateway.mcp.port import GatewayPort
-from gateway.mcp.tool import Report, Tool, ToolResult, an_object, limit_of
+from gateway.mcp.tool import Report, Tool, ToolResult, limit_schema, object_schema
 from hfgateway.v1 import generation_pb2
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 _QUERY = {"type": "string", "description": "A part of the name; case does not matter."}
-_LIMIT = limit_of(DEFAULT_LIMIT, MAX_LIMIT)
+_LIMIT = limit_schema(DEFAULT_LIMIT, MAX_LIMIT)
 
 
 def catalog_tools() -> tuple[Tool, ...]:
@@ -24,7 +24,7 @@ def catalog_tools() -> tuple[Tool, ...]:
             "List models",
             "Lists the ids of Higgsfield's models, for input.model.model_id of generate, and what each of them makes. "
             "Models that are not listed may work as well.",
-            an_object(
+            object_schema(
                 {
                     "query": _QUERY | {"description": "A part of the id; case does not matter."},
                     "output_kind": {
@@ -41,21 +41,21 @@ def catalog_tools() -> tuple[Tool, ...]:
             "get_model",
             "Get a model",
             "Returns the parameters of a model, as a JSON Schema of input.model.parameters of generate.",
-            an_object({"id": {"type": "string", "minLength": 1, "description": "The model's id."}}, "id"),
+            object_schema({"id": {"type": "string", "minLength": 1, "description": "The model's id."}}, "id"),
             _get_model,
         ),
         Tool(
             "list_motions",
             "List motions",
             "Lists the motion presets for input.dop.motions of generate. A motion is a movement of the camera.",
-            an_object({"query": _QUERY, "limit": _LIMIT}),
+            object_schema({"query": _QUERY, "limit": _LIMIT}),
             _list_motions,
         ),
         Tool(
             "list_soul_styles",
             "List styles",
             "Lists the styles for input.soul.style_id of generate. A style works only with its version of Soul.",
-            an_object(
+            object_schema(
                 {
                     "query": _QUERY,
                     "version": {
@@ -72,7 +72,7 @@ def catalog_tools() -> tuple[Tool, ...]:
             "list_presets",
             "List a model's presets",
             "Lists the presets of a model that has a parameter preset_id.",
-            an_object(
+            object_schema(
                 {
                     "model_id": {"type": "string", "minLength": 1, "description": "The model's id."},
                     "query": _QUERY,
@@ -87,7 +87,7 @@ def catalog_tools() -> tuple[Tool, ...]:
             "List characters",
             "Lists the characters (Soul IDs) for input.soul.character_id of generate, newest first. A character works "
             "only with its version of Soul, and only if its state is COMPLETED.",
-            an_object({"limit": _LIMIT}),
+            object_schema({"limit": _LIMIT}),
             _list_characters,
         ),
     )

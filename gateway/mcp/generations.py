@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.mcp import render, schema
 from gateway.mcp.port import GatewayPort, RefusedError
-from gateway.mcp.tool import Report, Tool, ToolResult, an_object, limit_of, read, refusal
+from gateway.mcp.tool import Report, Tool, ToolResult, limit_schema, object_schema, parse_message, refusal
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput
@@ -33,14 +33,14 @@ def generation_tools() -> tuple[Tool, ...]:
             "Wait for a generation",
             "Waits until a generation has ended, for at most wait_seconds, and returns its outcome with the links to "
             "its outputs. Costs nothing. Call it again if the generation is not done.",
-            an_object({"id": _ID, "wait_seconds": _WAIT}, "id"),
+            object_schema({"id": _ID, "wait_seconds": _WAIT}, "id"),
             _wait_generation,
         ),
         Tool(
             "get_generation",
             "Get a generation",
             "Returns the current state of a generation, its outputs, why it waits or failed, and its input.",
-            an_object({"id": _ID}, "id"),
+            object_schema({"id": _ID}, "id"),
             _get,
         ),
         Tool(
@@ -48,10 +48,10 @@ def generation_tools() -> tuple[Tool, ...]:
             "List generations",
             "Lists the generations that match all filters, newest first, without their inputs. If the answer of "
             "generate was lost, find its generation with filter.idempotency_key.",
-            an_object(
+            object_schema(
                 {
                     "filter": schema.fields_schema(pb.GenerationFilter.DESCRIPTOR),
-                    "limit": limit_of(DEFAULT_LIMIT, MAX_LIMIT),
+                    "limit": limit_schema(DEFAULT_LIMIT, MAX_LIMIT),
                 }
             ),
             _list,
@@ -61,16 +61,16 @@ def generation_tools() -> tuple[Tool, ...]:
             "Cancel a generation",
             "Cancels a generation that has not started; it is then not charged. Refused with NOT_CANCELABLE if it is "
             "too late.",
-            an_object({"id": _ID}, "id"),
+            object_schema({"id": _ID}, "id"),
             _cancel,
-            changes=True,
-            ends=True,
+            is_write=True,
+            is_destructive=True,
         ),
         Tool(
             "estimate_generation",
             "Estimate the cost",
             "Checks an input as generate does, and returns what it would cost. Generates and charges nothing.",
-            an_object({"input": given | {"description": "As in generate."}}, "input"),
+            object_schema({"input": given | {"description": "As in generate."}}, "input"),
             _estimate,
         ),
     )
@@ -86,7 +86,7 @@ def _generate_tool(given: dict[str, Any]) -> Tool:
         "the generation that was already started (replayed is true), which is never charged twice. For the same "
         "reason, another result for the same input needs its own idempotency_key, such as take-2. Do not "
         "change the key because of a timeout. Links in the answer expire after some days.",
-        an_object(
+        object_schema(
             {
                 "input": given | {"description": "What to generate: one of soul, dop, speak and model."},
                 "idempotency_key": {
@@ -113,7 +113,7 @@ def _generate_tool(given: dict[str, Any]) -> Tool:
             "input",
         ),
         _generate,
-        changes=True,
+        is_write=True,
     )
 
 
@@ -128,7 +128,7 @@ _WAIT = {
 
 async def _generate(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
     request = pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_STORED, labels=arguments.get("labels", {}))
-    request.input.CopyFrom(read(GenerationInput(), arguments["input"], "input"))
+    request.input.CopyFrom(parse_message(GenerationInput(), arguments["input"], "input"))
     request.idempotency_key = key = arguments.get("idempotency_key") or key_of(request.input)
     if "start_timeout_seconds" in arguments:
         request.start_timeout.FromMilliseconds(round(arguments["start_timeout_seconds"] * 1000))
@@ -136,7 +136,7 @@ async def _generate(gateway: GatewayPort, arguments: Mapping[str, Any], report: 
         submitted = await gateway.submit(request)
     except RefusedError as refused:
         again = f"Call generate again with the same arguments and idempotency_key {key}: nothing is charged twice."
-        return refusal(refused, again if refused.repeatable else "", idempotency_key=key)
+        return refusal(refused, again if refused.retryable else "", idempotency_key=key)
     more: dict[str, Any] = {"idempotency_key": key, "replayed": submitted.replayed}
     if submitted.warnings:
         more["warnings"] = [render.as_json(warning) for warning in submitted.warnings]
@@ -159,7 +159,7 @@ async def _followed(
     interrupted = ""
     content = {"generation": render.as_json(generation)}
     if refused is not None:
-        if not refused.repeatable:
+        if not refused.retryable:
             return refusal(refused, f"The generation {generation.id} continues.", **content)
         interrupted = f"Watching was interrupted: {render.failure_line(refused.failure)}"
     if generation.done and generation.state != generation_pb2.GENERATION_STATE_COMPLETED:
@@ -181,7 +181,7 @@ def _ended(generation: Generation, content: dict[str, Any]) -> ToolResult:
     else:
         advice = "It was not charged. To try the same input again, call generate with a new idempotency_key."
     why = {"error": render.failure_json(generation.failure)}
-    return ToolResult(f"{render.summary(generation)}\n{advice}", why | content, failed=True)
+    return ToolResult(f"{render.summary(generation)}\n{advice}", why | content, is_error=True)
 
 
 async def _get(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
@@ -190,7 +190,7 @@ async def _get(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) ->
 
 
 async def _list(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
-    matching = read(pb.GenerationFilter(), arguments.get("filter", {}), "filter")
+    matching = parse_message(pb.GenerationFilter(), arguments.get("filter", {}), "filter")
     limit = int(arguments.get("limit", DEFAULT_LIMIT))
     found = await gateway.list(matching, limit)
     more = "\nThere may be more: give filter.created_before." if len(found) == limit else ""
@@ -206,7 +206,7 @@ async def _cancel(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report)
 
 
 async def _estimate(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
-    response = await gateway.estimate(read(GenerationInput(), arguments["input"], "input"))
+    response = await gateway.estimate(parse_message(GenerationInput(), arguments["input"], "input"))
     usd = f" ({response.cost.usd} USD)" if response.cost.usd else ""
     cost = f"It would cost {response.cost.credits} credits{usd}." if response.HasField("cost") else ""
     unknown = "The price depends on what is generated."

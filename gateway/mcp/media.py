@@ -9,7 +9,7 @@ from gateway.errors import Violation
 from gateway.mcp import render
 from gateway.mcp.files import Files
 from gateway.mcp.port import GatewayPort, invalid
-from gateway.mcp.tool import Report, Tool, ToolResult, an_object
+from gateway.mcp.tool import Report, Tool, ToolResult, object_schema
 
 MAX_MEDIA_BYTES: Final = 3_000_000
 """Bytes of an upload in an argument. Encoded as base64 it fits into a request, which may have 4 MiB."""
@@ -50,10 +50,10 @@ def upload_tool(files: Files | None) -> Tool:
         "Upload an image, speech or a video",
         "Uploads media to Higgsfield's storage, free of charge. Use the url in the answer as an input of generate, any "
         "number of times.",
-        an_object(properties),
+        object_schema(properties),
         upload,
-        changes=True,
-        repeatable=False,
+        is_write=True,
+        is_idempotent=False,
     )
 
 

@@ -23,7 +23,7 @@ class RefusedError(Exception):
         self.failure = failure
 
     @property
-    def repeatable(self) -> bool:
+    def retryable(self) -> bool:
         """Whether the same call may succeed later. Repeating it does nothing twice."""
         return self.code == "UNAVAILABLE" or self.failure.retryable
 

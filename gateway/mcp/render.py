@@ -72,7 +72,7 @@ def failure_line(failure: error_pb2.Failure) -> str:
 
 def error_json(refused: RefusedError) -> dict[str, Any]:
     """Return a refused call as JSON: `failure_json` with the code of the call."""
-    return failure_json(refused.failure) | {"code": refused.code, "retryable": refused.repeatable}
+    return failure_json(refused.failure) | {"code": refused.code, "retryable": refused.retryable}
 
 
 def failure_json(failure: error_pb2.Failure) -> dict[str, Any]:

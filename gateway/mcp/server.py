@@ -70,7 +70,7 @@ async def _answer(tool: Tool, port: GatewayPort, arguments: dict[str, Any], repo
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=result.text)],
         structured_content=result.content,
-        is_error=result.failed,
+        is_error=result.is_error,
     )
 
 
@@ -81,9 +81,9 @@ def _described(tool: Tool) -> types.Tool:
         description=tool.description,
         input_schema=tool.arguments,
         annotations=types.ToolAnnotations(
-            read_only_hint=not tool.changes,
-            destructive_hint=tool.ends,
-            idempotent_hint=tool.repeatable,
+            read_only_hint=not tool.is_write,
+            destructive_hint=tool.is_destructive,
+            idempotent_hint=tool.is_idempotent,
             open_world_hint=True,
         ),
     )

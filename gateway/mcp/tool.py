@@ -16,19 +16,19 @@ Report = Callable[[float, str], Awaitable[None]]
 
 @frozen
 class ToolResult:
-    """The result of a tool: `text` for the model, `content` as JSON. `failed`: the result is an error."""
+    """The result of a tool: `text` for the model, and `content` as JSON."""
 
     text: str
     content: dict[str, Any]
-    failed: bool = False
+    is_error: bool = False
 
 
 @frozen
 class Tool:
     """A tool.
 
-    `arguments` is the JSON Schema of its arguments. `changes`: it is not read-only. `ends`: it cancels something.
-    `repeatable`: a second call with the same arguments has no further effect.
+    `arguments` is the JSON Schema of its arguments. `is_write`: it is not read-only. `is_destructive`: it cancels
+    something. `is_idempotent`: a second call with the same arguments has no further effect.
     """
 
     name: str
@@ -36,9 +36,9 @@ class Tool:
     description: str
     arguments: dict[str, Any]
     run: "Callable[[GatewayPort, Mapping[str, Any], Report], Awaitable[ToolResult]]"
-    changes: bool = False
-    ends: bool = False
-    repeatable: bool = True
+    is_write: bool = False
+    is_destructive: bool = False
+    is_idempotent: bool = True
 
     async def __call__(self, gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
         """Check the arguments and run the tool. A refused call is returned as a result."""
@@ -54,10 +54,10 @@ class Tool:
 def refusal(refused: RefusedError, advice: str = "", **more: Any) -> ToolResult:
     """Return a refused call as a result: its failure and advice as text, and `more` in the JSON."""
     text = render.failure_line(refused.failure) + (f"\n{advice}" if advice else "")
-    return ToolResult(text, {"error": render.error_json(refused), **more}, failed=True)
+    return ToolResult(text, {"error": render.error_json(refused), **more}, is_error=True)
 
 
-def an_object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+def object_schema(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     """Return the schema of an object with these properties and no others."""
     return {
         "type": "object",
@@ -67,7 +67,7 @@ def an_object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     }
 
 
-def limit_of(default: int, maximum: int) -> dict[str, Any]:
+def limit_schema(default: int, maximum: int) -> dict[str, Any]:
     """Return the schema of an argument `limit`."""
     return {
         "type": "integer",
@@ -77,7 +77,7 @@ def limit_of(default: int, maximum: int) -> dict[str, Any]:
     }
 
 
-def read(message: Any, content: Mapping[str, Any], field: str) -> Any:
+def parse_message(message: Any, content: Mapping[str, Any], field: str) -> Any:
     """Parse JSON into a message. Raises RefusedError for values that the schema cannot exclude."""
     try:
         return json_format.ParseDict(dict(content), message)

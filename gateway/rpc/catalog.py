@@ -102,8 +102,8 @@ class CatalogHandlers:
             raise invalid_field("version", "is not a value this gateway knows")
         if request.version == generation_input_pb2.SOUL_VERSION_CINEMA:
             raise invalid_field("version", "Soul Cinema has one fixed style, and none to choose from")
-        second = request.version == generation_input_pb2.SOUL_VERSION_V2
-        listed = await self._catalogs.soul_styles(call.within_deadline(CATALOG_TIMEOUT), second=second)
+        soul_2 = request.version == generation_input_pb2.SOUL_VERSION_V2
+        listed = await self._catalogs.soul_styles(call.within_deadline(CATALOG_TIMEOUT), soul_2=soul_2)
         response = pb.ListSoulStylesResponse(fetch_time=wire.timestamp(listed.fetch_time))
         response.next_page_token = page.fill(
             response.soul_styles, _matching(listed.items, request.query), _style_message

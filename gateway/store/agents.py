@@ -12,7 +12,7 @@ from gateway.store.writer import Effect
 class SqliteAgents(StorePart, AgentReads):
     """The methods are described in `gateway/agents/ports.py`."""
 
-    async def keep_agent_session(self, record: KeyRecord) -> bool:
+    async def add_agent_session(self, record: KeyRecord) -> bool:
         session = {"id": record.session_id, "tenant": record.tenant, "created_at": record.used_at}
 
         def write(connection: sqlite3.Connection) -> Effect:
@@ -37,11 +37,11 @@ class SqliteAgents(StorePart, AgentReads):
 
         return bool(await self._writer.write("agent message bound", write))
 
-    async def free_agent_key(self, record: KeyRecord) -> None:
+    async def release_agent_key(self, record: KeyRecord) -> None:
         row = {"tenant": record.tenant, "key": record.key, "used_at": record.used_at}
         await self._write("agent message refused", ("delete_unbound_agent_key", row))
 
-    async def keep_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
+    async def add_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
         row = {"tenant": tenant, "id": media_id, "created_at": steady}
         await self._write("agent media", ("insert_agent_media", row))
 

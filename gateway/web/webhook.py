@@ -34,9 +34,7 @@ from gateway.telemetry import Rejection
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
-"""Bytes."""
 BODY_TIMEOUT = 5.0
-"""Seconds."""
 
 UNKNOWN_TOKEN = ""
 """Takes the place of a generation's id in the limit for webhooks whose token is not known."""
@@ -71,7 +69,7 @@ class Proofs:
     read: Read
     read_job_set: Read
 
-    def of(self, request: Request, body: bytes) -> Proof | None:
+    def judge_signature(self, request: Request, body: bytes) -> Proof | None:
         """Return what the signature of a webhook proves; None if no secret is configured."""
         return None if self.signatures is None else self.signatures.judge(request.headers, body, time.time())
 
@@ -90,32 +88,32 @@ def webhook_route(
     read at once. `count_rejection` counts refused webhooks.
     """
 
-    async def take(request: Request, generation: Generation | None, body: bytes | None) -> Response:
+    async def handle(request: Request, generation: Generation | None, body: bytes | None) -> Response:
         if body is not None and generation is None:
-            generation = await adopted(request, body)
+            generation = await find_adopted(request, body)
         if body is None or generation is None:
-            return unknown()
-        parse = _of_v1 if generation.spec.api == "v1" else _of_v2
+            return reject()
+        parse = _parse_v1_webhook if generation.spec.api == "v1" else _parse_v2_webhook
         webhook = parse(request, body, generation, proofs)
         if webhook is None:
-            return unknown()
+            return reject()
         if not await receive(webhook):
             return _try_again()
         return PlainTextResponse("ok\n")
 
-    async def adopted(request: Request, body: bytes) -> Generation | None:
+    async def find_adopted(request: Request, body: bytes) -> Generation | None:
         """Return the adopted generation whose request a webhook names. Anyone can send one, so this must be cheap."""
-        if proofs.of(request, body) is Proof.NONE:
+        if proofs.judge_signature(request, body) is Proof.NONE:
             return None
         named = read_request_id(body) or read_job_set_id(body, "")
         generation = await known.by_request(RequestId(named)) if named else None
         return generation if generation is not None and generation.spec.adopted else None
 
-    def unknown() -> Response:
+    def reject() -> Response:
         count_rejection(Rejection.WEBHOOK)
         return _not_found()
 
-    return _route(known, limit, take)
+    return _route(known, limit, handle)
 
 
 def forwarding_route(known: KnownGenerations, forward: ReceiveWebhook, limit: WebhookLimit) -> Route:
@@ -125,7 +123,7 @@ def forwarding_route(known: KnownGenerations, forward: ReceiveWebhook, limit: We
     has to deliver the webhook again.
     """
 
-    async def take(request: Request, _: Generation | None, body: bytes | None) -> Response:
+    async def handle(request: Request, _: Generation | None, body: bytes | None) -> Response:
         token = request.path_params["token"]
         if body is None or not _can_be_forwarded(token):
             return _not_found()
@@ -137,11 +135,11 @@ def forwarding_route(known: KnownGenerations, forward: ReceiveWebhook, limit: We
             return _try_again()
         return Response(text, status, media_type="text/plain")
 
-    return _route(known, limit, take)
+    return _route(known, limit, handle)
 
 
-def forwarded(app: Route) -> ReceiveWebhook:
-    """Return the function that gives a forwarded webhook to the leader's route."""
+def receive_with(app: Route) -> ReceiveWebhook:
+    """Return a function with which the leader receives webhooks that replicas forward: it calls the route `app`."""
 
     async def receive(token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         async def message() -> dict[str, object]:
@@ -159,9 +157,9 @@ def forwarded(app: Route) -> ReceiveWebhook:
 def _route(
     known: KnownGenerations,
     limit: WebhookLimit,
-    take: Callable[[Request, Generation | None, bytes | None], Awaitable[Response]],
+    handle: Callable[[Request, Generation | None, bytes | None], Awaitable[Response]],
 ) -> Route:
-    """Return a route that gives `take` each webhook with the generation of its token, and its body; None: too large."""
+    """Return the route; it calls `handle` with each webhook, its generation and its body (None if too large)."""
 
     async def receive_webhook(request: Request) -> Response:
         try:
@@ -173,7 +171,7 @@ def _route(
             try:
                 async with asyncio.timeout(BODY_TIMEOUT):
                     body = await _body(request)
-                return await take(request, generation, body)
+                return await handle(request, generation, body)
             finally:
                 limit.leave(place)
         except UnconfirmedError:
@@ -184,8 +182,8 @@ def _route(
     return Route(WEBHOOK_PATH + "{token}", receive_webhook, methods=["POST"])
 
 
-def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
-    proof = proofs.of(request, body)
+def _parse_v2_webhook(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
+    proof = proofs.judge_signature(request, body)
     if proof is Proof.NONE:
         log.warning("a webhook has no valid signature", extra={"generation_id": generation.id})
         return None
@@ -203,14 +201,14 @@ def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs
     )
 
 
-def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
+def _parse_v1_webhook(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
     """Return a webhook of the v1 API, which only causes a status call: neither its form nor a proof is documented.
 
     It must carry the secret of its generation, or a signature. The request of an adopted generation was not sent with a
     secret of the gateway, so its webhook needs a proof only if there are signatures.
     """
     given = request.headers.get(PROOF_HEADER, "")
-    proof = proofs.of(request, body)
+    proof = proofs.judge_signature(request, body)
     signed = proof not in (None, Proof.NONE)
     without_secret = generation.spec.adopted and proof is None
     if not (signed or without_secret or proofs.secret(request.path_params["token"], given)):

@@ -319,7 +319,7 @@ async def test_without_keys_sessions_created_elsewhere_can_be_used(talk: Talk) -
     assert talk.charges == 1
     other, _ = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
     store = talk.running.gateway._core.store.agents  # as while keys were required
-    await store.keep_agent_session(KeyRecord("red", "key", SESSION, other, used_at=1.0))
+    await store.add_agent_session(KeyRecord("red", "key", SESSION, other, used_at=1.0))
     assert (await talk.refused(other, "a fox")).reason == "NOT_FOUND"
 
 

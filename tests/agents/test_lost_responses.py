@@ -141,7 +141,7 @@ async def test_a_late_clean_up_leaves_the_record_of_a_repeat(tmp_path: Path, mon
     async with run(tmp_path, agent_seconds=TURN) as running, asyncio.timeout(PATIENCE):
         talk, store = Talk(running), running.gateway._core.agents._store
         session_id = await talk.create()
-        mark, free, bind = store.mark_agent_message, store.free_agent_key, store.bind_agent_message
+        mark, free, bind = store.mark_agent_message, store.release_agent_key, store.bind_agent_message
 
         async def mark_unconfirmed(record: KeyRecord) -> bool:
             if unconfirmed:
@@ -159,7 +159,7 @@ async def test_a_late_clean_up_leaves_the_record_of_a_repeat(tmp_path: Path, mon
             return await bind(record, message_id)
 
         monkeypatch.setattr(store, "mark_agent_message", mark_unconfirmed)
-        monkeypatch.setattr(store, "free_agent_key", free_late)
+        monkeypatch.setattr(store, "release_agent_key", free_late)
         monkeypatch.setattr(store, "bind_agent_message", bind_later)
         assert (await talk.refused(session_id, "a fox", "k")).reason == "GATEWAY_UNAVAILABLE"
         assert not (await talk.send(session_id, "a fox", "k")).replayed

@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2
 from gateway.catalog import builtin
 from gateway.catalog.model import Model, Origin
 from gateway.generations.inputs import ModelInput
-from gateway.generations.ports import Checked
+from gateway.generations.ports import InputCheckResult
 from gateway.rpc.convert import MAX_WARNINGS
 from hfgateway.v1 import catalog_service_pb2 as catalog_pb
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -228,7 +228,7 @@ async def test_conditions_are_checked_in_any_form(running: Running, wrapped: boo
     violations = refused.detail(error_details_pb2.BadRequest).field_violations
     assert [one.field for one in violations] == [f"{PARAMETERS}.extend"]
     allowed = await running.gateway._core.catalogs.check(ModelInput("test/0", {"thinking": False, "extend": False}))
-    assert allowed == Checked()
+    assert allowed == InputCheckResult()
 
 
 async def test_estimates_have_the_warnings_of_submissions(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

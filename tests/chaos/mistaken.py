@@ -57,13 +57,13 @@ def treats_a_poll_error_as_a_failure() -> None:
 def trusts_unsigned_webhooks() -> None:
     from gateway.web import webhook
 
-    checked = webhook._of_v2
+    checked = webhook._parse_v2_webhook
 
     def gullible(request: Any, body: bytes, generation: Generation, proofs: webhook.Proofs) -> Any:
         delivery = checked(request, body, generation, proofs)
         return delivery and replace(delivery, report=proofs.read(body))
 
-    webhook._of_v2 = gullible
+    webhook._parse_v2_webhook = gullible
 
 
 def watches_from_memory_alone() -> None:

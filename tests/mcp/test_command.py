@@ -122,7 +122,7 @@ async def test_an_unreachable_gateway_is_reported_with_the_key() -> None:
 
     async with AsyncClient("127.0.0.1:1", retry=RetryPolicy(repeat_calls_for=0)) as client:
         result = await generate(ClientPort(client), soul("fox"), report)
-    assert result.failed
+    assert result.is_error
     assert (result.content["error"]["code"], result.content["error"]["retryable"]) == ("UNAVAILABLE", True)
     assert f"idempotency_key {result.content['idempotency_key']}" in result.text
 

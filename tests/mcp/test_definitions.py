@@ -59,8 +59,8 @@ def test_the_description_of_generate_explains_repeated_calls() -> None:
     (generate,) = (tool for tool in TOOLS if tool.name == "generate")
     for words in ("exactly the same arguments", "never charged twice", "its own idempotency_key"):
         assert words in generate.description
-    assert generate.changes
-    assert generate.repeatable
+    assert generate.is_write
+    assert generate.is_idempotent
 
 
 def test_the_default_key_depends_on_the_input_only() -> None:

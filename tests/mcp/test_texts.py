@@ -31,7 +31,7 @@ def test_an_end_without_outputs_says_whether_it_was_charged(
 ) -> None:
     generation = pb.Generation(id="one", state=state, done=True, accept_time=LATER if accepted else None)
     result = _ended(generation, {})
-    assert result.failed
+    assert result.is_error
     assert result.text.splitlines()[-1] == advice
 
 

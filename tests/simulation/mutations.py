@@ -510,7 +510,7 @@ def a_message_without_a_response_frees_its_key() -> Iterator[None]:
         try:
             return await look_up(self, record, text, response)
         except GatewayError:
-            await self._store.free_agent_key(record)
+            await self._store.release_agent_key(record)
             raise
 
     with replaced(Messages, "_look_up", look_up_once):

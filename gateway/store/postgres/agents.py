@@ -11,7 +11,7 @@ from gateway.store.rows import record_row
 class PostgresAgents(StorePart, AgentReads):
     """The methods are described in `gateway/agents/ports.py`."""
 
-    async def keep_agent_session(self, record: KeyRecord) -> bool:
+    async def add_agent_session(self, record: KeyRecord) -> bool:
         row = await self._write("agent session", "insert_agent_session", record_row(record))
         return bool(row["written"])
 
@@ -27,11 +27,11 @@ class PostgresAgents(StorePart, AgentReads):
             return False
         return bool(bound["written"])
 
-    async def free_agent_key(self, record: KeyRecord) -> None:
+    async def release_agent_key(self, record: KeyRecord) -> None:
         row = {"tenant": record.tenant, "key": record.key, "used_at": record.used_at}
         await self._write("agent message refused", "delete_unbound_agent_key", row)
 
-    async def keep_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
+    async def add_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
         row = {"tenant": tenant, "id": media_id, "created_at": steady}
         await self._write("agent media", "insert_agent_media", row)
 

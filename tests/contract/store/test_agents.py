@@ -19,12 +19,12 @@ async def agents(store: Any) -> Any:
 
 
 async def test_a_session_and_its_key_are_stored_together(agents: Any) -> None:
-    assert await agents.keep_agent_session(CREATED)
-    assert not await agents.keep_agent_session(replace(CREATED, session_id="t", used_at=2.0))
+    assert await agents.add_agent_session(CREATED)
+    assert not await agents.add_agent_session(replace(CREATED, session_id="t", used_at=2.0))
     assert await agents.agent_key("red", "made") == CREATED
     assert await agents.agent_tenant("s") == "red"
     assert await agents.agent_tenant("t") is None
-    assert await agents.keep_agent_session(replace(CREATED, tenant="blue", session_id="u", used_at=3.0))
+    assert await agents.add_agent_session(replace(CREATED, tenant="blue", session_id="u", used_at=3.0))
 
 
 async def test_a_message_is_marked_once_and_stays_bound(agents: Any) -> None:
@@ -35,7 +35,7 @@ async def test_a_message_is_marked_once_and_stays_bound(agents: Any) -> None:
     assert await agents.newest_agent_message("s") == ""
 
     assert await agents.bind_agent_message(MESSAGE, "m2")
-    await agents.free_agent_key(MESSAGE)  # too late: a bound record stays
+    await agents.release_agent_key(MESSAGE)  # too late: a bound record stays
 
     assert await agents.agent_key("red", "k") == replace(MESSAGE, message_id="m2")
     assert await agents.bound_agent_messages("s") == {"m2"}
@@ -71,7 +71,7 @@ async def test_a_refused_message_leaves_no_trace(agents: Any) -> None:
     others = [replace(MESSAGE, tenant="blue"), replace(MESSAGE, key="l")]
     for one in (MESSAGE, *others):
         await agents.mark_agent_message(one)
-    await agents.free_agent_key(MESSAGE)
+    await agents.release_agent_key(MESSAGE)
     assert await agents.agent_key("red", "k") is None
     assert await agents.mark_agent_message(MESSAGE)
     await agents.bind_agent_message(MESSAGE, "m2")
@@ -81,7 +81,7 @@ async def test_a_refused_message_leaves_no_trace(agents: Any) -> None:
 async def test_an_earlier_record_of_a_key_changes_nothing_in_a_later_one(agents: Any) -> None:
     later = replace(MESSAGE, used_at=2.0)
     await agents.mark_agent_message(later)
-    await agents.free_agent_key(MESSAGE)
+    await agents.release_agent_key(MESSAGE)
     assert not await agents.bind_agent_message(MESSAGE, "m2")
     assert await agents.agent_key("red", "k") == later
     assert await agents.bind_agent_message(later, "m3")
@@ -90,18 +90,18 @@ async def test_an_earlier_record_of_a_key_changes_nothing_in_a_later_one(agents:
 
 
 async def test_a_media_slot_belongs_to_its_tenant(agents: Any) -> None:
-    await agents.keep_agent_media("red", "m1.png", 1.0)
-    await agents.keep_agent_media("red", "m1.png", 2.0)
+    await agents.add_agent_media("red", "m1.png", 1.0)
+    await agents.add_agent_media("red", "m1.png", 2.0)
     assert await agents.has_agent_media("red", "m1.png")
     assert not await agents.has_agent_media("blue", "m1.png")
 
 
 async def test_prune_removes_old_keys_and_media_slots_but_no_sessions(agents: Any) -> None:
-    await agents.keep_agent_session(CREATED)
+    await agents.add_agent_session(CREATED)
     later = replace(MESSAGE, used_at=5.0)
     await agents.mark_agent_message(later)
-    await agents.keep_agent_media("red", "old.png", 1.0)
-    await agents.keep_agent_media("red", "new.png", 5.0)
+    await agents.add_agent_media("red", "old.png", 1.0)
+    await agents.add_agent_media("red", "new.png", 5.0)
     assert not await agents.prunable(1.0)
     assert await agents.prunable(2.0)
 
@@ -131,7 +131,7 @@ async def test_prune_keeps_the_keys_beside_an_unresolved_message(agents: Any) ->
 
 async def test_sessions_and_keys_survive_a_restart(engine: Any) -> None:
     agents = (await engine.open()).agents
-    await agents.keep_agent_session(CREATED)
+    await agents.add_agent_session(CREATED)
     await agents.mark_agent_message(MESSAGE)
     await engine.close()
     agents = (await engine.open()).agents

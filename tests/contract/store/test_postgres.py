@@ -624,8 +624,8 @@ async def test_any_number_of_old_rows_is_pruned_by_short_statements(
             ended = await completed(one.store, f"request {number}", idempotency_key=f"key {number}")
             await one.store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
             session = KeyRecord("red", f"key {number}", SESSION, f"session {number}", "", used_at=NOW)
-            await one.store.agents.keep_agent_session(session)
-            await one.store.agents.keep_agent_media("red", f"{number}.png", NOW)
+            await one.store.agents.add_agent_session(session)
+            await one.store.agents.add_agent_media("red", f"{number}.png", NOW)
         await other.execute(
             "INSERT INTO durations (model_id, traits, seconds)"
             " SELECT 'example/model', '', 1 FROM generate_series(1, 300)"

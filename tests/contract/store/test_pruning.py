@@ -55,8 +55,8 @@ async def test_any_number_of_old_rows_is_pruned_by_short_commits(
             ended = await completed(store, f"request {number}", idempotency_key=f"key {number}")
             await store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
             session = KeyRecord("red", f"key {number}", SESSION, f"session {number}", "", used_at=NOW)
-            await store.agents.keep_agent_session(session)
-            await store.agents.keep_agent_media("red", f"{number}.png", NOW)
+            await store.agents.add_agent_session(session)
+            await store.agents.add_agent_media("red", f"{number}.png", NOW)
         with closing(sqlite3.connect(path)) as other, other:
             runs = [("example/model", "", float(seconds)) for seconds in range(300)]
             other.executemany("INSERT INTO durations (model_id, traits, seconds) VALUES (?, ?, ?)", runs)
