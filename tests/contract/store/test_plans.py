@@ -111,8 +111,8 @@ async def test_a_list_of_deliveries_reads_few_of_those_that_it_does_not_show(tmp
     assert len(steps) < 10  # a row takes several of the hundred instructions
 
 
-@pytest.mark.parametrize("now", [1.0, 60.0], ids=["others wait", "a file is due"])
-def test_due_copies_are_found_without_reading_those_that_are_not_due(store: sqlite3.Connection, now: float) -> None:
+@pytest.mark.parametrize("now", [1.0, 60.0], ids=["none is due", "some are due"])
+def test_due_copies_are_found_without_reading_the_others(store: sqlite3.Connection, now: float) -> None:
     columns = "generation_id, output, preview, url, key, content_type, archive, expire_time, not_before"
     copies = [("blue", number, 90.0) for number in range(2_000)] + [("red", number, 50.0) for number in range(2_000)]
     store.executemany(

@@ -203,6 +203,24 @@ def test_old_run_times_are_found_in_one_pass_with_statistics_of_a_small_table(ne
     assert new.execute("SELECT count(*) FROM durations").fetchone() == (600,)
 
 
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("now", [1.0, 60.0], ids=["none is due", "some are due"])
+def test_due_copies_are_found_without_reading_the_others(
+    new: psycopg.Connection[Any], now: float, analyzed: bool
+) -> None:
+    given = {"archive": "'a'", "after": "''", "now": str(now), "latest": "3600.0", "limit": "4"}
+    read = statements.PARAMETER.sub(lambda found: given[found[1]], statements.load("postgres")["read_due_copies"])
+    for tenant, at in (("blue", 90.0), ("red", 50.0)):
+        columns = {"generation_id": f"'{tenant}' || n", "key": f"'{tenant}/g/' || n", "archive": "'a'"}
+        fill(new, "archive_files", columns | {"not_before": f"{at}"})
+    if analyzed:
+        new.execute("ANALYZE archive_files")
+    row = new.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {read}").fetchone()
+    new.execute("TRUNCATE archive_files")
+    assert row is not None
+    assert rows_read(row[0][0]["Plan"]) < 100
+
+
 def rows_read(node: Mapping[str, Any]) -> int:
     """Return how many rows all nodes of an executed plan returned or rejected."""
     counted = ("Actual Rows", "Rows Removed by Join Filter", "Rows Removed by Filter")
