@@ -35,8 +35,8 @@ WRITE_TIMEOUT = 0.05
 READ_TIMEOUT = 2.0
 """Seconds for which a scrape waits for a value that is not in memory. Prometheus gives a scrape up after 10 s."""
 RATE_LIMITED = (
-    "asyncio", "grpc._cython.cygrpc", "uvicorn.error", "gateway.rpc.chain", "gateway.web.server", "gateway.web.webhook",
-    "gateway.mcp.server",
+    "asyncio", "grpc._cython.cygrpc", "uvicorn.error", "gateway.higgsfield.client", "gateway.mcp.server",
+    "gateway.rpc.chain", "gateway.web.server", "gateway.web.webhook",
 )  # fmt: skip
 """The loggers of lines that callers can cause."""
 _STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}

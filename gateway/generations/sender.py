@@ -262,10 +262,6 @@ class Sender:
             pause = _pause(outcome)
             admission.close(generation.id, outcome.failure, now, pause)
         elif isinstance(outcome, NotTaken) and outcome.credentials_refused:
-            log.error(
-                "submission refused for its credentials; others wait, and one per minute is sent as a probe",
-                extra={"account": generation.spec.account},
-            )
             admission.close(generation.id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))
         else:
             admission.answered(generation.id, now, usable=not isinstance(outcome, MaybeTaken))

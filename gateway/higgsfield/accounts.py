@@ -58,6 +58,7 @@ class HiggsfieldAccounts:
     async def refuses(self, text: str) -> bool:
         """Ask Higgsfield, and return whether it refuses credentials; False if it does not respond."""
         client = self._open(parse_credentials(text))
+        client.logs_credentials = False  # they are not in use, and the operator who offers them gets the error
         try:
             await client.check_credentials()
         finally:

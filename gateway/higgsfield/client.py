@@ -94,6 +94,8 @@ class HiggsfieldClient:
         self._last_date = ""
         self.credentials_accepted: bool | None = None
         """What the newest response says about the credentials; None if none has shown it."""
+        self.logs_credentials = True
+        """Whether to log when Higgsfield begins to accept or to refuse the credentials."""
         self.credentials_were_accepted = False
         """Whether a response has shown that the credentials are valid, even if a later one refused them."""
         self._connect_within = min(CONNECT_TIMEOUT, timeout)
@@ -404,6 +406,8 @@ class HiggsfieldClient:
             return
         self.credentials_accepted = accepted
         self.credentials_were_accepted |= accepted
+        if not self.logs_credentials:
+            return
         if accepted:
             log.info("Higgsfield accepts the credentials", extra={"account": self.account})
         else:

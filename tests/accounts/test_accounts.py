@@ -254,6 +254,21 @@ async def test_refused_credentials_of_an_account_hold_up_no_other_one(running: R
     assert states["ads"] == [True]
 
 
+async def test_refused_credentials_are_logged_once(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """Not for each submission, and not if an operator offers them."""
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    wrong = pb.AddAccountRequest(name="newer", credentials="newer:wrong-secret")
+    assert await refused(running, "AddAccount", wrong) == "INVALID_ARGUMENT"
+    with running.held(on="submit", kind="401"):
+        running.plan(on="submit", kind="401")
+        calls = [asyncio.create_task(refusal(shop, prompt)) for prompt in ("a fox", "an owl")]
+        await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
+    assert await asyncio.gather(*calls) == ["UPSTREAM_CREDENTIALS_REFUSED"] * 2
+    errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert errors == ["Higgsfield refuses the credentials; correct HF_KEY or rotate the account"]
+
+
 async def test_a_pool_avoids_an_account_without_credits(running: Running) -> None:
     await assign(running, "shop", films=1, ads=1)
     shop = await caller(running, "shop")
