@@ -158,7 +158,7 @@ class Gateway:
 
     @property
     def hangs(self) -> bool:
-        """Whether a thread does not end although the gateway was stopped."""
+        """Whether a thread or a statement does not end although the gateway was stopped."""
         return self._replica is None and self._core.hangs
 
     async def check_credentials(self) -> None:
@@ -231,7 +231,7 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
     for task in background:
         task.cancel()
     if gateway.hangs:
-        os._exit(0)  # the interpreter would wait for the thread
+        os._exit(0)  # the interpreter would wait for it
 
 
 def _warn(settings: Settings) -> None:

@@ -104,7 +104,7 @@ class Core:
     characters: Characters
     agents: Agents
     hangs: bool = False
-    """Whether a part did not end when it was canceled."""
+    """Whether a part did not end when it was canceled, or the server of the store does not respond."""
     _tasks: OwnedTasks = field(default_factory=OwnedTasks)
 
     async def start(self) -> None:
@@ -168,6 +168,7 @@ class Core:
         await self.receivers.aclose()
         await self.upstream.aclose()
         await self.store.close()
+        self.hangs |= isinstance(self.store, SharedStore) and self.store.hangs
 
     async def _cancel_parts(self) -> None:
         if not await self._tasks.cancel(PARTS_STOP_TIMEOUT):

@@ -77,6 +77,7 @@ class PostgresStore(SharedStore):
         self.database = database
         self.lease = lease
         self.others_send_for = 0.0
+        self.hangs = False
         self._url = url
         self._shown = shown
         self.upgrading: asyncio.Task[None] | None = None
@@ -241,6 +242,7 @@ class PostgresStore(SharedStore):
                 await self.database.finish_writes()
                 await self.lease.give_back()
         except TimeoutError:
+            self.hangs = True
             log.warning("the store's server does not respond; closing the store without giving the lease back")
         await self.database.close()
 

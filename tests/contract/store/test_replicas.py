@@ -878,7 +878,7 @@ async def test_submissions_are_stored_while_the_leader_waits_for_its_last_respon
 async def test_a_leader_stops_although_the_server_does_not_respond(
     postgres: Server, sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lease expires by itself."""
+    """Its lease expires by itself. Its process exits although statements are still waiting for the server."""
     monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 10 * PATIENCE)
     monkeypatch.setattr("gateway.core.LAST_WRITES_TIMEOUT", 0.1)
     monkeypatch.setattr("gateway.store.postgres.store.CLOSE_TIMEOUT", 0.1)
@@ -895,6 +895,7 @@ async def test_a_leader_stops_although_the_server_does_not_respond(
         await eventually(lambda: bool(recorder._unwritten))
         async with asyncio.timeout(PATIENCE):
             await leader.stop()
+        assert leader.hangs
     async with gateways(settings, {}) as (heir,), AsyncClient(heir.grpc_address) as client, asyncio.timeout(PATIENCE):
         advance(sandbox, 5.0)
         assert (await client.wait(sent.id)).done
