@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hmac
 import json
+import socket
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ import aiohttp
 import jwt
 import pytest
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway import oidc
@@ -32,7 +33,7 @@ from tests.support.transports import RpcFailure, Transport
 
 AUDIENCE = "hfgateway"
 LIST = pb.ListGenerationsRequest()
-RSA, OTHER_RSA, EC = "RSA", "another RSA", "EC"
+RSA, OTHER_RSA, EC, ED = "RSA", "another RSA", "EC", "Ed25519"
 """The names of keys."""
 
 
@@ -41,6 +42,8 @@ def private_key(name: str) -> Any:
     """Return the key with a name. It is made when a test needs it, because every worker imports this file."""
     if name == EC:
         return ec.generate_private_key(ec.SECP256R1())
+    if name == ED:
+        return ed25519.Ed25519PrivateKey.generate()
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -91,7 +94,8 @@ class Issuer:
             return web.Response(text=self.instead)
         found = []
         for name, key in self.keys.items():
-            algorithm: Any = jwt.algorithms.ECAlgorithm if key == EC else jwt.algorithms.RSAAlgorithm
+            others: dict[str, Any] = {EC: jwt.algorithms.ECAlgorithm, ED: jwt.algorithms.OKPAlgorithm}
+            algorithm = others.get(key, jwt.algorithms.RSAAlgorithm)
             public = json.loads(algorithm.to_jwk(private_key(key).public_key()))
             found.append({**public, "kid": name, "use": self.use})
         return web.json_response({"keys": found, "padding": self.padding})
@@ -141,8 +145,8 @@ async def code(client: Transport, method: str, request: Any) -> str:
 
 @pytest.mark.parametrize(
     ("key", "algorithm"),
-    [(RSA, "RS256"), (RSA, "RS512"), (RSA, "PS256"), (EC, "ES256")],
-    ids=["RSA", "RSA with SHA-512", "RSA with PSS", "EC"],
+    [(RSA, "RS256"), (RSA, "RS512"), (RSA, "PS256"), (EC, "ES256"), (ED, "EdDSA")],
+    ids=["RSA", "RSA with SHA-512", "RSA with PSS", "EC", "Ed25519"],
 )
 async def test_a_token_acts_as_its_tenant_with_its_scopes(
     running: Running, issuer: Issuer, key: str, algorithm: str
@@ -152,6 +156,9 @@ async def test_a_token_acts_as_its_tenant_with_its_scopes(
     assert await code(client, "ListGenerations", LIST) == "OK"
     generation = (await client.call("SubmitGeneration", soul("a fox"))).generation
     assert await code(client, "CancelGeneration", pb.CancelGenerationRequest(id=generation.id)) == "PERMISSION_DENIED"
+    reader = running.caller("grpc", issuer.token(scope=["openid", "hfgateway:read"]))
+    assert await code(reader, "ListGenerations", LIST) == "OK"
+    assert await code(reader, "SubmitGeneration", soul("an owl")) == "PERMISSION_DENIED"
     other = running.caller("grpc", issuer.token(tenant="blue"))
     assert await code(other, "GetGeneration", pb.GetGenerationRequest(id=generation.id)) == "NOT_FOUND"
     same = running.caller("connect-json", await running.key("red"))
@@ -187,6 +194,14 @@ async def test_another_token_is_refused(running: Running, issuer: Issuer, claims
     assert refused.value.message == message
 
 
+async def test_the_issuers_clock_may_differ_by_30_seconds(issuer: Issuer) -> None:
+    verifies = verifier(issuer)
+    verifies._keys = await verifies._fetch()
+    assert verifies.identify(issuer.token(exp=time.time() - 20)).tenant == "red"
+    with pytest.raises(GatewayError, match="the token has expired"):
+        verifies.identify(issuer.token(exp=time.time() - 40))
+
+
 async def test_a_token_that_names_no_key_is_valid_while_its_issuer_has_one_key_only(
     running: Running, issuer: Issuer
 ) -> None:
@@ -204,7 +219,7 @@ async def test_a_token_that_names_no_key_is_valid_while_its_issuer_has_one_key_o
 
 
 async def test_a_token_without_scopes_may_do_nothing(running: Running, issuer: Issuer) -> None:
-    for scope in (None, "read", ["hfgateway:all"]):
+    for scope in (None, "read", "hfgateway:reader", ["hfgateway:all"]):
         client = running.caller("grpc", issuer.token(scope=scope))
         assert await code(client, "ListGenerations", LIST) == "PERMISSION_DENIED"
 
@@ -293,6 +308,16 @@ async def test_keys_are_fetched_with_tls_and_without_redirects(issuer: Issuer) -
     with pytest.raises(ValueError, match="answered with the status 302"):
         await verifier(issuer)._fetch()
     assert issuer.fetched == 0
+
+
+async def test_a_fetch_without_a_response_ends(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the keys that the issuer withdraws would stay valid."""
+    monkeypatch.setattr(oidc, "FETCH_WITHIN", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        issuer.keys_url = "http://{}:{}/keys".format(*silent.getsockname())
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(oidc.IssuerError, match="TimeoutError"):
+                await verifier(issuer).fetch()
 
 
 async def test_keys_are_fetched_over_the_proxy() -> None:
