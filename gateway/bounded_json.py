@@ -19,18 +19,22 @@ def bounded(content: dict[str, Any] | None, max_bytes: int = MAX_KEPT_BYTES) -> 
     """
     if content is None or _size(content) <= max_bytes:
         return content
-    named: dict[str, int] = dict(content.get(LEFT_OUT) or {})  # of an earlier, larger limit
+    earlier = content.get(LEFT_OUT)  # named by an earlier, larger limit; or a member of the response with this name
+    missing = {name: size for name, size in earlier.items() if type(size) is int} if isinstance(earlier, dict) else {}
     sizes = {name: _size({name: item}) for name, item in content.items() if name != LEFT_OUT}
     kept: dict[str, Any] = {}
+    named: dict[str, int] = {}
     room, room_for_names = max_bytes * 3 // 4, max_bytes // 4 - _size({LEFT_OUT: {}})
     for name in sorted(sizes, key=sizes.__getitem__):
         room -= sizes[name]
         if room >= 0:
             kept[name] = content[name]
-    for name in sorted(sizes.keys() - kept.keys(), key=sizes.__getitem__, reverse=True):
-        room_for_names -= _size({name[:MAX_NAME_LENGTH]: sizes[name]})
+        else:
+            missing[name] = sizes[name]
+    for name in sorted(missing, key=missing.__getitem__, reverse=True):
+        room_for_names -= _size({name[:MAX_NAME_LENGTH]: missing[name]})
         if room_for_names >= 0:
-            named[name[:MAX_NAME_LENGTH]] = sizes[name]
+            named[name[:MAX_NAME_LENGTH]] = missing[name]
     return kept | {LEFT_OUT: named}
 
 

@@ -135,6 +135,25 @@ async def test_at_most_64_kib_are_kept_and_the_rest_is_named(running: Running) -
     assert found["seed"] == 7.0
 
 
+@pytest.mark.parametrize("member", [5, "text", {"x" * 50_000: 1}], ids=["number", "text", "object"])
+async def test_a_member_with_the_name_of_what_is_left_out_is_bounded(running: Running, member: object) -> None:
+    stored = await running.submit(soul("a fox"))
+    running.plan(on="status", patch={"status": "completed", "text": "x" * 70_000, "[left out]": member}, times=1000)
+    ended = await running.until(stored.id, "COMPLETED")
+    assert extra(ended)["[left out]"]["text"] == 70_011.0
+    assert ended.upstream.other_results.ByteSize() < 1_000
+
+
+async def test_what_was_left_out_of_a_refusal_is_named_in_part_in_the_error(running: Running) -> None:
+    body = {"detail": "no"} | {f"{number} {'x' * 60}": "y" * 3000 for number in range(100)}
+    running.plan(on="submit", status=422, body=body)
+    with pytest.raises(RpcFailure) as raised:
+        await running.submit(soul("a fox"))
+    found = MessageToDict(raised.value.failure.upstream_response)
+    assert found["detail"] == "no"
+    assert found["[left out]"]
+
+
 async def test_a_refusal_is_returned_with_all_its_members(running: Running, client: Transport) -> None:
     item = {"type": "missing", "loc": ["body", "prompt"], "msg": "Field required", "input": {"prompt": "canary"}}
     body = {"detail": [item], "hint": {"limit": 2**60 + 1}, "log": "x" * 3000}
