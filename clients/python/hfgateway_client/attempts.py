@@ -84,5 +84,5 @@ class Attempts:
             error.permanent = not self._reached and _MISTAKES.search(error.message) is not None
             error.message = f"the connection to {self._address} failed: {error.message}"
         elif self._address and isinstance(error, DeadlineExceeded):
-            error.message = f"no response from {self._address}: {error.message}"
+            error.message = f"the call to {self._address} timed out: {error.message}"
         return error

@@ -278,7 +278,7 @@ async def test_generate_ends_at_its_timeout_and_the_error_has_the_key(
     gateway.on("SubmitGeneration", submitted())
     gateway.on("WatchGeneration", [change("QUEUED", 2), gateway.hang])
 
-    with pytest.raises(errors.DeadlineExceeded) as caught:
+    with pytest.raises(errors.DeadlineExceeded, match=f"the call to {gateway.address} timed out") as caught:
         await client.generate(INPUT, idempotency_key="order-7", timeout=0.3)
 
     assert caught.value.idempotency_key == "order-7"

@@ -269,12 +269,13 @@ export class Calls {
     if (!(error instanceof GatewayError)) return error;
     const { cause } = error;
     // A status that was received is not a failure of the connection.
-    if (cause instanceof ConnectError && cause.isWireError) this.#reached = true;
-    else if (error instanceof Unavailable) {
+    const received = cause instanceof ConnectError && cause.isWireError;
+    if (received) this.#reached = true;
+    if (error instanceof DeadlineExceeded) error.message = `the call to ${this.options.url} timed out`;
+    else if (error instanceof Unavailable && !received) {
       error.permanent = !this.#reached && isMistake(error);
       error.message = `the connection to ${this.options.url} failed: ${error.message}`;
-    } else if (error instanceof DeadlineExceeded)
-      error.message = `no response from ${this.options.url}: ${error.message}`;
+    }
     return error;
   }
 }

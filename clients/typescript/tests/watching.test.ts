@@ -201,7 +201,12 @@ for (const transport of TRANSPORTS) {
           },
         },
       });
-      await assert.rejects(collected(client.watch("g", { timeoutMs: 100 })), DeadlineExceeded);
+      const watch = collected(client.watch("g", { timeoutMs: 100 }));
+      await assert.rejects(watch, (error: unknown) => {
+        assert(error instanceof DeadlineExceeded);
+        assert.match(error.message, /^the call to https?:\/\/127\.0\.0\.1:\d+ timed out$/);
+        return true;
+      });
     });
 
     test("watchMany: after a cut it resumes with the last token, and repeats nothing", async (t) => {
