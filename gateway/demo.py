@@ -14,10 +14,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from gateway.extras import missing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,6 +52,9 @@ def demo() -> int:
     """
     from hfgateway_client import Client, GatewayError
 
+    if not (find_spec("PIL") and find_spec("av")):
+        click.echo(f"the demo {missing('sandbox')}", err=True)
+        return 1
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))  # so that both processes are stopped
     began = time.monotonic()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway import demo
+from gateway.extras import missing
 from tests.cli.conftest import Command, finish
 
 
@@ -47,6 +48,17 @@ async def test_a_demo_that_cannot_save_its_outputs_generates_nothing(hfgateway: 
     ended = await finish(await hfgateway.start("demo", folder=tmp_path))
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == "the demo failed: hfgateway-demo: cannot be created (File exists)\n"
+
+
+@pytest.mark.parametrize("library", ["PIL", "av"])
+def test_a_demo_without_the_libraries_of_the_sandbox_names_the_extra(tmp_path: Path, library: str) -> None:
+    without = f"import runpy, sys; sys.modules[{library!r}] = None; runpy.run_module('gateway', run_name='__main__')"
+    ended = subprocess.run(
+        [sys.executable, "-c", without, "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"the demo {missing('sandbox')}\n"
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
