@@ -42,7 +42,7 @@ def sign(token: WatchToken, secret: bytes) -> str:
     if token.include_input:
         content["n"] = True
     payload = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
-    return PREFIX + encoded(_signature(payload, secret) + payload)
+    return PREFIX + encode(_signature(payload, secret) + payload)
 
 
 def fingerprint(text: str) -> str:
@@ -52,7 +52,7 @@ def fingerprint(text: str) -> str:
 
 def verify(text: str, secret: bytes) -> WatchToken | None:
     """Return the token if its signature is valid, else None. The caller must check its expiry and its API key."""
-    content = decoded(text.removeprefix(PREFIX))
+    content = decode(text.removeprefix(PREFIX))
     if content is None:
         return None
     signature, payload = content[:_SIGNATURE_BYTES], content[_SIGNATURE_BYTES:]
@@ -64,13 +64,13 @@ def verify(text: str, secret: bytes) -> WatchToken | None:
     return WatchToken(fields["t"], fields["k"], within, fields.get("n", False), fields["e"])
 
 
-def encoded(content: bytes) -> str:
+def encode(content: bytes) -> str:
     """Return bytes as base64 for URLs, without padding."""
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
-def decoded(text: str) -> bytes | None:
-    """Return the bytes of `encoded`; None for another text.
+def decode(text: str) -> bytes | None:
+    """Return the bytes of `encode`; None for another text.
 
     base64 has several texts for the same bytes. Only one is accepted, because `fingerprint` identifies a token by its
     text.
@@ -79,7 +79,7 @@ def decoded(text: str) -> bytes | None:
         content = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    return content if encoded(content) == text else None
+    return content if encode(content) == text else None
 
 
 def _signature(payload: bytes, secret: bytes) -> bytes:

@@ -144,10 +144,10 @@ def same_text(one: str, other: str) -> bool:
 
     It may change surrounding spaces, line ends and the Unicode normalization.
     """
-    return _normalized(one) == _normalized(other)
+    return _normalize(one) == _normalize(other)
 
 
-def _normalized(text: str) -> str:
+def _normalize(text: str) -> str:
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").strip())
 
 

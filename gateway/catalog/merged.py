@@ -88,12 +88,12 @@ class Models:
             if isinstance(item, Model):
                 built_in = known.get(item.id)
                 listed = item.schema is not None and not (item.listing is not None and item.listing.gone)
-                model = _completed(item, None if built_in is None else built_in.model)
+                model = _complete(item, None if built_in is None else built_in.model)
                 entries[item.id] = Entry(model, built_in, schema_from_upstream=listed)
         return cls(fetched, dict(sorted(entries.items())))
 
 
-def _completed(fetched: Model, known: Model | None) -> Model:
+def _complete(fetched: Model, known: Model | None) -> Model:
     """Fill in what Higgsfield's entry lacks from the built-in one."""
     if known is None:
         return fetched

@@ -61,12 +61,12 @@ class SchemaValidator:
             return ()
         found: dict[str, str] = {}
         for error in islice(self._validator.iter_errors(dict(parameters)), MAX_VIOLATIONS):
-            for field, description in _described(error):
+            for field, description in _describe(error):
                 found.setdefault(field, description[:MAX_TEXT_LENGTH])
         return tuple(Violation(*violation) for violation in islice(sorted(found.items()), MAX_VIOLATIONS))
 
 
-def _described(error: ValidationError) -> Iterator[tuple[str, str]]:
+def _describe(error: ValidationError) -> Iterator[tuple[str, str]]:
     """Yield the fields of an error with their descriptions, which do not contain values of the input."""
     at = _field(error.instance_path)
     match error.kind:
@@ -78,7 +78,7 @@ def _described(error: ValidationError) -> Iterator[tuple[str, str]]:
         case Kind.Type(names):
             yield at, f"must be {' or '.join(_TYPES[name] for name in names)}"
         case Kind.Enum(options):
-            yield at, f"must be one of {_listed(options)}"
+            yield at, f"must be one of {_join_options(options)}"
         case Kind.AnyOf(branches) | Kind.OneOfNotValid(branches):
             yield from _alternatives(error, branches, at)
         case Kind.OneOfMultipleValid():
@@ -112,7 +112,7 @@ def _alternatives(
     ]
     if len(fitting) == 1:
         for inner in fitting[0]:
-            yield from _described(inner)
+            yield from _describe(inner)
     else:
         yield at, "matches none of the forms that this model accepts"
 
@@ -128,7 +128,7 @@ def _child(at: str, name: str) -> str:
     return f"{at}.{printable(name, 60)}"
 
 
-def _listed(options: list[Any]) -> str:
+def _join_options(options: list[Any]) -> str:
     """Join the options, as many as fit into a description."""
     text = ", ".join(map(_shown, options))
     return text if len(text) <= MAX_TEXT_LENGTH - 20 else f"{text[: MAX_TEXT_LENGTH - 20].rpartition(', ')[0]}, …"

@@ -77,7 +77,7 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
     """Show the limits of a tenant, or of one of its keys or labels, with what is used and left."""
-    found = next((one for one in _listed(operator, tenant) if one.subject == subject), None)
+    found = next((one for one in _fetch_limits(operator, tenant) if one.subject == subject), None)
     if found is None:
         fail(f"{subject} of {tenant} has no limits", exit_codes.REFUSED)
     print_json(found) if as_json else _show(found)
@@ -90,11 +90,11 @@ def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
 @operator_options
 def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
     """List all limits: tenant, subject, and each limit with what is used of it."""
-    for one in _listed(operator, tenant):
+    for one in _fetch_limits(operator, tenant):
         if as_json:
             print_json(one)
         else:
-            found = [f"{name} {used} of {most}" for name, used, most in _used(one)]
+            found = [f"{name} {used} of {most}" for name, used, most in _use_of_limits(one)]
             if one.limits.HasField("concurrency_share"):
                 found.append(f"share {one.limits.concurrency_share} %")
             if one.limits.model_id_prefixes:
@@ -119,7 +119,7 @@ def _set(limits: pb.Limits, name: str, value: str) -> None:
         raise click.UsageError(f"{name.replace('_', ' ')} must be a whole number in its range, or none") from None
 
 
-def _listed(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:
+def _fetch_limits(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:
     pages = operator.pages(lambda admin: admin.ListLimits, pb.ListLimitsRequest(tenant=tenant))
     return [one for page in pages for one in page.limits]
 
@@ -127,7 +127,7 @@ def _listed(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:
 def _show(one: pb.LimitsOfSubject) -> None:
     """Print a line for each limit."""
     echo(f"{one.subject} of {one.tenant}")
-    for name, used, most in _used(one):
+    for name, used, most in _use_of_limits(one):
         echo(f"  {name}: {used} of {most}")
     if one.limits.HasField("concurrency_share"):
         echo(f"  share: {one.limits.concurrency_share} %")
@@ -140,7 +140,7 @@ def _show(one: pb.LimitsOfSubject) -> None:
         echo(f"  {use.uncertain} of the reserved credits belong to UNCERTAIN generations")
 
 
-def _used(one: pb.LimitsOfSubject) -> list[tuple[str, str, str]]:
+def _use_of_limits(one: pb.LimitsOfSubject) -> list[tuple[str, str, str]]:
     """Return the name, the use and the value of each limit of which something is used up."""
     from decimal import Decimal
 

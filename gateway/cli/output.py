@@ -29,7 +29,7 @@ class OutputWriteError(Exception):
 
 def plain(text: str) -> str:
     """Return the text as one line, with all characters escaped that are not printable."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True, dim: bool = False) -> None:
@@ -119,5 +119,5 @@ def _discard(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()

@@ -138,7 +138,7 @@ class Entries:
         """Return the live generations of a tenant, without making their entries."""
         return [_generation(self._live[generation_id]) for generation_id in self._of_tenant.get(tenant, ())]
 
-    def made(self) -> Iterator[Entry]:
+    def created(self) -> Iterator[Entry]:
         """Return the entries that have been made."""
         return (one for one in self._live.values() if isinstance(one, Entry))
 
@@ -216,14 +216,14 @@ class Feed:
             if number % REPLACE_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
             self.entries.put(generation)
-        for entry in self.entries.made():
+        for entry in self.entries.created():
             entry.polls = entry.generation.polls
 
     def publish(self, saved: Sequence[Saved]) -> None:
         """Apply a committed transaction."""
         tenants = dict[str, None]()  # in the order of their changes, so that simulations can be repeated
         for one in saved:
-            self._take(one)
+            self._apply(one)
             if one.change is not None:
                 tenants[one.change.tenant] = None
         removed = {one.generation_id for one in saved if one.generation is None}
@@ -264,7 +264,7 @@ class Feed:
             if not signals.has_waiters:
                 del self._tenants[tenant]
 
-    def watched(self, entry: Entry) -> bool:
+    def is_watched(self, entry: Entry) -> bool:
         """Return whether a caller may wait for changes of the entry."""
         if self.others():
             return True
@@ -273,12 +273,12 @@ class Feed:
 
     def wake_all(self) -> None:
         """Wake every watcher, so that it can notice that the gateway drains."""
-        for entry in self.entries.made():
+        for entry in self.entries.created():
             entry.wake()
         for signals in self._tenants.values():
             signals.wake()
 
-    def _take(self, one: Saved) -> None:
+    def _apply(self, one: Saved) -> None:
         generation_id, generation = one.generation_id, one.generation
         # An older version is announced after a read of the store.
         known = self.entries.generation(generation_id) if generation is None else self.entries.update(generation)

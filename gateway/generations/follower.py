@@ -96,7 +96,7 @@ class Follower:
         self._backoff = StoreBackoff()
         self._due: DueTimes[GenerationId] = DueTimes()
         self._busy: set[GenerationId] = set()
-        self._put_off: dict[GenerationId, float] = {}
+        self._retry_delays: dict[GenerationId, float] = {}
         self._polls: defaultdict[str, _Polls] = defaultdict(_Polls)
         """By the id of the credentials, so that no account waits for another one."""
         self._refreshing: dict[GenerationId, Signals] = {}
@@ -143,7 +143,7 @@ class Follower:
             if done or admission.waiting:
                 self._wakeup.wake()  # the next one may be sent
 
-    async def refreshed(self, entry: Entry) -> None:
+    async def wait_for_refresh(self, entry: Entry) -> None:
         """Wait for the state that is being read, and no longer than REFRESH_TIMEOUT."""
         refreshing = self._refreshing.get(entry.generation.id)
         if refreshing is None:
@@ -174,7 +174,7 @@ class Follower:
             self.stopped_sending
             or self._polls[account].due
             or len(self._tasks) >= MAX_CONCURRENT_STEPS
-            or self._store_rests()
+            or self._is_store_backing_off()
         ):
             return False
         if generation_id not in self._busy:
@@ -271,7 +271,7 @@ class Follower:
         """Return the seconds until its wait is over, by the best estimate of the time."""
         return due_steps.wait_ends(generation) - self._trusted_time.seen_from(generation.spec.created_at).steady
 
-    def _starts_late(self, generation: Generation) -> bool:
+    def _is_start_overdue(self, generation: Generation) -> bool:
         """Return whether its start_timeout is over, so that the poll that is due cancels it."""
         return due_steps.cancels_late_start(generation) and self._left_to_wait(generation) <= 0
 
@@ -281,7 +281,7 @@ class Follower:
 
     def _admit(self) -> None:
         """Send the waiting generations for which the admissions have a slot."""
-        while not self.stopped_sending and not self._store_rests():
+        while not self.stopped_sending and not self._is_store_backing_off():
             admitted = self._admissions.next(self._clock.moment().steady)
             if admitted is None:
                 return
@@ -305,7 +305,7 @@ class Follower:
         """Start the steps that are due, and line up the polls; at most PLAN_BATCH_SIZE. Return whether more are due."""
         now = self._clock.moment().steady
         for _ in range(PLAN_BATCH_SIZE):
-            if len(self._tasks) >= MAX_CONCURRENT_STEPS or self._store_rests():
+            if len(self._tasks) >= MAX_CONCURRENT_STEPS or self._is_store_backing_off():
                 return False
             due = self._due.take(now)
             if due is None:
@@ -317,7 +317,7 @@ class Follower:
             if entry.generation.state in FOLLOWED:
                 self._polls[entry.generation.spec.account].due[generation_id] = at
             else:
-                self._start(generation_id, self._take(entry))
+                self._start(generation_id, self._take_step(entry))
         return True
 
     def _start_polls(self) -> bool:
@@ -328,7 +328,7 @@ class Follower:
         """
         now, left = self._clock.moment().steady, PLAN_BATCH_SIZE
         accounts = deque(account for account, polls in self._polls.items() if polls.due)
-        while accounts and len(self._tasks) < MAX_CONCURRENT_STEPS and not self._store_rests():
+        while accounts and len(self._tasks) < MAX_CONCURRENT_STEPS and not self._is_store_backing_off():
             if not left:
                 return True
             account = accounts.popleft()
@@ -343,7 +343,7 @@ class Follower:
         polls = self._polls[account]
         generation_id = self._first_poll(account)
         entry = self._feed.entries.get(generation_id)
-        if entry is not None and not self._starts_late(entry.generation) and self._schedule.postpone(entry, now):
+        if entry is not None and not self._is_start_overdue(entry.generation) and self._schedule.postpone(entry, now):
             self._plan(entry.generation)
         elif entry is not None and generation_id not in self._busy:
             pause = self._poll_limits[account].acquire(now)
@@ -368,7 +368,7 @@ class Follower:
                     return generation_id
         return next(iter(due))
 
-    def _store_rests(self) -> bool:
+    def _is_store_backing_off(self) -> bool:
         return self._backoff.resumes_at(self._clock.moment().steady) is not None
 
     def _start(self, generation_id: GenerationId, work: Coroutine[Any, Any, None]) -> None:
@@ -386,13 +386,13 @@ class Follower:
         except Exception:
             fields = {"generation_id": generation_id}
             log.exception("internal error in a step of a generation; will retry in 60 s", extra=fields)
-            self._put_off[generation_id] = DECISION_RETRY_DELAY
+            self._retry_delays[generation_id] = DECISION_RETRY_DELAY
         finally:
             self._busy.discard(generation_id)
             if (refreshing := self._refreshing.pop(generation_id, None)) is not None:
                 refreshing.wake()
             entry = self._feed.entries.get(generation_id)
-            pause = self._put_off.pop(generation_id, 0.0)
+            pause = self._retry_delays.pop(generation_id, 0.0)
             if entry is not None:
                 # One that could not be marked waits for MARK_RETRY_DELAY: the admission would offer it at once.
                 if entry.generation.waiting and pause != MARK_RETRY_DELAY:
@@ -401,7 +401,7 @@ class Follower:
                 if pause:
                     self._put(generation_id, self._clock.moment().steady + pause)
 
-    async def _take(self, entry: Entry) -> None:
+    async def _take_step(self, entry: Entry) -> None:
         """Take the step that is due now, if there still is one."""
         generation = entry.generation
         due = self._next_due(generation)
@@ -433,7 +433,7 @@ class Follower:
         if certain:
             await self._service.observe(generation, observation)
         else:
-            self._put_off[generation.id] = DECISION_RETRY_DELAY
+            self._retry_delays[generation.id] = DECISION_RETRY_DELAY
 
     async def _has_waited(self, generation: Generation) -> bool:
         """Return whether its wait is certainly over. Does not need a response from Higgsfield."""
@@ -449,7 +449,7 @@ class Follower:
         if remembered and due is not None and due.step is Step.SEND:
             await self._mark_and_send(generation)
         else:
-            self._put_off[generation.id] = ASK_INTERVAL if remembered is None else DECISION_RETRY_DELAY
+            self._retry_delays[generation.id] = ASK_INTERVAL if remembered is None else DECISION_RETRY_DELAY
 
     def _next_due(self, generation: Generation) -> Due | None:
         spec = generation.spec
@@ -475,7 +475,7 @@ class Follower:
             raise
         if marked is None:
             self._release(generation)
-            self._put_off[generation.id] = MARK_RETRY_DELAY
+            self._retry_delays[generation.id] = MARK_RETRY_DELAY
 
     def _release(self, generation: Generation) -> None:
         """Release the slot of a generation that was not sent, unless a webhook has shown that it was."""
@@ -490,7 +490,7 @@ class Follower:
         poll_limit = self._poll_limits[generation.spec.account]
         began = self._clock.moment()
         ran = self._schedule.poll_started(entry, began)
-        late, cancel_failed = self._starts_late(generation), False
+        late, cancel_failed = self._is_start_overdue(generation), False
         try:
             cancel = due_steps.wants_cancel(generation) or (late and await self._has_waited(generation))
             if cancel:
@@ -526,7 +526,7 @@ class Follower:
             # Poll less often while the result cannot be stored.
             self._schedule.delay(entry)
             raise
-        if not cancel and self._starts_late(after):
+        if not cancel and self._is_start_overdue(after):
             # Its start_timeout has passed during this poll, or it is not certain yet that it has passed.
             self._schedule.hasten(entry, ASK_INTERVAL if late else 0.0)
         if after.source is Source.POLL and self._schedule.note_missed_webhook(after):

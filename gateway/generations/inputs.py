@@ -145,19 +145,19 @@ def traits(given: Input, kind: MediaKind) -> str:
     """
     match given:
         case SoulInput():
-            return _joined(MediaKind.IMAGE, None, given.resolution)
+            return _join_traits(MediaKind.IMAGE, None, given.resolution)
         case DopInput():
-            return _joined(MediaKind.VIDEO, None, "")
+            return _join_traits(MediaKind.VIDEO, None, "")
         case SpeakInput():
-            return _joined(MediaKind.VIDEO, given.duration_seconds or None, given.quality.name)
+            return _join_traits(MediaKind.VIDEO, given.duration_seconds or None, given.quality.name)
         case ModelInput():
             size = "quality" if given.api == "v1" else "resolution"
             duration, resolution = (given.parameters.get(name) for name in ("duration", size))
             guessed = MediaKind.VIDEO if duration is not None or "video" in given.model_id else MediaKind.IMAGE
-            return _joined(kind or guessed, duration, resolution)
+            return _join_traits(kind or guessed, duration, resolution)
 
 
-def _joined(kind: MediaKind, duration: object, resolution: object) -> str:
+def _join_traits(kind: MediaKind, duration: object, resolution: object) -> str:
     words = [kind.name.lower()]
     number = isinstance(duration, int | float) and not isinstance(duration, bool)
     text = f"{duration:g}" if number else str(duration).lower()

@@ -160,7 +160,7 @@ class PollSchedule:
         send more after a start.
         """
         generation = entry.generation
-        watched = self._decide_reliance(generation) and self._feed.watched(entry)
+        watched = self._decide_reliance(generation) and self._feed.is_watched(entry)
         if (
             now < entry.start_check_at
             or now >= entry.poll_at

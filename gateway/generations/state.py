@@ -292,7 +292,7 @@ def _step(kind: str, source: Source | None) -> str:
     return words if source is None else f"{words} by {source.name.lower()}"
 
 
-def _marked(generation: Generation, observation: Marked, moment: Moment) -> Generation | None:
+def _apply_marked(generation: Generation, observation: Marked, moment: Moment) -> Generation | None:
     if generation.marker is not None or generation.state not in {State.PENDING, State.UNCERTAIN}:
         return None
     first = generation.first_sent_at
@@ -306,18 +306,18 @@ def _marked(generation: Generation, observation: Marked, moment: Moment) -> Gene
     )
 
 
-def _unsent(generation: Generation, observation: Unsent, moment: Moment) -> Generation | None:
+def _apply_unsent(generation: Generation, observation: Unsent, moment: Moment) -> Generation | None:
     if generation.marker != observation.marker:
         return None
     if generation.cancel_requested and not generation.ambiguous:
-        return _ended(generation, State.CANCELED, None, moment, Source.GATEWAY)
-    return generation.evolve(moment, **_taken_back(generation))
+        return _end(generation, State.CANCELED, None, moment, Source.GATEWAY)
+    return generation.evolve(moment, **_changes_without_attempt(generation))
 
 
-def _accepted(generation: Generation, observation: Accepted, moment: Moment) -> Generation | None:
+def _apply_accepted(generation: Generation, observation: Accepted, moment: Moment) -> Generation | None:
     report = observation.report
     if generation.request_id == report.request_id:
-        return None if generation.done else _reported(generation, Reported(report, observation.source), moment)
+        return None if generation.done else _apply_reported(generation, Reported(report, observation.source), moment)
     if generation.request_id or generation.done:
         if generation.stray_request_id:
             return None
@@ -335,7 +335,7 @@ def _accepted(generation: Generation, observation: Accepted, moment: Moment) -> 
     return generation.evolve(moment, **changes)
 
 
-def _refused(generation: Generation, observation: Refused, moment: Moment) -> Generation | None:
+def _apply_refused(generation: Generation, observation: Refused, moment: Moment) -> Generation | None:
     if generation.marker != observation.marker:
         return None
     if generation.ambiguous:
@@ -344,40 +344,42 @@ def _refused(generation: Generation, observation: Refused, moment: Moment) -> Ge
             moment, marker=None, send_by=None, repeats_over=generation.repeats_over or observation.is_final
         )
     if generation.cancel_requested:
-        return _ended(generation, State.CANCELED, None, moment, Source.CANCEL)
-    return _ended(generation, State.FAILED, observation.failure, moment, Source.SUBMIT)
+        return _end(generation, State.CANCELED, None, moment, Source.CANCEL)
+    return _end(generation, State.FAILED, observation.failure, moment, Source.SUBMIT)
 
 
-def _postponed(generation: Generation, observation: Postponed, moment: Moment) -> Generation | None:
+def _apply_postponed(generation: Generation, observation: Postponed, moment: Moment) -> Generation | None:
     if generation.marker != observation.marker:
         return None
     not_before = moment.after(observation.pause)
     if generation.ambiguous:
-        changes: Changes = {"marker": None, "send_by": None} if observation.was_reached else _taken_back(generation)
+        changes: Changes = (
+            {"marker": None, "send_by": None} if observation.was_reached else _changes_without_attempt(generation)
+        )
         changes |= {"not_before": not_before}
         return generation.evolve(moment, **changes)
     if generation.cancel_requested:
-        return _ended(generation, State.CANCELED, None, moment, Source.CANCEL)
+        return _end(generation, State.CANCELED, None, moment, Source.CANCEL)
     if generation.spec.fail_when_saturated and observation.failure.reason is Reason.UPSTREAM_SATURATED:
-        return _ended(generation, State.FAILED, observation.failure, moment, Source.SUBMIT)
-    changes = _taken_back(generation)
+        return _end(generation, State.FAILED, observation.failure, moment, Source.SUBMIT)
+    changes = _changes_without_attempt(generation)
     changes |= {"not_before": not_before, "delay": observation.failure, "source": Source.SUBMIT}
     return generation.evolve(moment, **changes)
 
 
-def _ambiguous(generation: Generation, observation: Ambiguous, moment: Moment) -> Generation | None:
+def _apply_ambiguous(generation: Generation, observation: Ambiguous, moment: Moment) -> Generation | None:
     if generation.marker != observation.marker:
         return None
     return _uncertain(generation, observation.failure, observation.pause, Source.SUBMIT, moment)
 
 
-def _owner_died(generation: Generation, observation: OwnerDied, moment: Moment) -> Generation | None:
+def _apply_owner_died(generation: Generation, observation: OwnerDied, moment: Moment) -> Generation | None:
     if generation.marker != observation.marker:
         return None
     return _uncertain(generation, UNRESOLVED, observation.pause, Source.GATEWAY, moment)
 
 
-def _reported(generation: Generation, observation: Reported, moment: Moment) -> Generation | None:
+def _apply_reported(generation: Generation, observation: Reported, moment: Moment) -> Generation | None:
     report = observation.report
     if generation.request_id != report.request_id or generation.state not in FOLLOWED:
         return None
@@ -397,38 +399,38 @@ def _reported(generation: Generation, observation: Reported, moment: Moment) -> 
     return generation.evolve(moment, **changes)
 
 
-def _missing(generation: Generation, observation: Missing, moment: Moment) -> Generation | None:
+def _apply_missing(generation: Generation, observation: Missing, moment: Moment) -> Generation | None:
     if generation.state not in FOLLOWED:
         return None
     if observation.given_up_since is not None:
         if observation.given_up_since != generation.missing_since:
             return None  # Higgsfield knew it again in between
-        return _ended(generation, State.LOST, FORGOTTEN, moment, Source.POLL)
+        return _end(generation, State.LOST, FORGOTTEN, moment, Source.POLL)
     if generation.missing_since is not None:
         return None
     return generation.evolve(moment, missing_since=moment.steady)
 
 
-def _cancel_asked(generation: Generation, observation: CancelAsked, moment: Moment) -> Generation | None:
+def _apply_cancel_asked(generation: Generation, observation: CancelAsked, moment: Moment) -> Generation | None:
     if generation.waiting:
-        return _ended(generation, State.CANCELED, observation.failure, moment, Source.GATEWAY)
+        return _end(generation, State.CANCELED, observation.failure, moment, Source.GATEWAY)
     if generation.cancel_requested:
         return None
     return generation.evolve(moment, cancel_requested=True)
 
 
-def _expired(generation: Generation, observation: Expired, moment: Moment) -> Generation | None:
+def _apply_expired(generation: Generation, observation: Expired, moment: Moment) -> Generation | None:
     if generation.waiting:
-        return _ended(generation, State.FAILED, observation.failure, moment, observation.source)
+        return _end(generation, State.FAILED, observation.failure, moment, observation.source)
     sent_again = observation.sends is not None and observation.sends != generation.sends
     at_rest = generation.state is State.UNCERTAIN and generation.marker is None and not sent_again
     declared = generation.state in FOLLOWED and observation.source is Source.OPERATOR
     if at_rest or declared:
-        return _ended(generation, State.LOST, observation.failure, moment, observation.source)
+        return _end(generation, State.LOST, observation.failure, moment, observation.source)
     return None
 
 
-def _restored(generation: Generation, _: Restored, moment: Moment) -> Generation | None:
+def _apply_restored(generation: Generation, _: Restored, moment: Moment) -> Generation | None:
     if generation.state in UNSETTLED:
         after = _uncertain(generation, HELD, 0.0, Source.OPERATOR, moment, held=True)
     else:
@@ -452,25 +454,25 @@ HELD = Failure(
 FORGOTTEN = Failure(Reason.SUBMISSION_UNRESOLVED, "Higgsfield no longer knows the request it had accepted")
 
 _APPLY: dict[type[Any], Callable[[Generation, Any, Moment], Generation | None]] = {
-    Marked: _marked,
-    Unsent: _unsent,
-    Accepted: _accepted,
-    Refused: _refused,
-    Postponed: _postponed,
-    Ambiguous: _ambiguous,
-    OwnerDied: _owner_died,
-    Reported: _reported,
-    Missing: _missing,
-    CancelAsked: _cancel_asked,
-    Expired: _expired,
-    Restored: _restored,
+    Marked: _apply_marked,
+    Unsent: _apply_unsent,
+    Accepted: _apply_accepted,
+    Refused: _apply_refused,
+    Postponed: _apply_postponed,
+    Ambiguous: _apply_ambiguous,
+    OwnerDied: _apply_owner_died,
+    Reported: _apply_reported,
+    Missing: _apply_missing,
+    CancelAsked: _apply_cancel_asked,
+    Expired: _apply_expired,
+    Restored: _apply_restored,
 }
 """The function for each kind of observation."""
 
 _RANK = {State.QUEUED: 1, State.IN_PROGRESS: 2} | dict.fromkeys(ENDED, 3)
 
 
-def _taken_back(generation: Generation) -> Changes:
+def _changes_without_attempt(generation: Generation) -> Changes:
     """Undo the attempt of the marker. Earlier attempts keep their times."""
     sends = generation.sends - 1
     undone: Changes = {"marker": None, "send_by": None, "sends": sends}
@@ -495,7 +497,7 @@ def _uncertain(
     )
 
 
-def _ended(generation: Generation, state: State, failure: Failure | None, moment: Moment, source: Source) -> Generation:
+def _end(generation: Generation, state: State, failure: Failure | None, moment: Moment, source: Source) -> Generation:
     return generation.evolve(
         moment,
         marker=None,

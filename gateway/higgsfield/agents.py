@@ -31,11 +31,11 @@ from gateway.higgsfield.client import HiggsfieldClient, unsent_before_check
 from gateway.higgsfield.errors import (
     AGENT_REASONS,
     Response,
-    documented,
+    documented_error,
     judge_call,
     judge_submission,
     judge_submission_error,
-    unresolved,
+    unresolved_failure,
 )
 from gateway.higgsfield.json_values import Path, parse, rest_of
 from gateway.higgsfield.payloads import read_moment, written
@@ -107,9 +107,9 @@ class HiggsfieldAgents:
         response = await self._client.ask("POST", f"{BASE}/sessions", _json({"config": {}}), name="agent session call")
         if not 200 <= response.status < 300:
             raise self._refused(response, _PASSED_ON)
-        content = _parsed(response)
+        content = _parse_response(response)
         read = _read(_SessionResponse, content)
-        return self._session(_checked(read.session_id), read.status, content)
+        return self._session(_checked_id(read.session_id), read.status, content)
 
     async def messages(self, session_id: str, after: str) -> Transcript:
         """Return the session and the messages after one. Unreadable messages are skipped. Raises GatewayError."""
@@ -121,7 +121,7 @@ class HiggsfieldAgents:
             max_bytes=MAX_TRANSCRIPT_BYTES,
         )
         if response.status != 200:
-            if after and response.status in {400, 422} and documented(response) is not None:
+            if after and response.status in {400, 422} and documented_error(response) is not None:
                 raise invalid_field("after_message_id", "is not a message of this session")
             raise self._refused(response, _PASSED_ON, not_found=session_not_found(session_id, after))
         # Parse in a thread, because the body may have megabytes: a leader that blocks for 2 s counts as dead.
@@ -141,13 +141,13 @@ class HiggsfieldAgents:
             return judged
         if 200 <= response.status < 300:
             try:
-                content = _parsed(response)
-                message_id = _checked(_read(_SentResponse, content).message_id)
+                content = _parse_response(response)
+                message_id = _checked_id(_read(_SentResponse, content).message_id)
                 settled = content.get("status") == MessageState.PROCESSING.name.lower()
                 taken: list[Path] = [("message_id",), *([("status",)] if settled else [])]
                 return Sent(message_id, rest_of(content, taken, self._client.secrets))
             except GatewayError:
-                return MaybeTaken(unresolved(response, self._client.secrets), is_complete=False)
+                return MaybeTaken(unresolved_failure(response, self._client.secrets), is_complete=False)
         return self._not_sent(
             session_id, judge_submission(response, InputKind.NONE, self._client.secrets, AGENT_REASONS)
         )
@@ -157,7 +157,7 @@ class HiggsfieldAgents:
         response = await self._client.ask(
             "POST", f"{BASE}/sessions/{session_id}/interrupt", name="agent interrupt call"
         )
-        nothing_to_stop = response.status in {400, 409, 422} and documented(response) is not None
+        nothing_to_stop = response.status in {400, 409, 422} and documented_error(response) is not None
         if not 200 <= response.status < 300 and not nothing_to_stop:
             raise self._refused(response, _PASSED_ON, not_found=session_not_found(session_id))
 
@@ -167,12 +167,12 @@ class HiggsfieldAgents:
         response = await self._client.ask("POST", f"{BASE}/media", wanted, name="agent media call")
         if not 200 <= response.status < 300:
             raise self._refused(response, _PASSED_ON | {Reason.INPUT_REFUSED})
-        read = _read(_SlotResponse, _parsed(response))
+        read = _read(_SlotResponse, _parse_response(response))
         if not all(fit_for_files(url, local=self._client.local) for url in (read.upload_url, read.url)):
             raise upstream_unavailable("Higgsfield's upload URL for media is not allowed")
         if not read.content_type.isprintable():
             raise _not_understood()
-        return Slot(_checked(read.id), read.content_type, read.upload_url, read.url)
+        return Slot(_checked_id(read.id), read.content_type, read.upload_url, read.url)
 
     async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:
         """Confirm an upload. Only the documented status counts as confirmed. Raises GatewayError."""
@@ -180,7 +180,7 @@ class HiggsfieldAgents:
         response = await self._client.ask("POST", f"{BASE}/media/{media_id}/confirm", wanted, name="agent confirm call")
         if not 200 <= response.status < 300:
             raise self._refused(response, _PASSED_ON | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
-        return _read(_ConfirmResponse, _parsed(response)).status == "uploaded"
+        return _read(_ConfirmResponse, _parse_response(response)).status == "uploaded"
 
     def _refused(
         self, response: Response, passed_on: frozenset[Reason], not_found: GatewayError | None = None
@@ -212,7 +212,7 @@ class HiggsfieldAgents:
 
     def _transcript(self, session_id: str, response: Response) -> Transcript:
         """Return what a response with messages shows. Raises GatewayError."""
-        content = _parsed(response)
+        content = _parse_response(response)
         read = _read(_MessagesResponse, content)
         messages = [message for row in read.messages if (message := self._message(row)) is not None]
         about_session = {name: value for name, value in content.items() if name != "messages"}
@@ -303,7 +303,7 @@ def _texts(body: object) -> tuple[str, str, list[tuple[Path, str]]]:
     return "\n".join(found["text"]), "\n".join(found["reasoning"]), places
 
 
-def _parsed(response: Response) -> dict[str, Any]:
+def _parse_response(response: Response) -> dict[str, Any]:
     """Parse a response. Raises GatewayError if it is no object."""
     try:
         content = parse(response.body)
@@ -321,7 +321,7 @@ def _read(model: type[_Model], content: dict[str, Any]) -> _Model:
         raise _not_understood() from error
 
 
-def _checked(name: str) -> str:
+def _checked_id(name: str) -> str:
     """Return an id that is safe in a path. Raises GatewayError."""
     if not _ID.fullmatch(name) or ".." in name:
         raise _not_understood()

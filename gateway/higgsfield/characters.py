@@ -23,7 +23,7 @@ from gateway.higgsfield.errors import (
     judge_call,
     judge_submission,
     judge_submission_error,
-    unresolved,
+    unresolved_failure,
 )
 from gateway.higgsfield.json_values import parse, rest_of
 from gateway.higgsfield.payloads import is_link, read_moment, written
@@ -78,9 +78,9 @@ class HiggsfieldCharacters:
         except httpx.TransportError as error:
             return judge_submission_error(error)
         if 200 <= response.status < 300:
-            character = self._read(_parsed(response), order)
+            character = self._read(_parse_response(response), order)
             if character is None:
-                return MaybeTaken(unresolved(response, self._secrets), is_complete=False)
+                return MaybeTaken(unresolved_failure(response, self._secrets), is_complete=False)
             return Trained(character)
         judged = judge_submission(response, InputKind.CHARACTER, self._secrets)
         return replace(judged, failure=_with_request_paths(judged.failure)) if isinstance(judged, NotTaken) else judged
@@ -92,7 +92,7 @@ class HiggsfieldCharacters:
             return None
         if response.status != 200:
             raise self._refused(response)
-        character = self._read(_parsed(response))
+        character = self._read(_parse_response(response))
         if character is None or character.id != character_id:
             raise upstream_unavailable("Higgsfield's response about a character could not be read")
         return character
@@ -125,7 +125,7 @@ class HiggsfieldCharacters:
                 raise self._refused(response)
             date = parse_http_date(response.date) if date is None else date
             try:
-                page = Page.model_validate(_parsed(response))
+                page = Page.model_validate(_parse_response(response))
             except ValidationError as error:
                 raise upstream_unavailable("Higgsfield's list of characters could not be read") from error
             for item in page.items:
@@ -183,7 +183,7 @@ class HiggsfieldCharacters:
         return judge_call(response, InputKind.CHARACTER, self._secrets)
 
 
-def _parsed(response: Response) -> object:
+def _parse_response(response: Response) -> object:
     try:
         return parse(response.body)
     except ValueError:

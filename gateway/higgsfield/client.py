@@ -35,12 +35,12 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import (
     Response,
     capped_retry_after,
-    documented,
+    documented_error,
     is_not_found,
     judge_call,
     judge_submission,
     judge_submission_error,
-    unresolved,
+    unresolved_failure,
 )
 from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.json_values import parse_object, rest_of
@@ -171,7 +171,8 @@ class HiggsfieldClient:
             if report is not None:
                 return Taken(report)
             named = read_request_id(response.body) or read_request_id(response.body, "id")
-            return MaybeTaken(unresolved(response, self._credentials.secrets), is_complete=False, request_id=named)
+            failure = unresolved_failure(response, self._credentials.secrets)
+            return MaybeTaken(failure, is_complete=False, request_id=named)
         return judge_submission(response, request.kind, self._credentials.secrets)
 
     async def status(self, generation: Generation) -> StatusReport | None:
@@ -402,7 +403,7 @@ class HiggsfieldClient:
         else:
             return
         # Another server in between may send an error, but not Higgsfield's form of it.
-        if accepted is self.credentials_accepted or (response.status >= 400 and documented(response) is None):
+        if accepted is self.credentials_accepted or (response.status >= 400 and documented_error(response) is None):
             return
         self.credentials_accepted = accepted
         self.credentials_were_accepted |= accepted

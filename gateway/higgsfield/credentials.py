@@ -53,7 +53,7 @@ def read_credentials(environment: Mapping[str, str]) -> Credentials:
         if text and name == "HF_KEY_FILE":
             text = _content(text)
         if text:
-            found[name] = _parsed(text, f"{name}: ")
+            found[name] = _parse(text, f"{name}: ")
     key_id = environment.get("HF_API_KEY", "").strip()
     for name in ("HF_API_SECRET", "HF_SECRET"):
         secret = environment.get(name, "").strip()
@@ -74,12 +74,12 @@ def read_credentials(environment: Mapping[str, str]) -> Credentials:
 
 def parse_credentials(text: str) -> Credentials:
     """Read credentials from a text, `ID:SECRET`. Raises CredentialsError."""
-    credentials = _parsed(text.strip(), "")
+    credentials = _parse(text.strip(), "")
     _check(credentials, "")
     return credentials
 
 
-def _parsed(text: str, about: str) -> Credentials:
+def _parse(text: str, about: str) -> Credentials:
     key_id, colon, secret = text.partition(":")
     if not (key_id and colon and secret):
         raise CredentialsError(f"{about}must be a key id and a secret, joined by ':'")

@@ -69,7 +69,7 @@ class Response:
     date: str = ""
 
 
-def documented(response: Response) -> dict[str, Any] | None:
+def documented_error(response: Response) -> dict[str, Any] | None:
     """Return the documented error object; None if there is none, so that an intermediary may have sent the response."""
     if "html" in response.content_type.lower():
         return None
@@ -82,7 +82,7 @@ def documented(response: Response) -> dict[str, Any] | None:
 
 def is_not_found(response: Response) -> bool:
     """Return whether a response is Higgsfield's own 404, or a 410. Those of an intermediary prove nothing."""
-    return response.status in (404, 410) and documented(response) is not None
+    return response.status in (404, 410) and documented_error(response) is not None
 
 
 def judge_submission(
@@ -92,10 +92,10 @@ def judge_submission(
 
     `reasons` maps the refusal statuses of the called API; each of them is certain.
     """
-    content = documented(response) if response.status in reasons else None
+    content = documented_error(response) if response.status in reasons else None
     if content is None:
         is_complete = response.status >= 500 and response.status != 504
-        return MaybeTaken(unresolved(response, secrets), is_complete, retry_after=response.retry_after)
+        return MaybeTaken(unresolved_failure(response, secrets), is_complete, retry_after=response.retry_after)
     failure = refusal(response, content, input_kind, secrets, reasons)
     if failure.reason is Reason.UPSTREAM_SATURATED:
         return NotTaken(failure, may_retry=True, pause=response.retry_after)
@@ -108,7 +108,7 @@ def judge_submission_error(error: httpx.TransportError) -> NotTaken | MaybeTaken
     if isinstance(error, CERTAIN_ERRORS):
         failure = upstream_unavailable("Higgsfield cannot be reached: waiting", retry_after=None).failure
         return NotTaken(failure, may_retry=True, pause=None, was_reached=False)
-    return MaybeTaken(unresolved(None, ()), is_complete=False)
+    return MaybeTaken(unresolved_failure(None, ()), is_complete=False)
 
 
 def refusal(
@@ -146,7 +146,7 @@ def judge_call(
     response: Response, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
 ) -> GatewayError:
     """Return the error for an unsuccessful response to a call that charges nothing, such as status or cancel."""
-    content = documented(response)
+    content = documented_error(response)
     if content is not None and response.status in reasons and response.status != 429:
         return GatewayError(refusal(response, content, input_kind, secrets, reasons))
     unavailable = upstream_unavailable(
@@ -157,7 +157,7 @@ def judge_call(
     return GatewayError(replace(unavailable.failure, metadata={"http_status": str(response.status)}))
 
 
-def unresolved(response: Response | None, secrets: tuple[str, ...]) -> Failure:
+def unresolved_failure(response: Response | None, secrets: tuple[str, ...]) -> Failure:
     """Return the delay of a submission with an unknown outcome."""
     came = "no usable response came" if response is None else f"the response was HTTP {response.status}"
     return Failure(

@@ -43,7 +43,7 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
         return None
     listed = content.get("jobs")
     found = listed[:MAX_JOBS] if isinstance(listed, list) else []
-    jobs = [_job(name, job, content.get("type"), secrets) for name, job in _named(found).items()]
+    jobs = [_job(name, job, content.get("type"), secrets) for name, job in _by_id(found).items()]
     state = _state(jobs)
     ended = state is not None and state.ended
     used_input = content.pop("input_params") if isinstance(content.get("input_params"), dict) else None
@@ -101,7 +101,7 @@ def _state(jobs: Sequence[_Job]) -> State | None:
     return State.CANCELED if known == {State.CANCELED} else State.FAILED
 
 
-def _named(jobs: Sequence[object]) -> dict[str, object]:
+def _by_id(jobs: Sequence[object]) -> dict[str, object]:
     """Return the jobs by id, or by index if the id is missing or a duplicate."""
     named: dict[str, object] = {}
     for number, job in enumerate(jobs):

@@ -52,7 +52,7 @@ class MediaSource:
         if after is not None:
             headers |= {"Range": f"bytes={after.size}-", "If-Range": after.etag}
         try:
-            target = URL(_quoted(url), encoded=True)
+            target = URL(_quote(url), encoded=True)
             if target.scheme not in ("https", "http") or (target.scheme == "http" and not self._local):
                 raise SourceError("its URL is not allowed")
             session = self._opened(self._proxy_for(url), target.host or "")
@@ -98,7 +98,7 @@ class MediaSource:
             raise OSError("the address is not public")
 
 
-def _quoted(url: str) -> str:
+def _quote(url: str) -> str:
     """Return a URL whose path and query have only ASCII characters without spaces. The others may be signed."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")

@@ -41,7 +41,7 @@ def upload_tool(files: Files | None) -> Tool:
             missing = [Violation(name, "is required") for name in ("data", "content_type") if name not in arguments]
             if missing:
                 raise invalid(missing)
-            response = await gateway.upload(_decoded(arguments["data"]), arguments["content_type"])
+            response = await gateway.upload(_decode_base64(arguments["data"]), arguments["content_type"])
         until = response.expire_time.ToJsonString()
         return ToolResult(f"{response.url}\nHiggsfield keeps it until {until}.", render.as_json(response))
 
@@ -57,7 +57,7 @@ def upload_tool(files: Files | None) -> Tool:
     )
 
 
-def _decoded(data: str) -> bytes:
+def _decode_base64(data: str) -> bytes:
     try:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):

@@ -28,7 +28,7 @@ INSTRUCTIONS = (
 def mcp_server(tools: Iterable[Tool], port_of: Callable[[Context], GatewayPort]) -> "Server[Any]":
     """Return the server. `port_of` returns the gateway with the credentials of the caller of a request."""
     known = {tool.name: tool for tool in tools}
-    listed = types.ListToolsResult(tools=[_described(tool) for tool in known.values()])
+    listed = types.ListToolsResult(tools=[_tool_definition(tool) for tool in known.values()])
 
     async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return listed
@@ -74,7 +74,7 @@ async def _answer(tool: Tool, port: GatewayPort, arguments: dict[str, Any], repo
     )
 
 
-def _described(tool: Tool) -> types.Tool:
+def _tool_definition(tool: Tool) -> types.Tool:
     return types.Tool(
         name=tool.name,
         title=tool.title,

@@ -15,8 +15,8 @@ from gateway.rpc.pages import page_size
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2
 
-_MATCHED = frozenset({"labels", "model_ids", "states"})
-_PLACE = re.compile(r"([0-9]+\.[0-9]+) (\S+) ([0-9]{1,9})")
+_SUPPORTED_FILTER_FIELDS = frozenset({"labels", "model_ids", "states"})
+_POSITION = re.compile(r"([0-9]+\.[0-9]+) (\S+) ([0-9]{1,9})")
 """The position of a delivery in a page token: its creation time, generation and revision."""
 
 
@@ -34,15 +34,15 @@ class CallbackHandlers:
         callback, secret = await self._callbacks.create(
             call.tenant,
             request.url,
-            _wanted(request.filter),
+            _parse_filter(request.filter),
             key,
             every_change=request.every_change,
         )
-        return pb.CreateCallbackResponse(callback=self._message(callback), secret=secret, replayed=not secret)
+        return pb.CreateCallbackResponse(callback=self._callback_message(callback), secret=secret, replayed=not secret)
 
     async def get_callback(self, request: pb.GetCallbackRequest, call: Call) -> pb.GetCallbackResponse:
         callback = self._callbacks.get(call.tenant, convert.required(request.id))
-        return pb.GetCallbackResponse(callback=self._message(callback))
+        return pb.GetCallbackResponse(callback=self._callback_message(callback))
 
     async def list_callbacks(self, request: pb.ListCallbacksRequest, call: Call) -> pb.ListCallbacksResponse:
         """Return a page of callbacks, newest first."""
@@ -52,7 +52,7 @@ class CallbackHandlers:
         older = [one for one in self._callbacks.listed(call.tenant) if before is None or one.id < before]
         last = older[size - 1].id if len(older) > size else None
         return pb.ListCallbacksResponse(
-            callbacks=[self._message(callback) for callback in older[:size]],
+            callbacks=[self._callback_message(callback) for callback in older[:size]],
             next_page_token=page_tokens.page_token(last, binding),
         )
 
@@ -62,10 +62,10 @@ class CallbackHandlers:
             call.tenant,
             convert.required(request.id),
             paused=request.paused if request.HasField("paused") else None,
-            wanted=_wanted(request.filter) if request.HasField("filter") else None,
+            wanted=_parse_filter(request.filter) if request.HasField("filter") else None,
             every_change=request.every_change if request.HasField("every_change") else None,
         )
-        return pb.UpdateCallbackResponse(callback=self._message(callback))
+        return pb.UpdateCallbackResponse(callback=self._callback_message(callback))
 
     async def delete_callback(self, request: pb.DeleteCallbackRequest, call: Call) -> pb.DeleteCallbackResponse:
         """Delete a callback with its deliveries."""
@@ -77,7 +77,7 @@ class CallbackHandlers:
     ) -> pb.RotateCallbackSecretResponse:
         """Replace the signing secret and return the new one."""
         callback, secret = await self._callbacks.rotate(call.tenant, convert.required(request.id))
-        return pb.RotateCallbackSecretResponse(callback=self._message(callback), secret=secret)
+        return pb.RotateCallbackSecretResponse(callback=self._callback_message(callback), secret=secret)
 
     async def test_callback(self, request: pb.TestCallbackRequest, call: Call) -> pb.TestCallbackResponse:
         """Send a test delivery now and return its outcome."""
@@ -105,14 +105,14 @@ class CallbackHandlers:
             callback_id,
             request.generation_id,
             failed_only=request.failed_only,
-            before=_place(page_tokens.read_page_token(request.page_token, binding)),
+            before=_parse_position(page_tokens.read_page_token(request.page_token, binding)),
             limit=size + 1,
         )
         last = found[size - 1] if len(found) > size else None
         place = None if last is None else f"{last.create_time!r} {last.generation_id} {last.revision}"
         moment = self._callbacks.moment()
         return pb.ListDeliveriesResponse(
-            deliveries=[_delivery(delivery, moment) for delivery in found[:size]],
+            deliveries=[_delivery_message(delivery, moment) for delivery in found[:size]],
             next_page_token=page_tokens.page_token(place, binding),
         )
 
@@ -121,9 +121,9 @@ class CallbackHandlers:
     ) -> pb.RedeliverDeliveryResponse:
         """Send a delivery again."""
         delivery = await self._callbacks.redeliver(call.tenant, convert.required(request.id))
-        return pb.RedeliverDeliveryResponse(delivery=_delivery(delivery, self._callbacks.moment()))
+        return pb.RedeliverDeliveryResponse(delivery=_delivery_message(delivery, self._callbacks.moment()))
 
-    def _message(self, callback: Callback) -> pb.Callback:
+    def _callback_message(self, callback: Callback) -> pb.Callback:
         moment = self._callbacks.moment()
         old = [secret.until for secret in callback.signing(moment.steady) if secret.until is not None]
         return pb.Callback(
@@ -140,11 +140,11 @@ class CallbackHandlers:
             problem_http_status=callback.problem_status,
             problem_time=wire.timestamp(callback.problem_time),
             create_time=wire.timestamp(callback.create_time),
-            old_secrets_expire_time=_shown(max(old), moment) if old else None,
+            old_secrets_expire_time=_wall_timestamp(max(old), moment) if old else None,
         )
 
 
-def _delivery(delivery: Delivery, moment: Moment) -> pb.Delivery:
+def _delivery_message(delivery: Delivery, moment: Moment) -> pb.Delivery:
     return pb.Delivery(
         id=delivery.id,
         callback_id=delivery.callback_id,
@@ -156,29 +156,31 @@ def _delivery(delivery: Delivery, moment: Moment) -> pb.Delivery:
         http_status=delivery.http_status,
         create_time=wire.timestamp(delivery.create_time),
         last_attempt_time=wire.timestamp(delivery.last_attempt_time),
-        next_attempt_time=_shown(delivery.next_at, moment) if delivery.state is DeliveryState.PENDING else None,
+        next_attempt_time=_wall_timestamp(delivery.next_at, moment)
+        if delivery.state is DeliveryState.PENDING
+        else None,
     )
 
 
-def _shown(steady: float, moment: Moment) -> Timestamp | None:
+def _wall_timestamp(steady: float, moment: Moment) -> Timestamp | None:
     """Convert a steady time to wall time."""
     return wire.timestamp(moment.wall + steady - moment.steady)
 
 
-def _wanted(message: generation_service_pb2.GenerationFilter) -> Filter:
+def _parse_filter(message: generation_service_pb2.GenerationFilter) -> Filter:
     wrong = [
         Violation(f"filter.{field.name}", "is not supported for callbacks: use labels, model_ids or states")
         for field, _ in message.ListFields()
-        if field.name not in _MATCHED
+        if field.name not in _SUPPORTED_FILTER_FIELDS
     ]
     raise_if_invalid(wrong)
     return convert.generation_filter(message)
 
 
-def _place(token: str | None) -> tuple[float, str, int]:
+def _parse_position(token: str | None) -> tuple[float, str, int]:
     if token is None:
         return BEGINNING
-    parts = _PLACE.fullmatch(token)
+    parts = _POSITION.fullmatch(token)
     if parts is None:
         raise invalid_field("page_token", "was not issued by this gateway")
     return float(parts[1]), parts[2], int(parts[3])

@@ -122,15 +122,15 @@ class RpcError(Exception):
     @functools.cached_property
     def status(self) -> Status:
         """The error as a Status, which trailers contain in base64."""
-        return Status(code=self.code.value, message=self.message, details=map(_packed, self.details))
+        return Status(code=self.code.value, message=self.message, details=map(_pack, self.details))
 
 
 def rpc_error(failure: Failure) -> RpcError:
     """Return the error for a failure, with less of it if its trailers would be too large."""
-    if (message := _shortened(failure.message)) != failure.message:
+    if (message := _shorten(failure.message)) != failure.message:
         failure = replace(failure, message=message)
-    while (size := _size(error := _whole(failure))) > MAX_TRAILERS_BYTES:
-        smaller = _smaller(failure, size)
+    while (size := _size(error := _build_error(failure))) > MAX_TRAILERS_BYTES:
+        smaller = _shrink(failure, size)
         if smaller == failure:
             break
         failure = smaller
@@ -162,14 +162,14 @@ def duration(seconds: float | None) -> Duration | None:
     return Duration(seconds=whole, nanos=int((seconds - whole) * 1_000_000_000))
 
 
-def _shortened(message: str) -> str:
+def _shorten(message: str) -> str:
     if len(message) <= MAX_MESSAGE_LENGTH and _encoded_size(message) <= MAX_MESSAGE_BYTES:
         return message
     sizes = itertools.accumulate(map(_encoded_size, message[: MAX_MESSAGE_LENGTH - 1]))
     return message[: bisect_right(list(sizes), MAX_MESSAGE_BYTES - _encoded_size("…"))] + "…"
 
 
-def _packed(detail: Message) -> Any:
+def _pack(detail: Message) -> Any:
     """Return a detail as an Any."""
     if isinstance(detail, Any):
         return detail
@@ -190,7 +190,7 @@ def _size(error: RpcError) -> int:
     return _encoded_size(error.message) + -(-plain // 3) * 4
 
 
-def _smaller(failure: Failure, size: int) -> Failure:
+def _shrink(failure: Failure, size: int) -> Failure:
     """Return a failure without Higgsfield's response, else with fewer violations, else with less of a long metadatum.
 
     `size` is that of its error in trailers.
@@ -207,7 +207,7 @@ def _smaller(failure: Failure, size: int) -> Failure:
     return replace(failure, metadata={**failure.metadata, longest: f"{text[: len(text) // 2 - 1]}…"})
 
 
-def _whole(failure: Failure) -> RpcError:
+def _build_error(failure: Failure) -> RpcError:
     return RpcError(CODES[failure.reason.name], failure.message, _details(failure))
 
 

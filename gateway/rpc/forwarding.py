@@ -305,7 +305,7 @@ def error_from_leader(error: grpc.aio.AioRpcError) -> Exception:
     code = Code(error.code().value[0])
     details = (error.trailing_metadata() or {}).get(STATUS_DETAILS)
     if isinstance(details, bytes):
-        return RpcError(code, error.details() or "", tuple(map(_unpacked, Status.FromString(details).details)))
+        return RpcError(code, error.details() or "", tuple(map(_unpack, Status.FromString(details).details)))
     if code in {Code.UNAVAILABLE, Code.CANCELLED, Code.INTERNAL, Code.UNKNOWN}:
         return _lost()  # gRPC reports all of these for a stream that was cut off
     return RpcError(code, error.details() or "", ())
@@ -324,7 +324,7 @@ def _lost() -> GatewayError:
     return gateway_unavailable(LEADER_LOST, retry_after=RETRY_AFTER)
 
 
-def _unpacked(detail: any_pb2.Any) -> Message:
+def _unpack(detail: any_pb2.Any) -> Message:
     """Return a detail as the message that it has; as it is if this version does not know the message."""
     try:
         descriptor = descriptor_pool.Default().FindMessageTypeByName(detail.TypeName())

@@ -45,7 +45,7 @@ class Polls(Protocol):
     def refresh(self, entry: Entry) -> bool:
         """Start to read the state if needed. Return whether it is being read."""
 
-    async def refreshed(self, entry: Entry) -> None:
+    async def wait_for_refresh(self, entry: Entry) -> None:
         """Return when the state is known, or soon if that takes too long."""
 
 
@@ -56,7 +56,7 @@ class NoPolls:
         """Do nothing."""
         return False
 
-    async def refreshed(self, entry: Entry) -> None:
+    async def wait_for_refresh(self, entry: Entry) -> None:
         """Return at once."""
 
 
@@ -78,7 +78,7 @@ class GenerationReads:
         if entry is None or call.within is not None:
             entry = await self._entry(call, request.id)
         if self._polls.refresh(entry):
-            await self._polls.refreshed(entry)
+            await self._polls.wait_for_refresh(entry)
         include_input = call.identity.include_input
         archived = await self._copies.archived([request.id]) if entry.generation.done else {}
         if archived:

@@ -86,7 +86,7 @@ class Health:
             return await abort(context, rpc_error(error.failure))
         if status == _UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND)
-        return _encoded(health_pb2.HealthCheckResponse(status=status))
+        return _encode(health_pb2.HealthCheckResponse(status=status))
 
     async def _list(self, _: object, context: Any) -> bytes:
         """Return the status of every service."""
@@ -96,7 +96,7 @@ class Health:
         except GatewayError as error:
             return await abort(context, rpc_error(error.failure))
         now = health_pb2.HealthCheckResponse(status=self._status)
-        return _encoded(health_pb2.HealthListResponse(statuses=dict.fromkeys(self._services, now)))
+        return _encode(health_pb2.HealthListResponse(statuses=dict.fromkeys(self._services, now)))
 
     async def _watch(self, _: object, context: Any) -> AsyncIterator[bytes]:
         """Stream the status, now and after each change, until the caller cancels or disconnects."""
@@ -110,7 +110,7 @@ class Health:
                     changed = self._changed
                     if (status := self._status_of(name)) != sent:
                         sent = status
-                        yield _encoded(health_pb2.HealthCheckResponse(status=status))
+                        yield _encode(health_pb2.HealthCheckResponse(status=status))
                     await changed.wait()
         except GatewayError as error:
             await abort(context, rpc_error(error.failure))
@@ -139,5 +139,5 @@ class Health:
         return self._status if service in self._services else _UNKNOWN
 
 
-def _encoded(message: Message) -> bytes:
+def _encode(message: Message) -> bytes:
     return message.SerializeToString()

@@ -91,7 +91,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
                 entered.read_headers("grpc", context.invocation_metadata)
                 call = await _enter(entered, context, context.peer())
                 raw = await arrivals.within(context.read())
-                response = _serialised(await handler(_decoded(request_class, raw), call))
+                response = _serialize(await handler(_decode(request_class, raw), call))
                 failpoints.before("gRPC answer")
                 return response
         except RpcError as error:
@@ -133,12 +133,12 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
             with guard() as entered:
                 call = await _enter(entered, context)
                 raw = await arrivals.within(context.read())
-                responses = handler(_decoded(request_class, raw), call)
+                responses = handler(_decode(request_class, raw), call)
                 call.start_waiting(len(raw))
                 del raw, call, entered
                 async for response in responses:
                     failpoints.before("gRPC message")
-                    yield _serialised(response)
+                    yield _serialize(response)
                     failpoints.after("gRPC message")
                 failpoints.before("gRPC answer")
         except RpcError as error:
@@ -157,7 +157,7 @@ def _client_stream(
         try:
             with guard() as entered:
                 call = await _enter(entered, context)
-                response = _serialised(await handler(_requests(request_class, context, arrivals), call))
+                response = _serialize(await handler(_requests(request_class, context, arrivals), call))
                 failpoints.before("gRPC answer")
                 return response
         except RpcError as error:
@@ -176,7 +176,7 @@ def _bidi_stream(
             with guard() as entered:
                 call = await _enter(entered, context)
                 async for response in handler(_requests(request_class, context, arrivals), call):
-                    yield _serialised(response)
+                    yield _serialize(response)
         except RpcError as error:
             await abort(context, error)
 
@@ -187,7 +187,7 @@ async def _requests(
     request_class: type[Message], context: "grpc.aio.ServicerContext[bytes, bytes]", arrivals: Arrivals
 ) -> AsyncIterator[Message]:
     while (raw := await arrivals.within(context.read())) is not grpc.aio.EOF:
-        yield _decoded(request_class, raw)
+        yield _decode(request_class, raw)
 
 
 def _end_with_a_failpoint(context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
@@ -196,14 +196,14 @@ def _end_with_a_failpoint(context: "grpc.aio.ServicerContext[bytes, bytes]") -> 
         context.add_done_callback(lambda _: failpoints.after("gRPC answer"))
 
 
-def _decoded(request_class: type[Message], raw: Any) -> Message:
+def _decode(request_class: type[Message], raw: Any) -> Message:
     """Decode a request. At the end of an empty stream, `raw` is gRPC's end marker."""
     if raw is grpc.aio.EOF:
         raise invalid_field("request", "is missing")
     return message_of(raw, request_class)
 
 
-def _serialised(response: Response) -> bytes:
+def _serialize(response: Response) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 

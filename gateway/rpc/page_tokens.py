@@ -6,7 +6,7 @@ A token contains a hash of these fields, its `binding`.
 import hashlib
 import struct
 
-from gateway.access.tokens import decoded, encoded
+from gateway.access.tokens import decode, encode
 from gateway.errors import invalid_field
 from gateway.generations.stores import Filter
 from gateway.generations.watch import Position
@@ -34,14 +34,14 @@ def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, w
 def resume_token(at: Position, binding: bytes) -> str:
     """Return the token for a position in the log."""
     fixed = _RESUME.pack(_RESUME_KIND, binding, at.epoch.encode(), at.position, at.presented is None)
-    return encoded(fixed + (at.presented or "").encode())
+    return encode(fixed + (at.presented or "").encode())
 
 
 def read_resume_token(token: str, binding: bytes) -> Position | None:
     """Return the position of a token; None for an empty one. Raises INVALID_INPUT if it belongs to another filter."""
     if not token:
         return None
-    content = decoded(token)
+    content = decode(token)
     if content is None or len(content) < _RESUME.size or content[0] != _RESUME_KIND:
         raise invalid_field("resume_token", "was not issued by this gateway")
     _, bound_to, epoch, position, settled = _RESUME.unpack_from(content)
@@ -53,14 +53,14 @@ def read_resume_token(token: str, binding: bytes) -> Position | None:
 
 def page_token(last: str | None, binding: bytes) -> str:
     """Return the token for the page after the item `last`; empty if `last` is None."""
-    return "" if last is None else encoded(_PAGE.pack(_PAGE_KIND, binding) + last.encode())
+    return "" if last is None else encode(_PAGE.pack(_PAGE_KIND, binding) + last.encode())
 
 
 def read_page_token(token: str, binding: bytes) -> str | None:
     """Return the last item before the page; None for the first page. Raises INVALID_INPUT, as `read_resume_token`."""
     if not token:
         return None
-    content = decoded(token)
+    content = decode(token)
     if content is None or len(content) <= _PAGE.size or content[0] != _PAGE_KIND:
         raise invalid_field("page_token", "was not issued by this gateway")
     _, bound_to = _PAGE.unpack_from(content)

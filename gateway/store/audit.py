@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateway.audit import GENESIS, Entry
 from gateway.store import files
-from gateway.store.auditor import described
+from gateway.store.auditor import entry_text
 from gateway.store.database import StorePart, append_entry
 from gateway.store.files import StoreFileError
 from gateway.store.reads import AuditReads
@@ -25,7 +25,7 @@ class SqliteAudit(StorePart, AuditReads):
     """The methods are described in `gateway/audit.py`."""
 
     async def record(self, act: str, details: Mapping[str, object]) -> None:
-        text = described(act, time.time(), "", "", details)
+        text = entry_text(act, time.time(), "", "", details)
 
         def write(connection: sqlite3.Connection) -> Effect:
             append_entry(connection, self._sql, text)

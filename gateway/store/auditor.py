@@ -101,10 +101,10 @@ class Auditor:
         self, act: str, wall: float, *, id: str = "", tenant: str = "", details: Mapping[str, object] | None = None
     ) -> str | None:
         """Return an entry about an act, by the caller of the current task; None if the audit is off."""
-        return None if self.mode == "off" else described(act, wall, id, tenant, details)
+        return None if self.mode == "off" else entry_text(act, wall, id, tenant, details)
 
 
-def described(act: str, wall: float, id: str, tenant: str, details: Mapping[str, object] | None) -> str:
+def entry_text(act: str, wall: float, id: str, tenant: str, details: Mapping[str, object] | None) -> str:
     """Return the text of an entry by the caller of the current task."""
     called = caller.get()
     content: dict[str, object] = {
@@ -120,7 +120,7 @@ def described(act: str, wall: float, id: str, tenant: str, details: Mapping[str,
 
 def restored(epoch: str) -> str:
     """Return the entry about a restored store, which has a new epoch."""
-    return described("store.restored", time.time(), "", "", {"epoch": epoch})
+    return entry_text("store.restored", time.time(), "", "", {"epoch": epoch})
 
 
 def _shown(wall: float) -> str:

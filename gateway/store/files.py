@@ -137,7 +137,7 @@ def prepare(path: Path, *, declared: bool = False, moving: bool = False) -> sqli
             connection.close()
             raise
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {described(path, error)}") from error
+        raise StoreFileError(f"{path}: {describe_error(path, error)}") from error
     except OSError as error:
         raise StoreFileError(f"{path}: its mark cannot be written ({error.strerror})") from error
     return connection
@@ -157,7 +157,7 @@ def examine(path: Path, check: Check | None = "quick_check") -> Examined:
             schema = _check(connection, path, check)
             return Examined(schema, mark.find_doubt(path, store_state(connection)))
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {described(path, error)}") from error
+        raise StoreFileError(f"{path}: {describe_error(path, error)}") from error
 
 
 def credentials(path: Path) -> Sequence[StoredCredentials]:
@@ -169,7 +169,7 @@ def credentials(path: Path) -> Sequence[StoredCredentials]:
             connection.row_factory = sqlite3.Row
             return [credentials_of(row) for row in connection.execute(statements.load()["read_credentials"])]
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {described(path, error)}") from error
+        raise StoreFileError(f"{path}: {describe_error(path, error)}") from error
 
 
 def store_state(connection: sqlite3.Connection) -> StoreState:
@@ -260,7 +260,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     migrations.apply(connection, missing)
 
 
-def described(path: Path, error: Exception) -> str:
+def describe_error(path: Path, error: Exception) -> str:
     """Return what is wrong with a store by an error of SQLite, as the end of a sentence that begins with its name."""
     known = {
         "file is not a database": "is corrupt, or not a SQLite file",

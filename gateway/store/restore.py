@@ -63,7 +63,7 @@ def backup(store: Path, target: Path) -> None:
         except (sqlite3.Error, OSError) as error:
             # Only the store can be corrupt, because the copy is new.
             is_source = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-            found = f"{store}: {files.described(store, error)}"
+            found = f"{store}: {files.describe_error(store, error)}"
             raise StoreFileError(found if is_source else f"{target}: cannot be written ({error})") from error
 
 

@@ -277,7 +277,7 @@ async def catalog_row(account: str, origin: str, name: str, catalog: StoredCatal
         "account": account,
         "origin": origin,
         "name": name,
-        "items": await asyncio.to_thread(packed, catalog.items),
+        "items": await asyncio.to_thread(pack_items, catalog.items),
         "fetched_at": catalog.fetched_at,
         "fetch_time": catalog.fetch_time,
     }
@@ -288,18 +288,18 @@ async def catalog_of(name: str, row: Row | None) -> StoredCatalog | None:
     if row is None:
         return None
     try:
-        items = await asyncio.to_thread(unpacked, name, row["items"], row["fetch_time"])
+        items = await asyncio.to_thread(unpack_items, name, row["items"], row["fetch_time"])
     except (ValueError, LookupError, TypeError, AttributeError):
         log.warning("a stored catalog cannot be read; fetching it again", extra={"catalog": name})
         return None
     return StoredCatalog(items, row["fetched_at"], row["fetch_time"])
 
 
-def packed(items: Sequence[Item]) -> str:
+def pack_items(items: Sequence[Item]) -> str:
     return json.dumps([asdict(one) for one in items], ensure_ascii=False)
 
 
-def unpacked(name: str, text: str, fetch_time: float) -> tuple[Item, ...]:
+def unpack_items(name: str, text: str, fetch_time: float) -> tuple[Item, ...]:
     return tuple(_item(name, one, fetch_time) for one in json.loads(text))
 
 

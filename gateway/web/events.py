@@ -67,7 +67,7 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
                     return Response(status_code=204, headers=_HEADERS)
                 stream = _stream(first, messages, opening.pop_all())
         except RpcError as error:
-            return _retry_later(error) if error.code in _TRANSIENT_CODES else _refused(error)
+            return _retry_later(error) if error.code in _TRANSIENT_CODES else _error_response(error)
         return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
     async def session(request: Request) -> Response:
@@ -81,7 +81,7 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
                     "authorization", "the token is too large for a cookie: name fewer ids, or use labels"
                 )
         except GatewayError as error:
-            return _refused(chain.wire_form(error, request.url.path))
+            return _error_response(chain.wire_form(error, request.url.path))
         answer = Response(status_code=204, headers=_HEADERS)
         seconds = int(access.seconds_left(identity) or 0)
         # A proxy in front of the gateway may terminate TLS. Browsers send the origin of the page.
@@ -109,7 +109,7 @@ async def _stream(first: bytes, messages: AsyncGenerator[bytes, None], guard: Ex
                     yield _event(message)
     except RpcError as error:
         if error.code is Code.UNAUTHENTICATED:
-            yield f"event: refused\ndata: {json.dumps(_described(error))}\n\n"
+            yield f"event: refused\ndata: {json.dumps(_describe_error(error))}\n\n"
 
 
 def _event(message: bytes) -> str:
@@ -135,7 +135,7 @@ def _last_revision(request: Request) -> int:
     return int(text)
 
 
-def _described(error: RpcError) -> dict[str, Any]:
+def _describe_error(error: RpcError) -> dict[str, Any]:
     failures = [detail for detail in error.details if isinstance(detail, error_pb2.Failure)]
     failure = json_format.MessageToDict(failures[0]) if failures else {}
     return {"code": error.code.name.lower(), "message": error.message, "failure": failure}
@@ -147,5 +147,5 @@ def _retry_later(refusal: RpcError) -> Response:
     return Response(f"retry: {retry.ToMilliseconds()}\n\n", media_type="text/event-stream", headers=_HEADERS)
 
 
-def _refused(error: RpcError) -> Response:
-    return JSONResponse(_described(error), status_code=_STATUS.get(error.code, 500), headers=_HEADERS)
+def _error_response(error: RpcError) -> Response:
+    return JSONResponse(_describe_error(error), status_code=_STATUS.get(error.code, 500), headers=_HEADERS)

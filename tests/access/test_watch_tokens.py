@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.access.identity import ANONYMOUS, DEFAULT_TENANT, WATCHING, Access, Identity, KeyStore
-from gateway.access.tokens import decoded, encoded
+from gateway.access.tokens import decode, encode
 from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import Filter
@@ -245,9 +245,9 @@ async def test_a_modified_watch_token_is_invalid(site: Site) -> None:
 @pytest.mark.parametrize("text", ["+/8", "-/8", "-_8=", "-_9", "-_8\n"])
 def test_a_token_has_one_spelling(text: str) -> None:
     """The limits of a token are those of its spelling."""
-    assert encoded(b"\xfb\xff") == "-_8"
-    assert decoded("-_8") == b"\xfb\xff"
-    assert decoded(text) is None
+    assert encode(b"\xfb\xff") == "-_8"
+    assert decode("-_8") == b"\xfb\xff"
+    assert decode(text) is None
 
 
 @pytest.mark.parametrize(

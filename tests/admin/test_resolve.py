@@ -357,13 +357,13 @@ async def test_a_repeat_waits_for_the_pause_after_a_resubmission_that_came_first
     await resolve(running, uncertain.id, **RESUBMIT)
     await eventually(lambda: not core.sender.is_attempting(uncertain.id))
     assert len(running.ledger.submissions) == 2
-    take, taken = core.follower._take, asyncio.Event()
+    take, taken = core.follower._take_step, asyncio.Event()
 
     async def take_again(entry: Entry) -> None:
         await take(entry)
         taken.set()
 
-    monkeypatch.setattr(core.follower, "_take", take_again)
+    monkeypatch.setattr(core.follower, "_take_step", take_again)
     go_on.set()
     async with asyncio.timeout(PATIENCE):
         await taken.wait()  # after MARK_RETRY_DELAY

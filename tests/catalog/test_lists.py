@@ -507,7 +507,7 @@ async def test_stored_catalogs_are_packed_and_unpacked_once_in_a_thread(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
-    for name in ("packed", "unpacked"):
+    for name in ("pack_items", "unpack_items"):
         monkeypatch.setattr(rows, name, _noting(threads, getattr(rows, name)))
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     await running.stop_gateway()

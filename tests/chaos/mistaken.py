@@ -77,7 +77,7 @@ def forgets_open_attempts_after_a_crash() -> None:
     def unsent(generation: Generation, observation: OwnerDied, moment: Moment) -> Generation | None:
         if generation.marker != observation.marker:
             return None
-        return generation.evolve(moment, **state._taken_back(generation))
+        return generation.evolve(moment, **state._changes_without_attempt(generation))
 
     state._APPLY[OwnerDied] = unsent
     state.TRANSITIONS[OwnerDied] = state.TRANSITIONS[Unsent]

@@ -145,11 +145,11 @@ async def test_a_tenant_is_forgotten_with_its_last_watcher() -> None:
     feed = Feed([live("id")], START)
     first, second = feed.signal("tenant"), feed.signal("tenant")
     feed.drop("tenant", first)
-    assert feed.watched(feed.entries["id"])
+    assert feed.is_watched(feed.entries["id"])
     feed.publish([saved(changed(live("id")), START + 1)])
     assert second.done()
     feed.drop("tenant", second)
-    assert not feed.watched(feed.entries["id"])
+    assert not feed.is_watched(feed.entries["id"])
     assert feed._tenants == {}
     third, fourth = feed.signal("tenant"), feed.signal("tenant")
     feed.wake_all()
@@ -164,9 +164,9 @@ def test_an_entry_is_made_when_it_is_asked_for_and_kept() -> None:
     assert {one.id: one.revision for one in feed.entries.generations()} == {"old": 2, "young": 1}
     assert "old" in feed.entries
     assert feed.spec("old") is not None
-    assert not [*feed.entries.made()]
+    assert not [*feed.entries.created()]
     entry = feed.entries["old"]
-    assert [*feed.entries.made()] == [entry]
+    assert [*feed.entries.created()] == [entry]
     feed.publish([saved(changed(entry.generation), START + 3)])
     assert feed.entries.get("old") is entry
     assert entry.generation.revision == 3
@@ -261,12 +261,12 @@ async def test_a_signal_set_by_a_timeout_can_be_dropped() -> None:
     feed = Feed([live()], START)
     entry = feed.entries["id"]
     one, of_tenant = entry.signal(), feed.signal("tenant")
-    assert feed.watched(entry)
+    assert feed.is_watched(entry)
     set_signal(one)
     set_signal(of_tenant)
     entry.drop(one)
     feed.drop("tenant", of_tenant)
-    assert not feed.watched(entry)
+    assert not feed.is_watched(entry)
 
 
 async def test_a_change_of_another_tenant_does_not_wake_a_waiter() -> None:

@@ -336,7 +336,7 @@ class Caller:
         async def get(core: Core) -> Generation:
             entry = await core.service.entry(self.history.tenant, name)
             if core.follower.refresh(entry):
-                await core.follower.refreshed(entry)
+                await core.follower.wait_for_refresh(entry)
             return entry.generation
 
         await self._call_with_retries("get", get, attempts=1)

@@ -260,9 +260,9 @@ class Ports:
     def refresh(self, entry: Entry) -> bool:
         return isinstance(self._serving, Core) and self._serving.follower.refresh(entry)
 
-    async def refreshed(self, entry: Entry) -> None:
+    async def wait_for_refresh(self, entry: Entry) -> None:
         if isinstance(self._serving, Core):
-            await self._serving.follower.refreshed(entry)
+            await self._serving.follower.wait_for_refresh(entry)
 
     def one(
         self, tenant: str, name: GenerationId, seen: int, tick: float, _: object

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from gateway.store.auditor import described
+from gateway.store.auditor import entry_text
 from gateway.store.postgres.database import StorePart
 from gateway.store.reads import AuditReads
 
@@ -12,5 +12,5 @@ class PostgresAudit(StorePart, AuditReads):
     """The methods are described in `gateway/audit.py`."""
 
     async def record(self, act: str, details: Mapping[str, object]) -> None:
-        row = {"audit": described(act, time.time(), "", "", details)}
+        row = {"audit": entry_text(act, time.time(), "", "", details)}
         await self._database.write(None, "insert_audit", row, repeat=False)

@@ -27,7 +27,7 @@ from gateway.generations.state import TRANSITIONS, Accepted, Observation, Report
 from gateway.generations.stores import Removal
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials
-from gateway.higgsfield.errors import Response, documented, judge_call, judge_submission
+from gateway.higgsfield.errors import Response, documented_error, judge_call, judge_submission
 from gateway.higgsfield.payloads import read_request_id, read_status
 from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.webhooks import read_webhook
@@ -84,7 +84,7 @@ def assert_survived(answered: Case, generations: Sequence[Generation] = BEFORE) 
     judged = judge_submission(whole, InputKind.SOUL, SECRETS)
     assert isinstance(judged, NotTaken | MaybeTaken)
     if isinstance(judged, NotTaken):
-        assert documented(whole) is not None
+        assert documented_error(whole) is not None
         assert_presentable(judged.failure.message)
     assert_presentable(judge_call(whole, InputKind.NONE, SECRETS).failure.message)
     assert len(read_request_id(answered.body)) in {0, 36}
