@@ -19,11 +19,16 @@ from hfgateway_client.requests import WaitForName
 LABEL = "storm"
 CONNECTIONS = 2
 """Connections to each address."""
-TWICE, CANCELED, AGAIN_AFTER_REFUSAL, UNHURRIED = 0.15, 0.1, 0.5, 0.6
-"""The shares of clients that submit twice at once, cancel, reuse a refused key, and wait before they watch."""
-SHORT_OF_TIME = (0.2, 1.0, 5.0, 30.0)
+DOUBLE_SUBMIT_SHARE = 0.15
+"""The share of clients that submit twice at once."""
+CANCEL_SHARE = 0.1
+KEY_REUSE_SHARE = 0.5
+"""The share of refused clients that submit again with the same key."""
+WATCH_LATER_SHARE = 0.6
+"""The share of clients that wait before they watch."""
+DEADLINES = (0.2, 1.0, 5.0, 30.0)
 """Deadlines of submissions, in seconds."""
-PATIENT_AFTER = 3
+HASTY_ATTEMPTS = 3
 """After this number of attempts a client waits only until the generation is stored, without a deadline."""
 
 
@@ -74,14 +79,14 @@ class StormClients:
         access = dice.choice(self._accesses)
         key, prompt = f"key-{self._seed}-{index}", prompt_of(self._seed, index)
         submits = [self._submit(access, key, prompt, dice)]
-        if dice.random() < TWICE:
+        if dice.random() < DOUBLE_SUBMIT_SHARE:
             submits.append(self._submit(dice.choice(self._accesses), key, prompt, dice))
         ways = [self._watchers.client_watch, self._watchers.bare_watch]
         async with asyncio.TaskGroup() as together:
             for generation in [one for one in await asyncio.gather(*submits) if one is not None]:
-                if dice.random() < CANCELED:
+                if dice.random() < CANCEL_SHARE:
                     together.create_task(self._cancel(access, generation))
-                if dice.random() < UNHURRIED:
+                if dice.random() < WATCH_LATER_SHARE:
                     await asyncio.sleep(dice.uniform(0.0, 2.0))
                 for _ in range(dice.choice((1, 1, 2))):
                     # A finished generation has no revision to resume after.
@@ -92,7 +97,8 @@ class StormClients:
         """Submit until there is a response; returns the generation, or None if the submission was refused."""
         for attempt in itertools.count():
             call = next(self._calls)
-            states: tuple[WaitForName, ...] = ("stored", "accepted", "done") if attempt < PATIENT_AFTER else ("stored",)
+            hasty = attempt < HASTY_ATTEMPTS
+            states: tuple[WaitForName, ...] = ("stored", "accepted", "done") if hasty else ("stored",)
             self._recorder.record("submit", call=call, key=key, prompt=prompt)
             try:
                 submission = await access.client.submit(
@@ -101,11 +107,11 @@ class StormClients:
                     labels={LABEL: str(self._seed)},
                     wait_for=dice.choice(states),
                     wait_timeout=2.0,
-                    timeout=dice.choice(SHORT_OF_TIME) if attempt < PATIENT_AFTER else None,
+                    timeout=dice.choice(DEADLINES) if hasty else None,
                 )
             except GatewayError as error:
                 self._failed("submit failed", error, call=call, key=key)
-                if error.reason == "INPUT_REFUSED" and dice.random() >= AGAIN_AFTER_REFUSAL:
+                if error.reason == "INPUT_REFUSED" and dice.random() >= KEY_REUSE_SHARE:
                     return None
                 await asyncio.sleep(dice.uniform(0.0, 0.4))
             else:

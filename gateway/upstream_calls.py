@@ -27,8 +27,8 @@ class UpstreamCalls:
         if self.trace is not None:
             self.trace(operation, call, about)
         if about is None:
-            journal.called(operation, call, None, None)
+            journal.log_upstream_call(operation, call, None, None)
             return
         entry = self.entries.get(about)
         self._recorder.record_call(about, call, live=entry is not None)
-        journal.called(operation, call, about, None if entry is None else entry.generation)
+        journal.log_upstream_call(operation, call, about, None if entry is None else entry.generation)

@@ -28,7 +28,7 @@ from hfgateway_client.status import error_from_rpc
 BARE_OPTIONS = (*channel_options(), ("grpc.use_local_subchannel_pool", 1))
 """Without the option, all channels to one address share a connection."""
 
-Last = Callable[[Generation], bool]
+IsLast = Callable[[Generation], bool]
 """Returns whether a watch of many ends with this message: all changes committed before it have been received then."""
 
 AfterMessage = Callable[[], Awaitable[None]]
@@ -59,7 +59,7 @@ class _Watch:
     """Whether the client left after it had received everything."""
 
 
-def _none(_: Generation) -> bool:
+def _never(_: Generation) -> bool:
     return False
 
 
@@ -80,32 +80,37 @@ class Watchers:
         self.received = 0
         """The number of generations in all messages, repeats included."""
 
-    async def client_watch(self, access: Access, name: str, after: int = 0) -> None:
+    async def client_watch(self, access: Access, generation_id: str, after: int = 0) -> None:
         """Watch one generation with the client."""
-        with self._watch("watch", "client", id=name, after=after) as watch:
-            async for generation in access.client.watch(name, after_revision=after):
+        with self._watch("watch", "client", id=generation_id, after=after) as watch:
+            async for generation in access.client.watch(generation_id, after_revision=after):
                 self._record_message("saw", watch, generation)
 
-    async def bare_watch(self, access: Access, name: str, after: int = 0) -> None:
+    async def bare_watch(self, access: Access, generation_id: str, after: int = 0) -> None:
         """Watch one generation with the stub; each stream resumes after the last revision."""
-        request = WatchGenerationRequest(id=name, after_revision=after)
-        with self._watch("watch", "bare", id=name, after=after) as watch:
+        request = WatchGenerationRequest(id=generation_id, after_revision=after)
+        with self._watch("watch", "bare", id=generation_id, after=after) as watch:
             async for message in self._messages(access.stub.WatchGeneration, request):
                 if message.HasField("generation"):
                     request.after_revision = message.generation.revision
                     self._record_message("saw", watch, message.generation)
 
     async def client_watch_many(
-        self, access: Access, *, ids: Sequence[str] = (), labels: Mapping[str, str] | None = None, last: Last = _none
+        self,
+        access: Access,
+        *,
+        ids: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        is_last: IsLast = _never,
     ) -> None:
-        """Watch many generations with the client until `last` returns True."""
+        """Watch many generations with the client until `is_last` returns True."""
         with self._watch("overview", "client", ids=list(ids)) as watch:
             async with aclosing(access.client.watch_many(ids=ids, labels=labels)) as events:
                 async for event in events:
                     match event:
                         case GenerationChanged(generation=generation):
                             self._record_message("news", watch, generation)
-                            if last(generation):
+                            if is_last(generation):
                                 watch.complete = True
                                 return
                         case CaughtUp():
@@ -121,11 +126,11 @@ class Watchers:
         *,
         ids: Sequence[str] = (),
         labels: Mapping[str, str] | None = None,
-        last: Last = _none,
+        is_last: IsLast = _never,
         include_input: bool = False,
         after_message: AfterMessage = _no_pause,
     ) -> None:
-        """Watch many generations with the stub, until `last` returns True.
+        """Watch many generations with the stub, until `is_last` returns True.
 
         Each stream resumes with the token of the last message. Without a token it starts again, as after a reset.
         """
@@ -142,7 +147,7 @@ class Watchers:
                         self._note("missing", watch, ids=list(message.missing_ids))
                     if message.HasField("generation"):
                         self._record_message("news", watch, message.generation)
-                        if last(message.generation):
+                        if is_last(message.generation):
                             watch.complete = True
                             return
                     if message.caught_up:

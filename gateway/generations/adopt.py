@@ -22,7 +22,7 @@ from gateway.frozen import frozen
 from gateway.generations import read_back
 from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids
-from gateway.generations.journal import state_changed
+from gateway.generations.journal import log_state_change
 from gateway.generations.model import Api, Generation, GenerationId, IdempotencyKey, RequestId, Spec, StatusReport, Wall
 from gateway.generations.poll_limit import PollLimits
 from gateway.generations.ports import Clock, Upstream
@@ -115,7 +115,7 @@ class Adopter:
                 raise _unknown(adoption) from None
             return known, True
         if claimed.new:
-            state_changed(None, generation)
+            log_state_change(None, generation)
         if claimed.generation is None:
             raise _not_found("it was adopted before, and its generation was deleted since", adoption.request_id)
         return claimed.generation, not claimed.new

@@ -32,7 +32,7 @@ caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 the caller of the submission, and one that had to wait names none."""
 
 
-def state_changed(before: Generation | None, after: Generation) -> None:
+def log_state_change(before: Generation | None, after: Generation) -> None:
     """Log a stored change of the state; `before` is None for a new generation. Other changes are not logged."""
     level = logging.WARNING if after.state in _WARNINGS else logging.INFO
     if (before is not None and before.state is after.state) or not log.isEnabledFor(level):
@@ -54,7 +54,9 @@ def state_changed(before: Generation | None, after: Generation) -> None:
     _write(level, _WARNINGS.get(after.state, "generation changed its state" if before else "generation stored"), fields)
 
 
-def called(operation: str, call: UpstreamCall, about: GenerationId | None, generation: Generation | None) -> None:
+def log_upstream_call(
+    operation: str, call: UpstreamCall, about: GenerationId | None, generation: Generation | None
+) -> None:
     """Log a call to Higgsfield `about` a generation, which is given if it has not ended."""
     if not log.isEnabledFor(logging.INFO):
         return

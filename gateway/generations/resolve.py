@@ -17,7 +17,7 @@ from gateway.generations import due_steps, read_back
 from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
 from gateway.generations.due_steps import Rules
-from gateway.generations.journal import state_changed
+from gateway.generations.journal import log_state_change
 from gateway.generations.missing import GIVE_UP_MISSING
 from gateway.generations.model import (
     FOLLOWED,
@@ -187,7 +187,7 @@ class Resolver:
         if claimed.conflict or claimed.generation is None:
             raise invalid_field("id", "was resolved as another request before")
         if claimed.new:
-            state_changed(None, found)
+            log_state_change(None, found)
             return found
         # An older version made it in two commits, and may have been killed in between.
         return await self._service.observe(claimed.generation, Accepted(report, Source.OPERATOR))

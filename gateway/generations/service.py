@@ -29,7 +29,7 @@ from gateway.generations.budgets import Budgets
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
 from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, traits, violations
-from gateway.generations.journal import Caller, caller, state_changed
+from gateway.generations.journal import Caller, caller, log_state_change
 from gateway.generations.limits import LimitExceededError, UnpricedError
 from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, Spec, State, UpstreamKey, Wall
 from gateway.generations.ports import Clock, Estimate, InputCheck, Prepared, Upstream
@@ -343,7 +343,7 @@ class Generations(Reads):
                 else:
                     saved = await read_back.save(self._generations, generation, after, step(observation))
             if saved:
-                state_changed(generation, after)
+                log_state_change(generation, after)
                 return after
             again = await self._generations.get(generation.tenant, generation.id)
             if again is None:
@@ -467,7 +467,7 @@ class Generations(Reads):
         if conflict or claimed.generation is None:
             raise key_reused(claimed.generation_id, deleted=claimed.deleted)
         if claimed.new:
-            state_changed(None, claimed.generation)
+            log_state_change(None, claimed.generation)
             return claimed.generation, False
         live = self.live(claimed.generation.tenant, claimed.generation_id)
         return (claimed.generation if live is None else live.generation), True

@@ -23,8 +23,8 @@ async def overseen(on: Stage) -> None:
     """Watch all future generations."""
     access = await on.access()
     on.watch(
-        on.watchers.client_watch_many(access, labels=LABELS, last=is_marker),
-        on.watchers.bare_watch_many(access, labels=LABELS, last=is_marker),
+        on.watchers.client_watch_many(access, labels=LABELS, is_last=is_marker),
+        on.watchers.bare_watch_many(access, labels=LABELS, is_last=is_marker),
     )
 
 

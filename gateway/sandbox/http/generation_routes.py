@@ -38,7 +38,7 @@ class GenerationRoutes:
 
     async def submit(self, request: web.Request) -> web.Response:
         """Create a generation, or return the one that the idempotency key created."""
-        call, account = called(request)
+        call, account = call_and_account(request)
         model, parameters = _model(call.model), await body_of(request)
         directives = read_directives(call.prompt or "")
         check_webhook(call.webhook, strict=account.settings.strict_webhooks)
@@ -59,19 +59,19 @@ class GenerationRoutes:
 
     async def status(self, request: web.Request) -> web.Response:
         """Return the status of a generation. A job set of v1 has the same form here: one status for all its jobs."""
-        call, account = called(request)
+        call, account = call_and_account(request)
         generation = account.find(call.request_id)
         return web.json_response(describe(generation, self._state.clock, origin_of(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel a queued generation. The response is a 202 without a body."""
-        call, account = called(request)
+        call, account = call_and_account(request)
         account.cancel(call.request_id)
         return web.Response(status=202)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete the content of a generation that has ended. Of the response only the id is documented."""
-        call, account = called(request)
+        call, account = call_and_account(request)
         generation = account.delete(call.request_id)
         clock = self._state.clock
         return web.json_response(
@@ -84,7 +84,7 @@ class GenerationRoutes:
 
     async def estimate(self, request: web.Request) -> web.Response:
         """Return the price of an input. An estimate is free, and is answered even without credits."""
-        call, _ = called(request)
+        call, _ = call_and_account(request)
         model, parameters = _model(call.model), await body_of(request)
         model.check(parameters)
         return web.json_response(model.estimate(parameters))
@@ -97,7 +97,7 @@ class GenerationRoutes:
         return web.json_response({"items": rows[: int(limit)] if limit.isdecimal() else rows})
 
 
-def called(request: web.Request) -> tuple[Call, Account]:
+def call_and_account(request: web.Request) -> tuple[Call, Account]:
     """Return the call and its account, or raise a 401."""
     call = request[CALL]
     if call.account is None:

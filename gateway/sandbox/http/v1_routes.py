@@ -9,7 +9,7 @@ from gateway.sandbox.accounts.account import SubmitRequest
 from gateway.sandbox.catalog.models import V1_MODELS
 from gateway.sandbox.generations.generation import describe_job_set
 from gateway.sandbox.generations.prompt_directives import Outcome, read_directives
-from gateway.sandbox.http.generation_routes import body_of, called, origin_of
+from gateway.sandbox.http.generation_routes import body_of, call_and_account, origin_of
 from gateway.sandbox.schema import Schema, Violation, violations
 from gateway.sandbox.state import SandboxState
 from gateway.sandbox.webhooks.payload import check_webhook
@@ -36,7 +36,7 @@ class JobSetRoutes:
 
     async def submit(self, request: web.Request) -> web.Response:
         """Create a job set."""
-        call, account = called(request)
+        call, account = call_and_account(request)
         model, body = V1_MODELS[call.model], await body_of(request)
         if not isinstance(body, dict) or "params" not in body:
             raise errors.as_pydantic([Violation("required", (), body, "params")])
@@ -63,12 +63,12 @@ class JobSetRoutes:
 
     async def status(self, request: web.Request) -> web.Response:
         """Return the job set with the status of each job."""
-        call, account = called(request)
+        call, account = call_and_account(request)
         call.generation = account.find_job_set(call.request_id)
         return self._answer(request)
 
     def _answer(self, request: web.Request) -> web.Response:
-        call, account = called(request)
+        call, account = call_and_account(request)
         assert call.generation is not None
         with_input = account.settings.v1_input_params
         content = describe_job_set(call.generation, self._state.clock, origin_of(request), with_input=with_input)

@@ -80,7 +80,7 @@ class Load:
         def last(generation: Generation) -> bool:
             return generation.done and generation.idempotency_key == LAST
 
-        await self._watchers.client_watch_many(self._access, last=last)
+        await self._watchers.client_watch_many(self._access, is_last=last)
 
     async def submit_and_watch(self, key: str) -> None:
         """Submit a generation with this key, and watch it to its end."""
