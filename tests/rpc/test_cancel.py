@@ -187,6 +187,16 @@ async def test_a_cancel_whose_status_call_fails_is_unavailable_and_repeatable(
     assert name_of(await cancel(running.grpc, queued.id)) == "CANCELED"
 
 
+async def test_a_cancel_that_higgsfield_limits_is_unavailable_and_repeatable(running: Running) -> None:
+    queued = await running.submit(soul("a fox"))
+    running.plan(on="cancel", status=429, body={"detail": "Too many requests"}, headers={"Retry-After": "7"})
+    with pytest.raises(RpcFailure) as raised:
+        await cancel(running.grpc, queued.id)
+    assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert raised.value.failure.retry_delay.seconds == 7
+    assert name_of(await cancel(running.grpc, queued.id)) == "CANCELED"
+
+
 async def test_a_stored_cancel_that_gets_no_response_does_not_hide_the_end(running: Running) -> None:
     running.plan(on="cancel", kind="reset", times=10**6)
     with running.held(on="submit"):

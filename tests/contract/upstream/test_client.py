@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -78,6 +80,16 @@ async def test_a_generation_is_submitted_polled_and_deleted() -> None:
         assert (summary["charge_count"], summary["foreign_headers"]) == (1, {})
 
 
+async def test_a_stray_request_is_deleted_with_its_generation() -> None:
+    async with asyncio.timeout(60.0), higgsfield(queue_seconds=0.01, image_seconds=0.01) as (sandbox, client):
+        both = [await accepted(client), await accepted(client)]
+        for one in both:
+            while (report := await client.status(one)) is None or report.state is not State.COMPLETED:
+                pass
+        await client.delete(replace(removal(both[0]), stray_request_id=both[1].request_id))
+        assert [one.request_id for one in sandbox.ledger.deletes] == [one.request_id for one in both]
+
+
 async def test_one_key_is_one_charge() -> None:
     async with higgsfield() as (sandbox, client):
         first = await submit(client, key="same")
@@ -102,11 +114,37 @@ async def test_a_silent_submission_ends_at_the_timeout() -> None:
     async with higgsfield(timeout=0.2) as (sandbox, client):
         faults = [{"on": "submit", "kind": "hang"}, {"on": "submit", "kind": "drip", "delay": 0.05}]
         sandbox.state.plan.add([Fault.parse(fault) for fault in faults])
+        dates: list[float | None] = []
+        client.when_dated(dates.append)
         async with asyncio.timeout(60.0):
             for _ in faults:
                 while isinstance(outcome := await submit(client), NotTaken):
                     pass  # a slow machine may need longer than the timeout to connect: the fault is still planned
                 assert isinstance(outcome, MaybeTaken)
+        assert set(dates) == {None}
+
+
+async def test_a_response_that_arrives_during_a_stall_is_read_after_the_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, hour = asyncio.get_running_loop(), 3600.0
+    body = json.dumps({"status": "queued", "request_id": str(uuid4())}).encode()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        url = "http://{}:{}".format(*listening.getsockname())
+        client = HiggsfieldClient(url, Credentials("sandbox", "sandbox"), timeout=hour)
+        try:
+            calling = asyncio.create_task(submit(client))
+            connection, _ = await loop.sock_accept(listening)
+            with connection:
+                await loop.sock_recv(connection, 1 << 16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                after = loop.time() + hour
+                with monkeypatch.context() as stalled:
+                    stalled.setattr(loop, "time", lambda: after)
+                    assert isinstance(await calling, Taken)
+        finally:
+            await client.aclose()
 
 
 async def test_the_id_in_an_invalid_200_is_kept() -> None:
