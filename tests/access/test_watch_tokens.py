@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from gateway.access import keys
 from gateway.access.identity import ANONYMOUS, DEFAULT_TENANT, WATCHING, Access, Identity, KeyStore
 from gateway.access.tokens import decode, encode
 from gateway.errors import GatewayError
@@ -226,10 +227,12 @@ def test_a_watch_token_created_without_a_key_is_invalid_once_keys_are_required()
         access(required=True).identify(f"Bearer {token}", "GetGeneration")
 
 
+@pytest.mark.parametrize("by_key", [False, True])
 @pytest.mark.parametrize(("left", "lives"), [(30.0, 30.0), (90.0, 60.0)])
-def test_a_watch_token_lives_no_longer_than_asked_and_than_its_creator(left: float, lives: float) -> None:
-    access = Access(cast(KeyStore, None), SystemClock(wall=lambda: 1000.0), [], b"a secret", required=False)
-    creator = Identity(DEFAULT_TENANT, expire_time=1000.0 + left)
+def test_a_watch_token_lives_no_longer_than_asked_and_than_its_creator(left: float, lives: float, by_key: bool) -> None:
+    key, _ = keys.new_key(DEFAULT_TENANT, "", 900.0, expire_time=1000.0 + left)
+    access = Access(cast(KeyStore, None), SystemClock(wall=lambda: 1000.0), [key], b"a secret", required=False)
+    creator = Identity(DEFAULT_TENANT, key.id) if by_key else Identity(DEFAULT_TENANT, expire_time=1000.0 + left)
     _, expire_time = access.watch_token(creator, Filter(), ttl=60.0, include_input=False)
     assert expire_time == 1000.0 + lives
 
