@@ -105,6 +105,8 @@ class Connection:
 
     def unreachable(self, message: str) -> str:
         """Return the text for a call that no gateway answered. `message` is gRPC's."""
+        if "http1.x server" in message:
+            message = "it serves HTTP/1.1 and not gRPC, as HFGATEWAY_HTTP_ADDRESS does"
         return f"no gateway answers at {self.address}: {self._cause() or message}"
 
     def _cause(self) -> str:

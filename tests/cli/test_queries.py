@@ -172,13 +172,28 @@ async def test_an_impossible_port_is_a_mistake_in_the_usage(hfgateway: Command, 
     assert ended.err.endswith("Error: 127.0.0.1:99999: its port is above 65535\n")
 
 
+async def start_http() -> asyncio.Server:
+    """Start a server that refuses every request as an HTTP port of a gateway refuses gRPC."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    return await asyncio.start_server(refuse, "127.0.0.1", 0)
+
+
 async def test_an_unreachable_gateway_is_reported_with_the_cause(
     gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
 ) -> None:
     cert, key = make_certificate(tmp_path)
     secured = ScriptedGateway()
     await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
+    http = await start_http()
+    port = http.sockets[0].getsockname()[1]
     cases = {
+        (f"127.0.0.1:{port}",): "it serves HTTP/1.1 and not gRPC, as HFGATEWAY_HTTP_ADDRESS does",
         (secured.address,): "it speaks TLS: use --tls",
         (gateway.address, "--tls"): "it does not speak TLS: leave out --tls",
         ("127.0.0.1:1",): "Connection refused",
@@ -187,6 +202,8 @@ async def test_an_unreachable_gateway_is_reported_with_the_cause(
     ended = await asyncio.gather(*(hfgateway("get", "g1", "--gateway", *options) for options in cases))
 
     await secured.stop()
+    http.close()
+    await http.wait_closed()
     for (options, cause), one in zip(cases.items(), ended, strict=True):
         assert (one.code, one.out) == (4, "")
         assert one.err.startswith(f"error: no gateway answers at {options[0]}: {cause}")
