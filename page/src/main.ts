@@ -189,7 +189,8 @@ function draw(): void {
     const filtered = Boolean(place.q || place.state || place.model || place.label);
     setText(part("count"), complete && filtered ? `${count}${more ? "+" : ""} found` : "");
     part("empty").hidden = !complete || count > 0;
-    setText(part("empty"), filtered ? "No generation matches the filters." : "There are no generations yet.");
+    const none = more ? "None of the generations read so far matches the filters." : "No generation matches the filters.";
+    setText(part("empty"), filtered ? none : "There are no generations yet.");
     part("older").hidden = !complete || !more;
   });
 }

@@ -197,6 +197,10 @@ async def test_hundreds_of_results_fill_the_width_and_one_change_touches_one_car
         await page.goto(running.gateway.http_address)
         await tab.count("ended", 200)
         await expect(page.locator("#ended-count")).to_have_text("200+")
+        await page.get_by_label("Search").fill("whale")
+        await expect(page.locator("#empty")).to_have_text("None of the generations read so far matches the filters.")
+        await page.get_by_label("Search").fill("")
+        await tab.count("ended", 200)
         await tab.button("Show older").click()
         await tab.count("ended", 300)
         card = tab.group("ended").last
@@ -382,14 +386,52 @@ async def test_the_page_asks_for_a_key_and_forgets_it(tmp_path: Path, tab: Tab) 
         await field.fill(key)
         await tab.page.keyboard.press("Enter")
         await tab.count("queued", 1)
+        await tab.page.set_viewport_size({"width": 360, "height": 740})
         await tab.page.reload()
         await tab.count("queued", 1)
+        await expect(tab.button("New generation")).to_be_visible()
+        assert await tab.page.evaluate(OVERLAPPING) == []
         await tab.button("Forget the key").click()
         await expect(field).to_be_visible(timeout=WITHIN)
         assert await tab.page.evaluate("Object.keys(sessionStorage).length + Object.keys(localStorage).length") == 0
         assert key not in tab.page.url
         # The browser itself reports each 401.
         assert [text for text in tab.complaints if "401" not in text] == []
+
+
+OVERLAPPING = """() => {
+    const shown = [...document.querySelector('.top').children].map(one => {
+        const text = document.createRange();
+        text.selectNodeContents(one);
+        const { left, right, top, bottom } = (one.matches('p') ? text : one).getBoundingClientRect();
+        return { id: one.id, left, right, top, bottom };
+    });
+    return shown.flatMap((a, n) => shown.slice(n + 1).filter(
+        b => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).map(b => [a.id, b.id]));
+}"""
+
+
+async def test_a_prompt_is_written_in_the_direction_of_its_language(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        await running.submit(soul("منارة fox", key="rtl"))
+        await tab.page.goto(running.gateway.http_address)
+        card = tab.group("queued")
+        await expect(card).to_contain_text("fox", timeout=WITHIN)
+        assert await card.locator(".title").evaluate(FROM_RIGHT_TO_LEFT)
+        await card.get_by_role("button", name="Details").click()
+        for part in ("#details-title", "#details dd:text-is('منارة fox')"):
+            assert await tab.page.locator(part).evaluate(FROM_RIGHT_TO_LEFT)
+
+
+FROM_RIGHT_TO_LEFT = """one => {
+    const [first, second] = [[0, 5], [6, 9]].map(([from, to]) => {
+        const word = document.createRange();
+        word.setStart(one.firstChild, from);
+        word.setEnd(one.firstChild, to);
+        return word.getBoundingClientRect().left;
+    });
+    return second < first;
+}"""
 
 
 class LateClock(SystemClock):
