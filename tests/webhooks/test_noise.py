@@ -11,7 +11,9 @@ from uuid import uuid4
 
 import pytest
 
+from gateway.config import WEBHOOK_PATH
 from gateway.generations.stores import MAX_WEBHOOKS
+from gateway.rpc import call_limits
 from gateway.web import connection, webhook
 from tests.support.running import PATIENCE, Generation, Running, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body, webhook_outcomes
@@ -200,3 +202,27 @@ async def test_webhooks_beyond_the_limit_are_answered_with_503(start: Start) -> 
     assert kept == [200] * MAX_WEBHOOKS
     assert (await post(path, webhook_body(str(uuid4())))).status == 503
     await running.metric_becomes("hfgateway_webhooks_too_many_total", 1)
+
+
+async def test_webhooks_with_unknown_tokens_share_the_places_of_one(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone can send them, each with another token, and none of a generation may wait for them."""
+    monkeypatch.setattr(call_limits, "MAX_WEBHOOKS_OF_ONE_TOKEN", 1)
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    unknown = f"{running.gateway.http_address}{WEBHOOK_PATH}"
+    address = urlsplit(unknown)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(f"POST {address.path}one HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5\r\n\r\n".encode())
+        async with asyncio.timeout(PATIENCE):
+            while (await post(f"{unknown}another", b"{}")).status != 503:
+                pass  # the first one has not taken the place yet
+        body = webhook_body(queued.upstream.request_id)
+        assert (await post(path_of(running, "a fox"), body)).status == 200
+        writer.write(b"hello")
+        async with asyncio.timeout(PATIENCE):
+            assert b" 404 " in await reader.readuntil(b"\r\n")
+    finally:
+        writer.close()
