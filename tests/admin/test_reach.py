@@ -28,6 +28,7 @@ async def test_the_socket_is_in_a_private_folder_and_removed_with_the_gateway(ru
     path = Path(pointer.read_text().removeprefix("unix:"))
     assert stat.S_ISSOCK(path.stat().st_mode)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(pointer.stat().st_mode) == 0o600
     await running.stop_gateway()
     assert not pointer.exists()
     assert not path.parent.exists()
