@@ -560,7 +560,7 @@ class _Transport:
         body: bytes,
         *,
         connect: float,
-        most: int,
+        max_bytes: int,
     ) -> Reply:
         return await self._higgsfield.exchange(method, target, {**self._headers, **headers}, body, connect)
 

@@ -208,7 +208,7 @@ async def test_webhooks_with_unknown_tokens_share_the_places_of_one(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anyone can send them, each with another token, and none of a generation may wait for them."""
-    monkeypatch.setattr(call_limits, "MAX_WEBHOOKS_OF_ONE_TOKEN", 1)
+    monkeypatch.setattr(call_limits, "MAX_WEBHOOKS_PER_TOKEN", 1)
     running = await start()
     queued = await running.submit(soul("a fox"))
     unknown = f"{running.gateway.http_address}{WEBHOOK_PATH}"
