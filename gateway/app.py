@@ -158,7 +158,7 @@ class Gateway:
 
     @property
     def hangs(self) -> bool:
-        """Whether a thread or a statement does not end although the gateway was stopped."""
+        """Whether something still waits for a disk or the store although the gateway was stopped."""
         return self._replica is None and self._core.hangs
 
     async def check_credentials(self) -> None:

@@ -344,7 +344,7 @@ _ROWS: dict[str, _Row] = {
     "DRAIN": _Row(
         "drain", "75s", Seconds(0),
         "how long a graceful stop waits for submissions and other calls to Higgsfield that are under way. The rest of "
-        "the stop takes a few seconds, and about ten if PostgreSQL does not respond",
+        "the stop takes a few seconds, and about ten if the store does not respond",
     ),
     "ALLOWED_ORIGINS": _Row(
         "allowed_origins", "", parse_origins, "web origins that may call from a browser, separated by commas or spaces"

@@ -53,6 +53,8 @@ PARTS_STOP_TIMEOUT = 3.0
 """Seconds for the parts to end when they are canceled. Only a thread on a hung disk takes longer."""
 LAST_WRITES_TIMEOUT = 3.0
 """Seconds for the last writes of a drain, which are not needed for the guarantees. A store that hangs takes longer."""
+STORE_CLOSE_TIMEOUT = 8.0
+"""Seconds in which the store is closed, unless it hangs. A lease that was not given back expires by itself."""
 RESTART_DELAY = 10.0
 """Seconds until a part that failed because of a bug is started again."""
 HEAL_INTERVAL = 1.0
@@ -104,7 +106,7 @@ class Core:
     characters: Characters
     agents: Agents
     hangs: bool = False
-    """Whether a part did not end when it was canceled, or the server of the store does not respond."""
+    """Whether a part did not end when it was canceled, or the store could not be closed."""
     _tasks: OwnedTasks = field(default_factory=OwnedTasks)
 
     async def start(self) -> None:
@@ -167,8 +169,13 @@ class Core:
         await self.storage.aclose()
         await self.receivers.aclose()
         await self.upstream.aclose()
-        await self.store.close()
-        self.hangs |= isinstance(self.store, SharedStore) and self.store.hangs
+        closing = asyncio.create_task(self.store.close())
+        await asyncio.wait({closing}, timeout=STORE_CLOSE_TIMEOUT)
+        if closing.done():
+            closing.result()
+        else:
+            self.hangs = True
+            log.error("the store does not respond; stopping without closing it")
 
     async def _cancel_parts(self) -> None:
         if not await self._tasks.cancel(PARTS_STOP_TIMEOUT):

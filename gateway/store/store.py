@@ -79,9 +79,6 @@ class Leader:
 class SharedStore(Store, Protocol):
     """A store that several gateways have open. One of them, the leader, writes it; the others follow its log."""
 
-    hangs: bool
-    """Whether `close` gave up because the server does not respond. Then statements are still waiting for it."""
-
     @property
     def leads(self) -> bool:
         """Whether this gateway is the leader. It may be prepared for that only in a moment: see `follow`."""

@@ -235,6 +235,20 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
         await asyncio.gather(first, return_exceptions=True)
 
 
+async def test_a_gateway_stops_although_its_disk_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process then exits at once. What it has sent is in the store."""
+    monkeypatch.setattr("gateway.core.STORE_CLOSES_WITHIN", 0.1)
+    async with run(tmp_path, DRAIN="0") as running:
+        await running.learn_time()
+        with hung():
+            call = asyncio.create_task(running.submit(soul("begun", wait_for=STORED)))
+            await eventually(lambda: running.database.writer._busy)
+            await running.stop_gateway()
+            assert running.gateway.hangs
+        await asyncio.gather(call, return_exceptions=True)
+        await eventually(running.database.writer._closed.done)
+
+
 async def test_retention_waits_for_a_store_that_refuses_writes(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     timed = await start()
     async with held(timed):

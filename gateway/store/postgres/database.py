@@ -45,8 +45,6 @@ KEEPALIVE_INTERVAL = 5
 """Seconds until the next probe if there is no response. After three, the connection has failed."""
 CONNECT_TIMEOUT = 5.0
 """Seconds for a new connection, or for one of the pool to become free."""
-CLOSE_POOL_TIMEOUT = 1.0
-"""Seconds for which `close` waits for new connections that a pool is opening."""
 QUERY_CANCELED = "57014"
 """The SQLSTATE of a statement that took longer than its limit."""
 RESERVED_CONNECTIONS = 2
@@ -127,7 +125,7 @@ class Database:
         if self._healing is not None:
             self._healing.cancel()
         for pool in (self._pool, self.reserved):
-            await pool.close(CLOSE_POOL_TIMEOUT)
+            await pool.close()
 
     def refuse_writes(self) -> None:
         """Refuse writes that begin from now on, because the store is being closed."""

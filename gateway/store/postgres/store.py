@@ -53,8 +53,6 @@ log = logging.getLogger(__name__)
 RIGHTS = "the gateway's role must own its database, or have the right CREATE on its schema"
 MOVING = "a store is being moved into it; run hfgateway migrate sqlite-to-postgres again, until it is complete"
 MIN_SERVER_VERSION = 14
-CLOSE_TIMEOUT = 5.0
-"""Seconds in which `close` finishes the writes and gives the lease back. Otherwise the lease expires by itself."""
 RECONNECTIONS = 2
 """New connections for migrations after a lost one."""
 CHECK_STALENESS_INTERVAL = 0.25
@@ -77,7 +75,6 @@ class PostgresStore(SharedStore):
         self.database = database
         self.lease = lease
         self.others_send_for = 0.0
-        self.hangs = False
         self._url = url
         self._shown = shown
         self.upgrading: asyncio.Task[None] | None = None
@@ -233,17 +230,12 @@ class PostgresStore(SharedStore):
         self.database.refuse_writes()
         if self._watching is not None:
             self._watching.cancel()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                if self.upgrading is not None:
-                    self.upgrading.cancel()
-                    await asyncio.wait((self.upgrading,))
-                await self._writer.close()
-                await self.database.finish_writes()
-                await self.lease.give_back()
-        except TimeoutError:
-            self.hangs = True
-            log.warning("the store's server does not respond; closing the store without giving the lease back")
+        if self.upgrading is not None:
+            self.upgrading.cancel()
+            await asyncio.wait((self.upgrading,))
+        await self._writer.close()
+        await self.database.finish_writes()
+        await self.lease.give_back()
         await self.database.close()
 
 

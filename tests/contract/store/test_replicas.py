@@ -881,7 +881,7 @@ async def test_a_leader_stops_although_the_server_does_not_respond(
     """Its lease expires by itself. Its process exits although statements are still waiting for the server."""
     monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 10 * PATIENCE)
     monkeypatch.setattr("gateway.core.LAST_WRITES_TIMEOUT", 0.1)
-    monkeypatch.setattr("gateway.store.postgres.store.CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr("gateway.core.STORE_CLOSE_TIMEOUT", 0.1)
     failed_poll = [Fault.parse({"on": "status", "kind": "500"})]
     leader = Gateway(read_settings(settings | {"HFGATEWAY_DRAIN": "0"}), CREDENTIALS)
     await leader.start()
