@@ -237,7 +237,7 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
 
 async def test_a_gateway_stops_although_its_disk_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process then exits at once. What it has sent is in the store."""
-    monkeypatch.setattr("gateway.core.STORE_CLOSES_WITHIN", 0.1)
+    monkeypatch.setattr("gateway.core.STORE_CLOSE_TIMEOUT", 0.1)
     async with run(tmp_path, DRAIN="0") as running:
         await running.learn_time()
         with hung():

@@ -115,7 +115,7 @@ async def test_a_silent_submission_ends_at_the_timeout() -> None:
         faults = [{"on": "submit", "kind": "hang"}, {"on": "submit", "kind": "drip", "delay": 0.05}]
         sandbox.state.plan.add([Fault.parse(fault) for fault in faults])
         dates: list[float | None] = []
-        client.when_dated(dates.append)
+        client.on_date(dates.append)
         async with asyncio.timeout(60.0):
             for _ in faults:
                 while isinstance(outcome := await submit(client), NotTaken):
