@@ -155,6 +155,13 @@ async def test_refused_streams_have_a_status_and_a_reason(running: Running, brow
             assert (await answer.json())["code"] == "invalid_argument"
 
 
+async def test_head_opens_no_watch(running: Running) -> None:
+    submitted = await running.submit(soul("a fox"))
+    url = f"{running.gateway.http_address}/v1/generations/{submitted.id}/events"
+    async with aiohttp.ClientSession() as session, session.head(url) as refused:
+        assert refused.status == 405
+
+
 async def test_a_session_cookie_carries_a_watch_token(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
         key = await running.key("red")
