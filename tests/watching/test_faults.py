@@ -94,7 +94,7 @@ async def test_slow_readers_delay_no_others_and_use_little_memory(tmp_path: Path
 
         wanted: dict[str, Any] = {
             "labels": LABELS,
-            "last": is_marker,
+            "is_last": is_marker,
             "include_input": True,
             "after_message": pauses,
         }
