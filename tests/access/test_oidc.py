@@ -312,7 +312,7 @@ async def test_keys_are_fetched_with_tls_and_without_redirects(issuer: Issuer) -
 
 async def test_a_fetch_without_a_response_ends(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the keys that the issuer withdraws would stay valid."""
-    monkeypatch.setattr(oidc, "FETCH_WITHIN", 0.1)
+    monkeypatch.setattr(oidc, "FETCH_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         issuer.keys_url = "http://{}:{}/keys".format(*silent.getsockname())
         async with asyncio.timeout(PATIENCE):

@@ -271,7 +271,9 @@ export class Calls {
     // A status that was received is not a failure of the connection.
     const received = cause instanceof ConnectError && cause.isWireError;
     if (received) this.#reached = true;
-    if (error instanceof DeadlineExceeded) error.message = `the call to ${this.options.url} timed out`;
+    // A gRPC server that notices the deadline first only says this.
+    const unnamed = !received || error.message === "Deadline Exceeded";
+    if (error instanceof DeadlineExceeded && unnamed) error.message = `the call to ${this.options.url} timed out`;
     else if (error instanceof Unavailable && !received) {
       error.permanent = !this.#reached && isMistake(error);
       error.message = `the connection to ${this.options.url} failed: ${error.message}`;
