@@ -37,7 +37,7 @@ from gateway.higgsfield.errors import (
     judge_submission_error,
     unresolved_failure,
 )
-from gateway.higgsfield.json_values import Path, parse, rest_of
+from gateway.higgsfield.json_values import Path, collect_extra, parse
 from gateway.higgsfield.payloads import read_moment, written
 from gateway.higgsfield.redact import redacted, without_secrets
 from gateway.higgsfield.uploads import fit_for_files
@@ -104,7 +104,9 @@ class HiggsfieldAgents:
 
     async def create_session(self) -> Session:
         """Create a session with the default configuration. Raises GatewayError."""
-        response = await self._client.ask("POST", f"{BASE}/sessions", _json({"config": {}}), name="agent session call")
+        response = await self._client.call_uncharged(
+            "POST", f"{BASE}/sessions", _json({"config": {}}), name="agent session call"
+        )
         if not 200 <= response.status < 300:
             raise self._refused(response, _PASSED_ON)
         content = _parse_response(response)
@@ -113,7 +115,7 @@ class HiggsfieldAgents:
 
     async def messages(self, session_id: str, after: str) -> Transcript:
         """Return the session and the messages after one. Unreadable messages are skipped. Raises GatewayError."""
-        response = await self._client.ask(
+        response = await self._client.call_uncharged(
             "GET",
             f"{BASE}/sessions/{session_id}/messages",
             query=urlencode({"after": after}) if after else "",
@@ -145,7 +147,7 @@ class HiggsfieldAgents:
                 message_id = _checked_id(_read(_SentResponse, content).message_id)
                 settled = content.get("status") == MessageState.PROCESSING.name.lower()
                 taken: list[Path] = [("message_id",), *([("status",)] if settled else [])]
-                return Sent(message_id, rest_of(content, taken, self._client.secrets))
+                return Sent(message_id, collect_extra(content, taken, self._client.secrets))
             except GatewayError:
                 return MaybeTaken(unresolved_failure(response, self._client.secrets), is_complete=False)
         return self._not_sent(
@@ -154,7 +156,7 @@ class HiggsfieldAgents:
 
     async def interrupt(self, session_id: str) -> None:
         """Stop the turn. It is no error if none is running; the code for it is not documented. Raises GatewayError."""
-        response = await self._client.ask(
+        response = await self._client.call_uncharged(
             "POST", f"{BASE}/sessions/{session_id}/interrupt", name="agent interrupt call"
         )
         nothing_to_stop = response.status in {400, 409, 422} and documented_error(response) is not None
@@ -164,7 +166,7 @@ class HiggsfieldAgents:
     async def create_media(self, extension: str, kind: MediaKind) -> Slot:
         """Return an upload slot for a file. Raises GatewayError."""
         wanted = _json({"extension": extension, "type": kind.name.lower()})
-        response = await self._client.ask("POST", f"{BASE}/media", wanted, name="agent media call")
+        response = await self._client.call_uncharged("POST", f"{BASE}/media", wanted, name="agent media call")
         if not 200 <= response.status < 300:
             raise self._refused(response, _PASSED_ON | {Reason.INPUT_REFUSED})
         read = _read(_SlotResponse, _parse_response(response))
@@ -177,7 +179,9 @@ class HiggsfieldAgents:
     async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:
         """Confirm an upload. Only the documented status counts as confirmed. Raises GatewayError."""
         wanted = _json({"type": kind.name.lower()})
-        response = await self._client.ask("POST", f"{BASE}/media/{media_id}/confirm", wanted, name="agent confirm call")
+        response = await self._client.call_uncharged(
+            "POST", f"{BASE}/media/{media_id}/confirm", wanted, name="agent confirm call"
+        )
         if not 200 <= response.status < 300:
             raise self._refused(response, _PASSED_ON | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
         return _read(_ConfirmResponse, _parse_response(response)).status == "uploaded"
@@ -223,7 +227,7 @@ class HiggsfieldAgents:
         shown = redacted(status, self._client.secrets)[:100]
         exact = {"session_id": session_id, "status": shown}
         taken = [(name,) for name, value in exact.items() if content.get(name) == value]
-        return Session(session_id, state, shown, rest_of(content, taken, self._client.secrets))
+        return Session(session_id, state, shown, collect_extra(content, taken, self._client.secrets))
 
     def _message(self, row: object) -> Message | None:
         try:
@@ -257,7 +261,7 @@ class HiggsfieldAgents:
         taken: list[Path] = [(name,) for name, same in exact.items() if same]
         taken += [("message", *path) for path, said in places if said in (message.text, message.reasoning)]
         assert isinstance(row, dict)
-        return replace(message, extra=rest_of(row, taken, self._client.secrets))
+        return replace(message, extra=collect_extra(row, taken, self._client.secrets))
 
 
 def _json(content: object) -> bytes:

@@ -25,7 +25,7 @@ from gateway.higgsfield.errors import (
     judge_submission_error,
     unresolved_failure,
 )
-from gateway.higgsfield.json_values import parse, rest_of
+from gateway.higgsfield.json_values import collect_extra, parse
 from gateway.higgsfield.payloads import is_link, read_moment, written
 from gateway.higgsfield.redact import redacted
 
@@ -87,7 +87,7 @@ class HiggsfieldCharacters:
 
     async def find(self, character_id: str) -> Character | None:
         """Return a character, or None if Higgsfield does not know it. Raises GatewayError."""
-        response = await self._client.ask("GET", f"{BASE}/{character_id}", name="character call")
+        response = await self._client.call_uncharged("GET", f"{BASE}/{character_id}", name="character call")
         if is_not_found(response):
             return None
         if response.status != 200:
@@ -107,7 +107,7 @@ class HiggsfieldCharacters:
 
     async def remove(self, character_id: str) -> bool:
         """Delete a character. Raises GatewayError."""
-        response = await self._client.ask("DELETE", f"{BASE}/{character_id}", name="character removal call")
+        response = await self._client.call_uncharged("DELETE", f"{BASE}/{character_id}", name="character removal call")
         if is_not_found(response):
             return False
         if not 200 <= response.status < 300:
@@ -120,7 +120,7 @@ class HiggsfieldCharacters:
         count = 0
         for number in range(1, MAX_PAGES + 1):
             query = urlencode({"page": number, "page_size": PAGE_SIZE})
-            response = await self._client.ask("GET", f"{BASE}/list", query=query, name="characters call")
+            response = await self._client.call_uncharged("GET", f"{BASE}/list", query=query, name="characters call")
             if response.status != 200:
                 raise self._refused(response)
             date = parse_http_date(response.date) if date is None else date
@@ -172,7 +172,7 @@ class HiggsfieldCharacters:
             thumbnail_url=thumbnail if shown else "",
             failure=failure,
             create_time=create_time,
-            extra=rest_of(item, [(field,) for field, same in exact.items() if same], self._secrets),
+            extra=collect_extra(item, [(field,) for field, same in exact.items() if same], self._secrets),
         )
 
     def _failure(self, reason: object) -> Failure:

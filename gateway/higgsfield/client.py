@@ -43,7 +43,7 @@ from gateway.higgsfield.errors import (
     unresolved_failure,
 )
 from gateway.higgsfield.jobsets import read_job_set
-from gateway.higgsfield.json_values import parse_object, rest_of
+from gateway.higgsfield.json_values import collect_extra, parse_object
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.payloads import EstimateResponse, read_amount, read_request_id, read_status, uuid_of
 from gateway.higgsfield.redact import redacted
@@ -187,14 +187,14 @@ class HiggsfieldClient:
         read = read_status
         path = self._request_path(request_id, "/status")
         if generation.spec.api == "v2":
-            response = await self.ask("GET", path, name="status call", about=generation.id)
+            response = await self.call_uncharged("GET", path, name="status call", about=generation.id)
         else:
             job_set = f"/v1/job-sets/{_plain_id(request_id)}"
-            response = await self.ask("GET", job_set, name="status call", about=generation.id)
+            response = await self.call_uncharged("GET", job_set, name="status call", about=generation.id)
             if response.status in NOT_SERVED and request_id == generation.request_id:
                 # Job sets were observed there as well, but without the status of each job. A job set and a request look
                 # the same there, so only the generation's own id is looked up.
-                response = await self.ask("GET", path, name="status call", about=generation.id)
+                response = await self.call_uncharged("GET", path, name="status call", about=generation.id)
             else:
                 read = read_job_set
         if is_not_found(response):
@@ -213,20 +213,22 @@ class HiggsfieldClient:
     async def cancel_request(self, generation: Generation, request_id: str) -> None:
         """Ask Higgsfield to cancel a request of the account. Raises GatewayError for 429 or no response."""
         path = self._request_path(request_id, "/cancel")
-        response = await self.ask("POST", path, name="cancel call", about=generation.id)
+        response = await self.call_uncharged("POST", path, name="cancel call", about=generation.id)
         if response.status == 429:
             raise judge_call(response, InputKind.NONE, self._credentials.secrets)
 
     async def delete(self, removal: Removal) -> None:
         """Delete the data of the requests at Higgsfield. A 404 means that it is deleted. Raises GatewayError."""
         for request_id in filter(None, (removal.request_id, removal.stray_request_id)):
-            response = await self.ask("DELETE", self._request_path(request_id, ""), name="delete call")
+            response = await self.call_uncharged("DELETE", self._request_path(request_id, ""), name="delete call")
             if not (200 <= response.status < 300 or is_not_found(response)):
                 raise judge_call(response, InputKind.NONE, self._credentials.secrets)
 
     async def estimate(self, given: Input) -> Estimate:
         """Return the price of an input for this account. Raises GatewayError."""
-        response = await self.ask("POST", f"/estimate/{v2.model_id(given)}", v2.body(given), name="estimate call")
+        response = await self.call_uncharged(
+            "POST", f"/estimate/{v2.model_id(given)}", v2.body(given), name="estimate call"
+        )
         if response.status != 200:
             raise judge_call(response, v2.kind(given), self._credentials.secrets)
         content = parse_object(response.body)
@@ -247,13 +249,13 @@ class HiggsfieldClient:
             credits=shown["credits"],
             usd=shown["usd"],
             description=shown["pricing_description"],
-            extra=rest_of(content, taken, secrets),
+            extra=collect_extra(content, taken, secrets),
         )
 
     async def upload_slot(self, content_type: str) -> bytes:
         """Return the response to a request for an upload slot. Raises GatewayError; its field is `content_type`."""
         body = json.dumps({"content_type": content_type}).encode()
-        response = await self.ask("POST", "/files/generate-upload-url", body, name="upload call")
+        response = await self.call_uncharged("POST", "/files/generate-upload-url", body, name="upload call")
         if response.status == 200:
             return response.body
         error = judge_call(response, InputKind.NONE, self._credentials.secrets)
@@ -266,7 +268,7 @@ class HiggsfieldClient:
 
     async def catalog(self, path: str, query: str) -> bytes:
         """Return the body of a catalog. Raises GatewayError."""
-        response = await self.ask("GET", path, query=query, max_bytes=MAX_CATALOG_BYTES, name="catalog call")
+        response = await self.call_uncharged("GET", path, query=query, max_bytes=MAX_CATALOG_BYTES, name="catalog call")
         if response.status != 200:
             raise judge_call(response, InputKind.NONE, self._credentials.secrets)
         return response.body
@@ -283,13 +285,13 @@ class HiggsfieldClient:
 
     async def time(self) -> Wall | None:
         """Return the Date of a response to a status call for the nil id; None without one. Raises GatewayError."""
-        response = await self.ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
+        response = await self.call_uncharged("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
         return _wall(parse_http_date(response.date))
 
     async def check_credentials(self) -> None:
         """Make a call that is free and shows whether Higgsfield accepts the credentials. Its failure shows nothing."""
         with contextlib.suppress(GatewayError):
-            await self.ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="credentials call")
+            await self.call_uncharged("GET", self._request_path(str(UUID(int=0)), "/status"), name="credentials call")
 
     async def close_when_idle(self) -> None:
         """Close all connections after the last response to the calls in progress, or at once if this is canceled."""
@@ -303,7 +305,7 @@ class HiggsfieldClient:
         """Close all connections. Calls in progress fail, and it stays unknown what became of them."""
         await self._transport.aclose()
 
-    async def ask(
+    async def call_uncharged(
         self,
         method: str,
         path: str,

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.frozen import frozen
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport
-from gateway.higgsfield.json_values import Path, kept, parse_object, without
+from gateway.higgsfield.json_values import Path, clean_and_bound, parse_object, without
 from gateway.higgsfield.payloads import STATES, failure_of, is_link, uuid_of
 from gateway.higgsfield.redact import redacted
 
@@ -56,8 +56,8 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
         if index == blamed and failure is not None and failure.message == job.error:
             taken.append(("jobs", index, job.error_name))
     try:
-        rest = kept(without(content, taken), len(text), secrets)
-        used_input = kept(used_input, len(text), secrets)
+        rest = clean_and_bound(without(content, taken), len(text), secrets)
+        used_input = clean_and_bound(used_input, len(text), secrets)
     except ValueError:
         return None
     return StatusReport(
@@ -67,7 +67,7 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
         outputs=tuple(job.output for job in jobs if not (ended and job.unread)),
         failure=failure,
         other_results=rest,
-        response=lambda: kept(content, len(text), secrets),
+        response=lambda: clean_and_bound(content, len(text), secrets),
         used_input=used_input,
         correlation_id=correlation_id,
     )

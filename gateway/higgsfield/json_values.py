@@ -49,20 +49,20 @@ def parse_object(text: bytes, *, numbers: bool = True) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def cleaned(value: Any, secrets: tuple[str, ...], levels: int = MAX_DEPTH) -> Any:
+def clean(value: Any, secrets: tuple[str, ...], levels: int = MAX_DEPTH) -> Any:
     """Return a parsed value without secrets and lone surrogates. Raises ValueError if it is nested too deeply."""
     if isinstance(value, str):
-        return _clean(value, secrets)
+        return _clean_text(value, secrets)
     if not isinstance(value, dict | list):
         return value
     if not levels:
         raise ValueError("nested too deeply")
     if isinstance(value, list):
-        return [cleaned(item, secrets, levels - 1) for item in value]
+        return [clean(item, secrets, levels - 1) for item in value]
     return {
-        _clean(name, secrets): REMOVED
+        _clean_text(name, secrets): REMOVED
         if name == "secret" and isinstance(item, str)
-        else cleaned(item, secrets, levels - 1)
+        else clean(item, secrets, levels - 1)
         for name, item in value.items()
     }
 
@@ -82,23 +82,23 @@ def without(content: Mapping[str, Any], taken: Collection[Path]) -> dict[str, An
     return None if rest is _TAKEN else rest
 
 
-def kept(content: Mapping[str, Any] | None, size: int, secrets: tuple[str, ...]) -> dict[str, Any] | None:
+def clean_and_bound(content: Mapping[str, Any] | None, size: int, secrets: tuple[str, ...]) -> dict[str, Any] | None:
     """Return what is kept of an object in a response of `size` bytes. Raises ValueError if it is nested too deeply."""
     if content is None:
         return None
-    whole: dict[str, Any] = cleaned(content, secrets)
+    whole: dict[str, Any] = clean(content, secrets)
     return whole if size <= MAX_KEPT_BYTES else bounded(whole)
 
 
-def rest_of(content: dict[str, Any], taken: Collection[Path], secrets: tuple[str, ...]) -> dict[str, Any] | None:
+def collect_extra(content: dict[str, Any], taken: Collection[Path], secrets: tuple[str, ...]) -> dict[str, Any] | None:
     """Return what is kept of an object beside the values at these paths; None if nothing is left.
 
     The members of one that is nested too deeply are only named.
     """
     try:
-        return bounded(cleaned(without(content, taken), secrets))
+        return bounded(clean(without(content, taken), secrets))
     except ValueError:
-        return {LEFT_OUT: {_clean(name, secrets)[:MAX_NAME_LENGTH]: 0 for name in list(content)[:MAX_NAMES]}}
+        return {LEFT_OUT: {_clean_text(name, secrets)[:MAX_NAME_LENGTH]: 0 for name in list(content)[:MAX_NAMES]}}
 
 
 def response_of(body: bytes, secrets: tuple[str, ...]) -> Any:
@@ -107,7 +107,7 @@ def response_of(body: bytes, secrets: tuple[str, ...]) -> Any:
     Errors reach the logs of clients, so URL queries and the refused input, which Higgsfield repeats, are removed.
     """
     try:
-        return _fit_for_logs(bounded_value(cleaned(parse(body), secrets), MAX_KEPT_ERROR_BYTES))
+        return _fit_for_logs(bounded_value(clean(parse(body), secrets), MAX_KEPT_ERROR_BYTES))
     except ValueError:
         return None
 
@@ -143,7 +143,7 @@ def _fit_for_logs(value: Any) -> Any:
     return {name: REMOVED if name == "input" else _fit_for_logs(item) for name, item in value.items()}
 
 
-def _clean(text: str, secrets: tuple[str, ...]) -> str:
+def _clean_text(text: str, secrets: tuple[str, ...]) -> str:
     text = without_tokens(without_secrets(text, secrets))
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway.errors import Failure, Reason, printable
 from gateway.generations.model import LAST_SECOND, MediaKind, Output, RequestId, State, StatusReport, Wall
-from gateway.higgsfield.json_values import Path, kept, parse_object, without
+from gateway.higgsfield.json_values import Path, clean_and_bound, parse_object, without
 from gateway.higgsfield.redact import redacted
 
 STATES = {
@@ -93,7 +93,7 @@ def status_report(
     if payload:
         taken = [("payload", *path) if path[0] in payload else path for path in taken]
     try:
-        rest = kept(without(content, taken), size, secrets)
+        rest = clean_and_bound(without(content, taken), size, secrets)
     except ValueError:
         return None
     return StatusReport(
@@ -104,7 +104,7 @@ def status_report(
         failure=failure,
         expire_time=expire_time,
         other_results=rest,
-        response=lambda: kept(content, size, secrets),
+        response=lambda: clean_and_bound(content, size, secrets),
         correlation_id=correlation_id,
     )
 

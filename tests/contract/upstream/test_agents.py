@@ -102,5 +102,5 @@ class _Scripted(HiggsfieldClient):
         super().__init__("http://127.0.0.1", Credentials("id", "secret"))
         self._scripted = scripted
 
-    async def ask(self, *_: Any, **__: Any) -> Response:
+    async def call_uncharged(self, *_: Any, **__: Any) -> Response:
         return self._scripted
