@@ -230,7 +230,7 @@ class AccountManager:
         newest = max((one.create_time for one in self._stored if one.account == name), default=0.0)
         create_time = Wall(max(self._clock.moment().wall, newest + 0.001))  # the clock may have been set back
         one = StoredCredentials(credentials, name, tenant, self._encryption.encrypt(text), create_time)
-        await self._confirmed(lambda: self._store.keep_credentials(one))
+        await self._confirmed(lambda: self._store.save_credentials(one))
         self._stored.append(one)
         self._connections.connect(text)
         self._publish()
@@ -281,7 +281,7 @@ class AccountManager:
         if wrong:
             raise invalid_input(wrong)
         assigned = dict(pool)
-        await self._confirmed(lambda: self._store.keep_pool(tenant, assigned))
+        await self._confirmed(lambda: self._store.set_pool(tenant, assigned))
         self._pools.pop(tenant, None)
         if assigned:
             self._pools[tenant] = assigned

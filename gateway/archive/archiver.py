@@ -216,7 +216,7 @@ class Archiver:
         self._check_publishable()
         await storage.publish(copy.key)
         file = ArchivedFile(f"{self._base}/{quote(copy.key)}", expected.size, expected.sha256)
-        if await self._copies.keep_copy(copy, file):
+        if await self._copies.record_copy(copy, file):
             self.archived += 1
             self.bytes += expected.size
 

@@ -118,7 +118,7 @@ class CopyStore(Protocol):
     async def next_copy(self, archive: str, now: float) -> float | None:
         """Return the steady time after `now` at which the next copy will be due; None if there is none."""
 
-    async def keep_copy(self, copy: Copy, file: ArchivedFile) -> bool:
+    async def record_copy(self, copy: Copy, file: ArchivedFile) -> bool:
         """Store that a file was copied. Returns False if it must now be removed, because the generation was deleted."""
 
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:

@@ -346,7 +346,7 @@ class AccountStore(Protocol):
     async def credentials(self) -> Sequence[StoredCredentials]:
         """Return the credentials of all accounts, oldest first."""
 
-    async def keep_credentials(self, one: StoredCredentials) -> None:
+    async def save_credentials(self, one: StoredCredentials) -> None:
         """Store credentials of an account, unless it has them."""
 
     async def seal_credentials(self, credentials: str, sealed: bytes) -> None:
@@ -358,7 +358,7 @@ class AccountStore(Protocol):
     async def pools(self) -> Mapping[str, Pool]:
         """Return the accounts of all tenants that do not use the default one."""
 
-    async def keep_pool(self, tenant: str, pool: Pool) -> None:
+    async def set_pool(self, tenant: str, pool: Pool) -> None:
         """Store the accounts of a tenant in their order; without any, it uses the default one."""
 
     async def accounts_without_repeats(self) -> frozenset[str]:

@@ -13,8 +13,8 @@ from gateway.store.reads import AccountReads
 class SqliteAccounts(StorePart, AccountReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
-    async def keep_credentials(self, one: StoredCredentials) -> None:
-        await self._write("account", ("keep_credentials", asdict(one)), entry=self._auditor.credentials(one))
+    async def save_credentials(self, one: StoredCredentials) -> None:
+        await self._write("account", ("save_credentials", asdict(one)), entry=self._auditor.credentials(one))
 
     async def seal_credentials(self, credentials: str, sealed: bytes) -> None:
         entry = None if sealed else self._auditor.entry("account.retire", time.time(), id=credentials)
@@ -24,7 +24,7 @@ class SqliteAccounts(StorePart, AccountReads):
         entry = self._auditor.entry("account.remove", time.time(), id=name)
         await self._write("account", ("delete_account", {"account": name}), entry=entry)
 
-    async def keep_pool(self, tenant: str, pool: Pool) -> None:
+    async def set_pool(self, tenant: str, pool: Pool) -> None:
         row = {"tenant": tenant, "accounts": json.dumps([*pool.items()])}
         entry = self._auditor.pool(tenant, pool)
-        await self._write("account", ("keep_pool" if pool else "delete_pool", row), entry=entry)
+        await self._write("account", ("set_pool" if pool else "delete_pool", row), entry=entry)

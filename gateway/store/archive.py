@@ -37,7 +37,7 @@ class SqliteCopies(StorePart, CopyReads):
             at, last = rows[-1]["ended_at"], rows[-1]["id"]
             await asyncio.sleep(0)
 
-    async def keep_copy(self, copy: Copy, file: ArchivedFile) -> bool:
+    async def record_copy(self, copy: Copy, file: ArchivedFile) -> bool:
         key, archived = copy.fields, {"archived_url": file.url, "size": file.size, "sha256": file.sha256}
         return await self._write("archived", ("mark_copy_archived", key | archived), ("delete_orphaned_copy", key))
 

@@ -387,7 +387,7 @@ async def test_a_change_that_the_store_does_not_confirm_is_an_error_and_can_be_r
 
 async def test_an_account_is_not_removed_after_an_assignment_with_an_unknown_outcome(running: Running) -> None:
     """The answer to the write was lost: the assignment is in the store, but not in memory."""
-    await running.gateway._core.store.accounts.keep_pool("shop", {"films": 1})
+    await running.gateway._core.store.accounts.set_pool("shop", {"films": 1})
     assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="films")) == "INVALID_ARGUMENT"
 
 

@@ -92,21 +92,21 @@ async def test_an_abandoned_copy_is_no_longer_due(stage: Stage) -> None:
     await stage.store.copies.postpone_copy(copy, 100.0, give_up=True)
     assert await due(stage, 200.0) == []
     assert await stage.archived(generation) == {}
-    assert await stage.store.copies.keep_copy(copy, FILE) is False
+    assert await stage.store.copies.record_copy(copy, FILE) is False
 
 
 async def test_copies_in_any_state_are_removed_on_deletion(stage: Stage) -> None:
     for settle in ("waits", "archived", "given up"):
         generation, (copy,) = await planned(stage)
         if settle == "archived":
-            assert await stage.store.copies.keep_copy(copy, FILE)
+            assert await stage.store.copies.record_copy(copy, FILE)
             assert await stage.archived(generation) == {Part(0): FILE}
         elif settle == "given up":
             await stage.store.copies.postpone_copy(copy, 100.0, give_up=True)
         await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
         assert await due(stage) == [replace(copy, url="", remove=True)]
         assert await stage.archived(generation) == {}
-        assert await stage.store.copies.keep_copy(copy, FILE) is False
+        assert await stage.store.copies.record_copy(copy, FILE) is False
         # A failed removal is never abandoned, even after the file has expired.
         await stage.store.copies.postpone_copy(copy, 0.5, give_up=True)
         (again,) = await due(stage)
@@ -128,6 +128,6 @@ async def test_generations_without_copies_are_read_in_pages(stage: Stage) -> Non
 async def test_signed_urls_are_removed_when_a_copy_is_settled(stage: Stage) -> None:
     _, (first,) = await planned(stage)
     _, (second,) = await planned(stage)
-    await stage.store.copies.keep_copy(first, FILE)
+    await stage.store.copies.record_copy(first, FILE)
     await stage.store.copies.postpone_copy(second, 1.0, give_up=True)
     assert [url for _, url, _ in stage.rows()] == ["", ""]

@@ -32,9 +32,9 @@ class PostgresCopies(StorePart, CopyReads):
                 yield found
             at, last = rows[-1]["ended_at"], rows[-1]["id"]
 
-    async def keep_copy(self, copy: Copy, file: ArchivedFile) -> bool:
+    async def record_copy(self, copy: Copy, file: ArchivedFile) -> bool:
         archived = {"archived_url": file.url, "size": file.size, "sha256": file.sha256}
-        return bool((await self._write("archived", "keep_copy", copy.fields | archived))["written"])
+        return bool((await self._write("archived", "record_copy", copy.fields | archived))["written"])
 
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
         attempt = {"not_before": not_before, "give_up": give_up}

@@ -16,14 +16,14 @@ OTHER = StoredCredentials("c", "ads", "", b"other", Wall(1.5))
 
 async def test_credentials_are_kept_replaced_and_deleted_by_account(store: Store, engine: Engine) -> None:
     for one in (SECOND, OTHER, FIRST):
-        await store.accounts.keep_credentials(one)
+        await store.accounts.save_credentials(one)
     assert await store.accounts.credentials() == [FIRST, OTHER, SECOND]
-    await store.accounts.keep_credentials(replace(FIRST, sealed=b"sealed again", create_time=Wall(9.0)))
+    await store.accounts.save_credentials(replace(FIRST, sealed=b"sealed again", create_time=Wall(9.0)))
     assert await store.accounts.credentials() == [FIRST, OTHER, SECOND]
     await store.accounts.seal_credentials(SECOND.id, b"new")
     moved = replace(SECOND, account="other", sealed=b"moved")
-    await store.accounts.keep_credentials(moved)
-    await store.accounts.keep_credentials(replace(SECOND, sealed=b"new"))
+    await store.accounts.save_credentials(moved)
+    await store.accounts.save_credentials(replace(SECOND, sealed=b"new"))
     removed = replace(FIRST, sealed=b"")
     await store.accounts.seal_credentials(FIRST.id, b"")
     await engine.close()
@@ -36,9 +36,9 @@ async def test_credentials_are_kept_replaced_and_deleted_by_account(store: Store
 
 async def test_pools_keep_the_order_of_their_accounts(store: Store, engine: Engine) -> None:
     assert await store.accounts.pools() == {}
-    await store.accounts.keep_pool("shop", {"films": 3, "ads": 1})
-    await store.accounts.keep_pool("agency", {"ads": 1})
-    await store.accounts.keep_pool("agency", {"films": 1, "ads": 2, "own": 1})
+    await store.accounts.set_pool("shop", {"films": 3, "ads": 1})
+    await store.accounts.set_pool("agency", {"ads": 1})
+    await store.accounts.set_pool("agency", {"films": 1, "ads": 2, "own": 1})
     await engine.close()
     accounts = (await engine.open()).accounts
     pools = await accounts.pools()
@@ -46,5 +46,5 @@ async def test_pools_keep_the_order_of_their_accounts(store: Store, engine: Engi
         "shop": [("films", 3), ("ads", 1)],
         "agency": [("films", 1), ("ads", 2), ("own", 1)],
     }
-    await accounts.keep_pool("shop", {})
+    await accounts.set_pool("shop", {})
     assert [*await accounts.pools()] == ["agency"]

@@ -142,13 +142,13 @@ async def test_changes_of_keys_and_limits_have_entries(audited: Store) -> None:
 async def test_changes_of_accounts_have_entries(audited: Store) -> None:
     one = StoredCredentials("id-1", "films", "red", b"sealed", Wall(NOW))
     for _ in range(2):
-        await audited.accounts.keep_credentials(one)
+        await audited.accounts.save_credentials(one)
         await audited.accounts.seal_credentials("id-1", b"sealed with a new key")
-        await audited.accounts.keep_pool("red", {"films": 3, "ads": 1})
+        await audited.accounts.set_pool("red", {"films": 3, "ads": 1})
     await audited.accounts.seal_credentials("id-1", b"")
-    await audited.accounts.keep_credentials(replace(one, id="id-2"))
+    await audited.accounts.save_credentials(replace(one, id="id-2"))
     for _ in range(2):
-        await audited.accounts.keep_pool("red", {})
+        await audited.accounts.set_pool("red", {})
         await audited.accounts.delete_account("films")
     found = await entries(audited)
     assert [entry["act"] for entry in found] == [

@@ -135,7 +135,7 @@ async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
     )
     assert [page async for page in copies.without_copies(0.0)] == []
     assert sorted(await copies.due_copies("s3://a", "", 0.0, 60.0, 9), key=lambda one: one.part) == [first, preview]
-    assert await copies.keep_copy(first, file)
+    assert await copies.record_copy(first, file)
     assert await copies.archived([ended.id, "none"]) == {ended.id: {Part(0): file}}
 
     await copies.postpone_copy(preview, 100.0, give_up=False)
@@ -190,10 +190,10 @@ async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
     first, second, kept, waiting = copy(ended), copy(ended, 1), copy(other), copy(other, 1)
     await copies.plan_copies([first, second, copy(ended, preview=True), kept, waiting], 0.0)
     for one in (first, kept):
-        assert await copies.keep_copy(one, file)
+        assert await copies.record_copy(one, file)
     await copies.postpone_copy(second, 0.0, give_up=False)
     await store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
-    assert not await copies.keep_copy(second, file)  # it was being copied
+    assert not await copies.record_copy(second, file)  # it was being copied
     await copies.reassign_copies("s3://b")  # the files are still in the first archive
     due = await copies.due_copies("s3://a", "", 0.0, 60.0, 9)
     assert [one.remove for one in due] == [True, True, True]
@@ -211,7 +211,7 @@ async def test_a_pruned_generation_leaves_copies_only_that_are_not_finished(stor
     kept, pending = copy(ended), copy(ended, 1)
     await copies.plan_copies([kept, pending, copy(young)], 0.0)
     for one in (kept, copy(young)):
-        assert await copies.keep_copy(one, file)
+        assert await copies.record_copy(one, file)
     await store.deletions.prune(Steady(NOW + 60), Steady(NOW))
     assert await copies.archived([ended.id, young.id]) == {young.id: {Part(0): file}}
     assert [*await copies.due_copies("s3://a", "", 0.0, 60.0, 9)] == [pending]
@@ -225,9 +225,9 @@ async def test_a_copy_of_a_pruned_generation_is_finished_and_forgotten(store: St
     pending = [copy(ended, 1), copy(ended, preview=True)]
     await copies.plan_copies([kept, *pending, *others], 0.0)
     for one in others:
-        assert await copies.keep_copy(one, file)
+        assert await copies.record_copy(one, file)
     await store.deletions.prune(Steady(NOW + 60), Steady(NOW))
-    assert await copies.keep_copy(kept, file)
+    assert await copies.record_copy(kept, file)
     for number, given_up in enumerate(pending):
         assert await copies.copies_waiting() == 2 - number
         await copies.postpone_copy(given_up, 1.0, give_up=True)

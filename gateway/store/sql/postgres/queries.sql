@@ -771,7 +771,7 @@ SELECT greatest(
 -- Read the accounts whose submissions must not be repeated.
 SELECT account FROM accounts;
 
--- name: keep_credentials
+-- name: save_credentials
 -- Store credentials of an account, unless the account has them.
 WITH {fenced},
 written AS (
@@ -807,7 +807,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- Read all credentials, oldest first.
 SELECT id, account, tenant, sealed, create_time FROM credentials ORDER BY create_time, id;
 
--- name: keep_pool
+-- name: set_pool
 -- Store the accounts of a tenant.
 WITH {fenced},
 written AS (
@@ -1281,7 +1281,7 @@ LIMIT :limit;
 SELECT min(not_before) AS next FROM archive_files
 WHERE state IN (0, 3) AND archive = :archive AND not_before > :now;
 
--- name: keep_copy
+-- name: record_copy
 -- Record that a pending copy was made, and erase the URL of its source. If its generation is gone, the row is not needed.
 WITH {fenced},
 orphaned AS (

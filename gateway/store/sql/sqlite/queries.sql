@@ -334,7 +334,7 @@ INSERT INTO accounts (account, repeats_off) VALUES (:account, 1) ON CONFLICT (ac
 -- Read the accounts whose submissions must not be repeated.
 SELECT account FROM accounts WHERE repeats_off = 1;
 
--- name: keep_credentials
+-- name: save_credentials
 -- Store credentials of an account, unless the account has them.
 INSERT INTO credentials (id, account, tenant, sealed, create_time)
 VALUES (:id, :account, :tenant, :sealed, :create_time)
@@ -354,7 +354,7 @@ DELETE FROM credentials WHERE account = :account;
 -- Read all credentials, oldest first.
 SELECT id, account, tenant, sealed, create_time FROM credentials ORDER BY create_time, id;
 
--- name: keep_pool
+-- name: set_pool
 -- Store the accounts of a tenant.
 INSERT INTO pools (tenant, accounts) VALUES (:tenant, :accounts)
 ON CONFLICT (tenant) DO UPDATE SET accounts = excluded.accounts WHERE pools.accounts <> excluded.accounts;
