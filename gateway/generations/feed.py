@@ -25,16 +25,7 @@ LONG_AGO = -math.inf
 
 
 class Entry(Signals):
-    """A live generation, with the signals of its watchers.
-
-    `full` and `bare` cache its encoded message, with and without input, until it changes. `polls` counts its status
-    calls. `progress` is the most that a forecast has shown.
-
-    All others belong to the follower. `poll_at` and `start_check_at` are the steady times of the next poll and of the
-    next poll for its start, and `start_checks` counts the latter. `errors` counts failed calls in a row. `seen` is the
-    run time in seconds at its last successful poll. `reported_at` is the steady time of its last poll.
-    `relies_on_webhook`: the next poll was planned because a webhook should report the end first.
-    """
+    """A live generation, with the signals of its watchers."""
 
     __slots__ = (
         "bare",
@@ -55,16 +46,28 @@ class Entry(Signals):
         super().__init__()
         self.generation = generation
         self.full: bytes | None = None
+        """Its encoded message with the input, cached until it changes."""
         self.bare: bytes | None = None
+        """Its encoded message without the input, cached until it changes."""
         self.polls = generation.polls
+        """The number of its status calls."""
         self.progress = 0.0
+        """The most progress that a forecast has shown."""
+        # All others belong to the follower.
         self.poll_at = 0.0
+        """The steady time of the next poll."""
         self.start_check_at = math.inf
+        """The steady time of the next poll for its start."""
         self.start_checks = 0
+        """The number of polls for its start."""
         self.seen: float | None = 0.0
+        """Its run time in seconds at its last successful poll."""
         self.errors = 0
+        """The number of failed calls in a row."""
         self.reported_at = LONG_AGO
+        """The steady time of its last poll."""
         self.relies_on_webhook = True
+        """Whether the next poll was planned because a webhook should report the end first."""
 
     def update(self, generation: Generation) -> None:
         """Replace the generation by a newer version, and wake the watchers if its revision changed."""
