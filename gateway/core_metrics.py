@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from gateway.archive.archiver import Archiver
+from gateway.catalog.cached import CachedCatalog
 from gateway.core import Core
 from gateway.generations.admission import Admission
 from gateway.generations.stores import Saved
@@ -131,16 +132,21 @@ def _callbacks(core: Core) -> list[_Row]:
 
 
 def _catalogs(core: Core) -> list[_Row]:
-    def reader(counter: str) -> Callable[[], float]:
-        return lambda: core.catalogs.total(counter)
+    def sum_of(read: Callable[[CachedCatalog], int]) -> Callable[[], float]:
+        return lambda: sum(map(read, core.catalogs.cached))
 
     return [
-        (f"catalog_{name}", help_text, reader(name.removesuffix("_total")))
-        for name, help_text in (
-            ("attempts_total", "Calls to Higgsfield for a catalog: models, motions, styles or presets"),
-            ("failures_total", "Calls for a catalog that failed"),
-            ("skipped", "Items of the newest catalogs that could not be read"),
-        )
+        (
+            "catalog_attempts_total",
+            "Calls to Higgsfield for a catalog: models, motions, styles or presets",
+            sum_of(lambda catalog: catalog.attempts),
+        ),
+        ("catalog_failures_total", "Calls for a catalog that failed", sum_of(lambda catalog: catalog.failures)),
+        (
+            "catalog_skipped",
+            "Items of the newest catalogs that could not be read",
+            sum_of(lambda catalog: catalog.skipped),
+        ),
     ]
 
 

@@ -1,6 +1,6 @@
 """The use cases of catalogs: list them, and validate the parameters of a submission against its model's schema."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Generic, TypeVar
 
 from gateway.catalog.cached import CachedCatalog
@@ -109,9 +109,10 @@ class Catalogs:
         entry = (self._models or self._merged(None)).by_id.get(model_id)
         return MediaKind.UNKNOWN if entry is None else entry.model.kind
 
-    def total(self, counter: str) -> int:
-        """Return the sum of a counter over all catalogs: "attempts", "failures" or "skipped"."""
-        return sum(getattr(cached, counter) for cached in self._cached.values())
+    @property
+    def cached(self) -> Collection[CachedCatalog]:
+        """The catalogs that were used."""
+        return self._cached.values()
 
     async def close(self) -> None:
         """Cancel the refreshes that are running."""
