@@ -5,7 +5,7 @@ POST it stores a record with the caller's key, a hash of session and text, and t
 session. The POST has one of three outcomes:
 
 - *Accepted*: Higgsfield returned the id of the message. The key is bound to it.
-- *Not accepted*: the connection failed, Higgsfield refused in its documented form, or SEND_WITHIN passed before the
+- *Not accepted*: the connection failed, Higgsfield refused in its documented form, or SEND_TIMEOUT passed before the
   first byte could be sent, because the process was paused. The record is deleted and the key is free. This is safe
   because a record has only one POST. The exception is a proxy that repeats it: the second request would be refused as
   "busy" because of the first one. After "busy", the message is therefore looked up. The key is free only if the session
@@ -50,7 +50,7 @@ from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, i
 from gateway.generations.clock import jittered, sleep
 from gateway.generations.ports import Clock, MaybeTaken, NotTaken
 from gateway.generations.read_back import confirmed
-from gateway.generations.state import SEND_WITHIN
+from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import UnconfirmedError, UnknownCommitError
 
@@ -130,7 +130,7 @@ class Messages:
     async def _send(self, record: KeyRecord, text: str) -> Message:
         record = await self._mark(record)
         # After a pause of this process, another gateway may serve, and an operator may have freed the key.
-        send_by = record.used_at + SEND_WITHIN
+        send_by = record.used_at + SEND_TIMEOUT
         outcome = await self._api(record.tenant).send(
             record.session_id, text, lambda: self._clock.moment().steady < send_by
         )

@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from gateway.characters import errors
-from gateway.characters.lookup import CREATED_WITHIN, result_of
+from gateway.characters.lookup import CREATION_TIMEOUT, result_of
 from gateway.characters.model import Character, Creation, Order, plain_id, plain_name, same_name
 from gateway.characters.ports import (
     CharacterStore,
@@ -42,7 +42,7 @@ from gateway.generations.stores import UnconfirmedError, UnknownCommitError
 
 log = logging.getLogger(__name__)
 
-SEND_WITHIN = 10.0
+SEND_TIMEOUT = 10.0
 """Seconds from the record to the first byte of the request; after that it is not sent."""
 LOOKUP_PAUSES = (0.0, 0.5, 1.5)
 """Seconds before each lookup after a lost response, while the caller waits. A repeated call looks again."""
@@ -187,7 +187,7 @@ class Creator:
         self._registry.add(creation)
 
     async def _send(self, creation: Creation, order: Order, upstream: CharacterUpstream) -> Character:
-        send_by = creation.sent_at + SEND_WITHIN
+        send_by = creation.sent_at + SEND_TIMEOUT
         outcome: Trained | NotTaken | MaybeTaken
         try:
             outcome = await upstream.train(order, lambda: self._clock.moment().steady < send_by)
@@ -258,7 +258,7 @@ class Creator:
 
     def _may_still_appear(self, creation: Creation, now: float) -> bool:
         """Return whether the character of an open creation may still appear and be confused with another one."""
-        return creation.open and (now - creation.sent_at < CREATED_WITHIN or not self._clock.agrees())
+        return creation.open and (now - creation.sent_at < CREATION_TIMEOUT or not self._clock.agrees())
 
     def _name_lock(self, name: str) -> asyncio.Lock:
         return self._names.setdefault(plain_name(name), asyncio.Lock())

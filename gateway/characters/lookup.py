@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from gateway.characters.model import Character, Creation, same_name
 from gateway.characters.ports import Listing
 
-CREATED_WITHIN = 900.0
+CREATION_TIMEOUT = 900.0
 """Seconds after sending within which the character must have been created.
 
 No proxy holds a request longer. During this time no other order with the name is sent.
@@ -46,4 +46,4 @@ def result_of(
 
 
 def _in_time(create_time: float, creation: Creation) -> bool:
-    return creation.sent_date - CLOCK_TOLERANCE <= create_time <= creation.sent_date + CREATED_WITHIN
+    return creation.sent_date - CLOCK_TOLERANCE <= create_time <= creation.sent_date + CREATION_TIMEOUT

@@ -31,7 +31,7 @@ from gateway.generations.poll_schedule import PollSchedule, running_for
 from gateway.generations.ports import MAX_RETRY_AFTER, Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, OwnerDied, Reported, Unsent
+from gateway.generations.state import SEND_TIMEOUT, CancelAsked, Expired, OwnerDied, Reported, Unsent
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.trusted_time import ASK_INTERVAL, TrustedTime
@@ -264,7 +264,7 @@ class Follower:
             at = self._clock.moment().steady + self._left_to_wait(generation)
         elif due.step is Step.RECOVER:
             # The time is by another process's clock, so wait no longer than a send may take.
-            at = min(at, self._clock.moment().after(SEND_WITHIN))
+            at = min(at, self._clock.moment().after(SEND_TIMEOUT))
         self._put(generation_id, at)
 
     def _left_to_wait(self, generation: Generation) -> float:

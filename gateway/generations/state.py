@@ -32,7 +32,7 @@ from gateway.generations.model import (
     Wall,
 )
 
-SEND_WITHIN = 10.0
+SEND_TIMEOUT = 10.0
 """Seconds from storing the marker to the first byte of the POST. After that the attempt ends unsent."""
 OUTPUTS_KEPT = 7 * 86_400.0
 """Seconds for which Higgsfield keeps outputs after the end, unless it names another time (its documentation)."""
@@ -299,7 +299,7 @@ def _apply_marked(generation: Generation, observation: Marked, moment: Moment) -
     return generation.evolve(
         moment,
         marker=Marker(observation.owner, generation.version + 1),
-        send_by=moment.after(SEND_WITHIN),
+        send_by=moment.after(SEND_TIMEOUT),
         sent_at=moment.steady,
         first_sent_at=moment.steady if first is None else first,
         sends=generation.sends + 1,

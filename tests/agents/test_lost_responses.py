@@ -16,7 +16,7 @@ from google.protobuf.json_format import MessageToDict
 from gateway.agents import messages
 from gateway.agents.model import KeyRecord, message_fingerprint
 from gateway.generations.clock import SystemClock, since_boot
-from gateway.generations.state import SEND_WITHIN
+from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import StoreError, UnknownCommitError
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows
@@ -85,7 +85,7 @@ async def test_a_message_is_not_sent_long_after_its_record(tmp_path: Path, monke
 
         async def mark_then_pause(record: KeyRecord) -> bool:
             marked = await mark(record)
-            paused_for[0] += SEND_WITHIN
+            paused_for[0] += SEND_TIMEOUT
             return marked
 
         monkeypatch.setattr(store, "mark_agent_message", mark_then_pause)

@@ -9,8 +9,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.characters.creator import SEND_WITHIN
-from gateway.characters.lookup import CREATED_WITHIN
+from gateway.characters.creator import SEND_TIMEOUT
+from gateway.characters.lookup import CREATION_TIMEOUT
 from gateway.characters.model import Creation
 from gateway.characters.registry import SHOWN_AFTER
 from gateway.generations.stores import StoreError, UnknownCommitError
@@ -286,9 +286,9 @@ async def test_a_later_character_is_found_after_the_clock_was_set_back(studio: S
     await studio.stop_gateway()
     studio.ahead -= 7200
     await studio.start_gateway()
-    studio.ahead += CREATED_WITHIN + 1  # by a clock that may be wrong
+    studio.ahead += CREATION_TIMEOUT + 1  # by a clock that may be wrong
     assert (await studio.refused("CreateCharacter", order("Anna", "two"))).reason == "UPSTREAM_UNAVAILABLE"
-    studio.ahead += CREATED_WITHIN + 1  # the clocks still differ by the same amount
+    studio.ahead += CREATION_TIMEOUT + 1  # the clocks still differ by the same amount
 
     studio.plan(on="train", kind="502", processed=True)
     found = await studio.create("Anna", "two")
@@ -300,7 +300,7 @@ async def test_a_later_character_is_found_after_the_clock_was_set_back(studio: S
 async def test_an_unresolved_key_is_not_bound_to_a_later_character(studio: Studio) -> None:
     studio.plan(on="train", kind="502")
     assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
-    studio.ahead += CREATED_WITHIN + 1
+    studio.ahead += CREATION_TIMEOUT + 1
 
     studio.plan(on="train", kind="502", processed=True)
     studio.plan(on="characters")
@@ -396,7 +396,7 @@ async def test_an_order_is_not_sent_long_after_its_record(studio: Studio, monkey
 
     async def claim_then_pause(creation: Creation) -> None:
         await claim(creation)
-        studio.ahead += SEND_WITHIN
+        studio.ahead += SEND_TIMEOUT
 
     with monkeypatch.context() as patched:
         patched.setattr(creator._store, "claim", claim_then_pause)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.characters.lookup import CLOCK_TOLERANCE, CREATED_WITHIN, result_of
+from gateway.characters.lookup import CLOCK_TOLERANCE, CREATION_TIMEOUT, result_of
 from gateway.characters.model import Character, CharacterState, Creation, same_name
 from gateway.characters.ports import Listing
 from gateway.generations.inputs import SoulVersion
@@ -43,7 +43,7 @@ def test_names_are_compared_in_unicode_normal_form() -> None:
         {"version": None},
         {"create_time": None},
         {"create_time": 1000 - CLOCK_TOLERANCE - 1},
-        {"create_time": 1000 + CREATED_WITHIN + 1},
+        {"create_time": 1000 + CREATION_TIMEOUT + 1},
     ],
     ids=str,
 )
@@ -51,7 +51,7 @@ def test_a_character_that_differs_does_not_match(changes: dict[str, object]) -> 
     assert found(replace(NEW, **changes)) == ""  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("at", [1000 - CLOCK_TOLERANCE, 1000 + CREATED_WITHIN])
+@pytest.mark.parametrize("at", [1000 - CLOCK_TOLERANCE, 1000 + CREATION_TIMEOUT])
 def test_the_time_window_includes_its_limits(at: float) -> None:
     assert found(replace(NEW, create_time=at)) == "new"
 

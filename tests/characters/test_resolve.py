@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.characters.lookup import CREATED_WITHIN
+from gateway.characters.lookup import CREATION_TIMEOUT
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from tests.characters.conftest import Studio, order
 from tests.support import operator
@@ -113,7 +113,7 @@ async def test_contradictory_character_resolutions_are_refused(studio: Studio) -
     before = await studio.create_directly("Anna")
     await unresolved(studio, taken=False)
     other = await studio.create("Berta")
-    studio.ahead += CREATED_WITHIN + 1
+    studio.ahead += CREATION_TIMEOUT + 1
     later = await studio.create("Anna", "later")
     elsewhere = await studio.create_directly("Clara")
     refused = [

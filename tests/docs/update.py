@@ -45,7 +45,7 @@ def times() -> str:
     defaults = config.read_settings({})
     second, third = due_steps.LATER_PAUSES[2], due_steps.LATER_PAUSES[3]
     rows = [
-        (_told(state.SEND_WITHIN), "`SEND_WITHIN`", "from the marker to the first byte; nothing is sent after it"),
+        (_told(state.SEND_TIMEOUT), "`SEND_TIMEOUT`", "from the marker to the first byte; nothing is sent after it"),
         (_told(defaults.upstream_timeout), "`HFGATEWAY_UPSTREAM_TIMEOUT`", "for one POST, in total"),
         (
             _told(defaults.upstream_idempotency_window),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.errors import Reason
 from gateway.generations.model import Generation, State
-from gateway.generations.state import SEND_WITHIN
+from gateway.generations.state import SEND_TIMEOUT
 from tests.simulation.callers import History, Observation, View
 from tests.simulation.higgsfield import MAX_STATUS_CALLS, Ledger, Post, Request
 from tests.simulation.receiver import Callbacks, Receipt
@@ -454,7 +454,7 @@ class _Checker:
             after = [one for one in takeovers if own and one.at > own[-1].at and one.at < post.sent_at]
             if not own:
                 yield f"process {post.process} sent {post.prompt} without the lease"
-            elif after and (late := post.sent_at - after[0].at) > (0.0 if after[0].released else SEND_WITHIN):
+            elif after and (late := post.sent_at - after[0].at) > (0.0 if after[0].released else SEND_TIMEOUT):
                 yield f"process {post.process} sent {post.prompt} {late:.1f} s after it was replaced"
 
     def _was_cut_by_drain(self, post: Post, terminated_at: float) -> bool:

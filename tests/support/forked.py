@@ -186,7 +186,7 @@ def _run(command: _Command, out: Connection, err: Connection) -> None:
         telemetry.generate_latest = canary.around(telemetry.generate_latest)
     importlib.reload(failpoints)
     if LATE in command.environment:
-        state.SEND_WITHIN = 0.0
+        state.SEND_TIMEOUT = 0.0
     if MIGRATIONS in command.environment:
         from gateway.store.postgres import migrations
 

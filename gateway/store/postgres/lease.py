@@ -29,7 +29,7 @@ from psycopg.rows import DictRow
 
 from gateway.agents.model import SESSION
 from gateway.generations.clock import since_boot
-from gateway.generations.state import SEND_WITHIN
+from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import UnconfirmedError
 from gateway.store.postgres.database import Database, Values
 from gateway.store.postgres.errors import ServerError
@@ -104,7 +104,7 @@ class Lease:
         self._beats = asyncio.create_task(self._beat())
         released = bool(taken[0]["released"])
         if not released:
-            self._clean_at = since_boot() + SEND_WITHIN
+            self._clean_at = since_boot() + SEND_TIMEOUT
         return released
 
     async def _holder(self) -> str:
@@ -143,7 +143,7 @@ class Lease:
         found = await self._run("has_attempts", {"session_fingerprint": SESSION})
         if found[0]["found"]:
             log.warning("the previous leader did not shut down cleanly; waiting 10 s until it can no longer send")
-            await asyncio.sleep(SEND_WITHIN)
+            await asyncio.sleep(SEND_TIMEOUT)
 
     async def _beat(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow, dict_row
 
 from gateway.access.keys import ApiKey
 from gateway.generations.clock import since_boot
-from gateway.generations.state import SEND_WITHIN
+from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import SpecOf, StoredCredentials, UnconfirmedError
 from gateway.store.postgres import migrations
 from gateway.store.postgres.accounts import PostgresAccounts
@@ -194,7 +194,7 @@ class PostgresStore(SharedStore):
 
     async def _prepare_to_lead(self, *, orderly: bool, moving: bool = False, declaring: bool = False) -> None:
         """Prepare a store whose lease was taken. Raises ServerError."""
-        self.others_send_for = 0.0 if orderly else SEND_WITHIN
+        self.others_send_for = 0.0 if orderly else SEND_TIMEOUT
         if not orderly:
             await self.lease.await_attempts()
         fence = self.database.fence

@@ -17,7 +17,7 @@ from gateway.generations import service
 from gateway.generations.clock import since_boot
 from gateway.generations.limits import MILLION, TENANT, LimitExceededError, Limits
 from gateway.generations.model import State, Steady
-from gateway.generations.state import SEND_WITHIN
+from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import (
     Saved,
     StoreError,
@@ -748,7 +748,7 @@ async def test_a_gateway_that_was_replaced_changes_nothing(emptied: str, monkeyp
         marked = examples.marked(waiting)
         assert await first.store.generations.save(waiting, marked)
         async with opened(emptied) as second:
-            assert (first.store.others_send_for, second.store.others_send_for) == (0.0, SEND_WITHIN)
+            assert (first.store.others_send_for, second.store.others_send_for) == (0.0, SEND_TIMEOUT)
             store = first.store
             with pytest.raises(StoreError):
                 await store.claims.claim(examples.claim())
@@ -798,7 +798,7 @@ async def test_gateways_whose_machine_was_suspended_do_not_trust_what_they_knew(
 async def test_a_short_reign_does_not_shorten_the_wait_for_a_paused_gateway(
     emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The paused one may still send for SEND_WITHIN, whoever has given the lease back since."""
+    """The paused one may still send for SEND_TIMEOUT, whoever has given the lease back since."""
     from gateway.store.postgres import lease
 
     monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)
@@ -807,10 +807,10 @@ async def test_a_short_reign_does_not_shorten_the_wait_for_a_paused_gateway(
         assert paused.store.others_send_for == 0.0
         for _ in range(2):
             async with opened(emptied) as short:
-                assert short.store.others_send_for == SEND_WITHIN
-        monkeypatch.setattr(lease, "SEND_WITHIN", 0.0)
+                assert short.store.others_send_for == SEND_TIMEOUT
+        monkeypatch.setattr(lease, "SEND_TIMEOUT", 0.0)
         async with opened(emptied) as short:
-            assert short.store.others_send_for == SEND_WITHIN
+            assert short.store.others_send_for == SEND_TIMEOUT
         async with opened(emptied) as later:
             assert later.store.others_send_for == 0.0
 
