@@ -318,9 +318,11 @@ class AccountManager:
     def _publish(self) -> None:
         """Make the present state valid for all parts of the gateway."""
         found: dict[str, Account] = {}
-        for one in sorted(self._stored, key=lambda one: one.create_time):
-            newer = found.get(one.account)
-            found[one.account] = Account(one.account, (one.id, *(newer.credentials if newer else ())), one.tenant)
+        for credentials in sorted(self._stored, key=lambda credentials: credentials.create_time):
+            newer = found.get(credentials.account)
+            found[credentials.account] = Account(
+                credentials.account, (credentials.id, *(newer.credentials if newer else ())), credentials.tenant
+            )
         self._accounts.replace([*found.values()], self._pools)
 
     async def _changed(self, credentials: Collection[str]) -> None:
@@ -340,14 +342,16 @@ def decrypted(
 ) -> Sequence[tuple[StoredCredentials, str]]:
     """Return credentials with their texts; "" for those that were removed. Raises SettingError."""
     found = []
-    for one in stored:
+    for credentials in stored:
         text = ""
-        if one.sealed:
+        if credentials.sealed:
             if encryption is None:
                 raise SettingError(KEY_SETTING, "is required: the store has encrypted credentials of accounts")
-            opened = encryption.decrypt(one.sealed)
+            opened = encryption.decrypt(credentials.sealed)
             if opened is None:
-                raise SettingError(KEY_SETTING, f"does not decrypt the credentials of the account {one.account}")
+                raise SettingError(
+                    KEY_SETTING, f"does not decrypt the credentials of the account {credentials.account}"
+                )
             text = opened
-        found.append((one, text))
+        found.append((credentials, text))
     return found

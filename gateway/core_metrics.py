@@ -22,11 +22,11 @@ def register_metrics(core: Core, telemetry: Telemetry) -> None:
     """Count generations as they end, and register a metric for each value of the core."""
 
     def count_ends(saved: Sequence[Saved]) -> None:
-        for one in saved:
-            if one.generation is not None and one.generation.done and one.change is not None:
-                spec = one.generation.spec
-                accepted = one.generation.accept_time is not None
-                telemetry.generation_ended(one.generation.state.name, spec.tenant, spec.model_id, accepted=accepted)
+        for save in saved:
+            if save.generation is not None and save.generation.done and save.change is not None:
+                spec = save.generation.spec
+                accepted = save.generation.accept_time is not None
+                telemetry.generation_ended(save.generation.state.name, spec.tenant, spec.model_id, accepted=accepted)
 
     core.store.change_log.listen(count_ends)
     telemetry.registry.register(core.calls.metrics)

@@ -217,9 +217,9 @@ def _keys_of(found: Sequence[object]) -> dict[str, jwt.PyJWK]:
     Raises IssuerError if no key of the set can be parsed.
     """
     keys: list[jwt.PyJWK] = []
-    for one in found:
+    for jwk in found:
         with contextlib.suppress(Exception):  # whatever is wrong with a key, the others are valid
-            keys.append(jwt.PyJWK(one))  # type: ignore[arg-type]
+            keys.append(jwt.PyJWK(jwk))  # type: ignore[arg-type]
     if found and not keys:
         raise IssuerError("none of its keys can be parsed")
     return {key.key_id or "": key for key in keys if key.public_key_use in (None, "sig")}

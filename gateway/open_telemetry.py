@@ -137,9 +137,9 @@ class Traces:
 
         It is a part of the call that submitted it, whichever process has the generation when it ends.
         """
-        for one in saved:
-            if one.generation is not None and one.generation.done and one.change is not None:
-                self._ended(one.generation)
+        for save in saved:
+            if save.generation is not None and save.generation.done and save.change is not None:
+                self._ended(save.generation)
 
     def _ended(self, generation: Generation) -> None:
         spec = generation.spec

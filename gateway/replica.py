@@ -132,7 +132,7 @@ class Replica:
         self.freshness.keys_read(before)
 
     def _learn(self, saved: Sequence[Saved]) -> None:
-        for one in saved:
-            ended = one.generation
+        for save in saved:
+            ended = save.generation
             if ended is not None and ended.done and (seconds := run_time(ended)) is not None:
                 self.run_times.learn(RunTime(ended.spec.model_id, ended.spec.traits, seconds))

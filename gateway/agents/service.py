@@ -136,8 +136,8 @@ class Agents:
             seen, yielded_at = 0, self._clock.moment().steady
             while True:
                 changed, seen = conversation.changes_since(seen, after), conversation.changes
-                for one in changed:
-                    yield one
+                for message in changed:
+                    yield message
                     yielded_at = self._clock.moment().steady
                 if conversation.changes > seen:
                     continue

@@ -85,11 +85,11 @@ class Archiver:
 
     def on_commit(self, saved: Sequence[Saved]) -> None:
         """Queue the completed generations of a commit; wake up also for deletions, whose files must be removed."""
-        for one in saved:
-            generation = one.generation
+        for save in saved:
+            generation = save.generation
             if generation is None:
                 self._wakeup.wake()
-            elif generation.state is State.COMPLETED and one.change is not None:
+            elif generation.state is State.COMPLETED and save.change is not None:
                 self._ended.append(generation)
                 self._wakeup.wake()
 
@@ -133,13 +133,13 @@ class Archiver:
 
     async def _plan(self, generations: Sequence[Generation]) -> None:
         copies: list[Copy] = []
-        for one in generations:
+        for generation in generations:
             try:
-                end = None if one.ended_at is None else self._trusted_time.by_higgsfield(one.ended_at)
-                copies += copies_of(one, self._storage.name, end)
+                end = None if generation.ended_at is None else self._trusted_time.by_higgsfield(generation.ended_at)
+                copies += copies_of(generation, self._storage.name, end)
             except Exception:
                 # An exception would stop the archiver for all generations, at every start again.
-                log.exception("outputs cannot be archived because of a bug", extra={"generation_id": one.id})
+                log.exception("outputs cannot be archived because of a bug", extra={"generation_id": generation.id})
         if copies:
             await self._copies.plan_copies(copies, self._clock.moment().steady)
 

@@ -333,9 +333,9 @@ class Dispatcher:
         changes = await self._next_changes(queue, most)
         moment = self._clock.moment()
         created = [
-            Delivery(callback.id, one.id, one.revision, moment.wall, moment.steady)
-            for one in (change.generation for change in changes)
-            if one is not None and callback.wants(one)
+            Delivery(callback.id, generation.id, generation.revision, moment.wall, moment.steady)
+            for generation in (change.generation for change in changes)
+            if generation is not None and callback.wants(generation)
         ]
         position = changes[-1].position if changes else callback.position
         if len(changes) < most:

@@ -83,9 +83,9 @@ class Registry:
     def by_name(self, name: str, account: str) -> Iterator[Creation]:
         """Return an account's creations with a name, oldest first."""
         return (
-            one
-            for one in self._creations.values()
-            if same_name(one.name, name) and self._accounts.same(one.account, account)
+            creation
+            for creation in self._creations.values()
+            if same_name(creation.name, name) and self._accounts.same(creation.account, account)
         )
 
     @property

@@ -76,10 +76,10 @@ class Characters:
         is at most LISTED_FOR seconds old.
         """
         visible = [
-            one
+            character
             for name in self._accounts.pool(tenant)
-            for one in await self._listed(name)
-            if self._registry.exists_for(tenant, one.id) and not self._registry.is_deleted(one.id)
+            for character in await self._listed(name)
+            if self._registry.exists_for(tenant, character.id) and not self._registry.is_deleted(character.id)
         ]
         ordered = sorted(visible, key=_place, reverse=True)
         rest = [one for one in ordered if after is None or _place(one) < after]

@@ -62,8 +62,9 @@ def list_accounts(operator: Operator, check: bool, as_json: bool) -> int:
         return 0
     for account in response.accounts:
         _show(account)
-    for one in response.assignments:
-        echo(f"tenant {one.tenant}: " + " ".join(f"{account.name}={account.weight}" for account in one.accounts))
+    for assignment in response.assignments:
+        weights = " ".join(f"{account.name}={account.weight}" for account in assignment.accounts)
+        echo(f"tenant {assignment.tenant}: {weights}")
     return 0
 
 
@@ -89,8 +90,8 @@ def remove(operator: Operator, name: str, old: bool, force: bool) -> int:
 def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> int:
     """Let a tenant use an account, or several by their weights. The first is also for uploads, agents, characters."""
     request = pb.AssignAccountsRequest(tenant=tenant)
-    for one in chosen:
-        name, equals, weight = one.partition("=")
+    for choice in chosen:
+        name, equals, weight = choice.partition("=")
         try:
             # The message has no weight that was given as 0, so -1 stands for it, which the server refuses as well.
             request.accounts.add(name=name, weight=int(weight) or -1 if equals else 1)
@@ -131,13 +132,13 @@ def _read(credentials: IO[str]) -> str:
 
 
 def _show(account: pb.Account) -> None:
-    for one in account.credentials:
-        if one.removed:
+    for credentials in account.credentials:
+        if credentials.removed:
             state = "removed"
-        elif one.HasField("accepted"):
-            state = "accepted" if one.accepted else "refused"
+        elif credentials.HasField("accepted"):
+            state = "accepted" if credentials.accepted else "refused"
         else:
             state = "not checked"
         of = f"tenant {account.tenant}" if account.tenant else ""
-        added = time_text(one.create_time.seconds) if one.HasField("create_time") else "HF_KEY"
-        echo_cells((account.name, one.id, added, state, f"{one.in_flight} in flight", of))
+        added = time_text(credentials.create_time.seconds) if credentials.HasField("create_time") else "HF_KEY"
+        echo_cells((account.name, credentials.id, added, state, f"{credentials.in_flight} in flight", of))

@@ -34,9 +34,9 @@ def export(operator: Operator, since: float | None, after: int) -> int:
     if since is not None:
         request.start_time.FromMicroseconds(round(since * 1e6))
     empty = True
-    for one in operator.stream(lambda admin: admin.ExportAudit, request):
+    for entry in operator.stream(lambda admin: admin.ExportAudit, request):
         empty = False
-        write(line(one.previous_hash, Entry(one.sequence, one.text, one.hash)) + "\n")
+        write(line(entry.previous_hash, Entry(entry.sequence, entry.text, entry.hash)) + "\n")
     if empty:
         _explain(_head(operator))
     return 0

@@ -90,16 +90,16 @@ def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
 @operator_options
 def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
     """List all limits: tenant, subject, and each limit with what is used of it."""
-    for one in _fetch_limits(operator, tenant):
+    for subject_limits in _fetch_limits(operator, tenant):
         if as_json:
-            print_json(one)
+            print_json(subject_limits)
         else:
-            found = [f"{name} {used} of {most}" for name, used, most in _use_of_limits(one)]
-            if one.limits.HasField("concurrency_share"):
-                found.append(f"share {one.limits.concurrency_share} %")
-            if one.limits.model_id_prefixes:
-                found.append(f"models {' '.join(one.limits.model_id_prefixes)}")
-            echo_cells((one.tenant, one.subject, ", ".join(found)))
+            found = [f"{name} {used} of {most}" for name, used, most in _use_of_limits(subject_limits)]
+            if subject_limits.limits.HasField("concurrency_share"):
+                found.append(f"share {subject_limits.limits.concurrency_share} %")
+            if subject_limits.limits.model_id_prefixes:
+                found.append(f"models {' '.join(subject_limits.limits.model_id_prefixes)}")
+            echo_cells((subject_limits.tenant, subject_limits.subject, ", ".join(found)))
     return 0
 
 
@@ -121,34 +121,34 @@ def _set(limits: pb.Limits, name: str, value: str) -> None:
 
 def _fetch_limits(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:
     pages = operator.pages(lambda admin: admin.ListLimits, pb.ListLimitsRequest(tenant=tenant))
-    return [one for page in pages for one in page.limits]
+    return [subject_limits for page in pages for subject_limits in page.limits]
 
 
-def _show(one: pb.LimitsOfSubject) -> None:
+def _show(subject_limits: pb.LimitsOfSubject) -> None:
     """Print a line for each limit."""
-    echo(f"{one.subject} of {one.tenant}")
-    for name, used, most in _use_of_limits(one):
+    echo(f"{subject_limits.subject} of {subject_limits.tenant}")
+    for name, used, most in _use_of_limits(subject_limits):
         echo(f"  {name}: {used} of {most}")
-    if one.limits.HasField("concurrency_share"):
-        echo(f"  share: {one.limits.concurrency_share} %")
-    if one.limits.model_id_prefixes:
-        echo(f"  models: {', '.join(one.limits.model_id_prefixes)}")
-    if one.limits.HasField("credits_per_day") or one.limits.HasField("credits_per_month"):
-        use = one.use
+    if subject_limits.limits.HasField("concurrency_share"):
+        echo(f"  share: {subject_limits.limits.concurrency_share} %")
+    if subject_limits.limits.model_id_prefixes:
+        echo(f"  models: {', '.join(subject_limits.limits.model_id_prefixes)}")
+    if subject_limits.limits.HasField("credits_per_day") or subject_limits.limits.HasField("credits_per_month"):
+        use = subject_limits.use
         echo(f"  today: {use.spent_today} spent, {use.reserved_today} reserved")
         echo(f"  this month: {use.spent_this_month} spent, {use.reserved_this_month} reserved")
         echo(f"  {use.uncertain} of the reserved credits belong to UNCERTAIN generations")
 
 
-def _use_of_limits(one: pb.LimitsOfSubject) -> list[tuple[str, str, str]]:
+def _use_of_limits(subject_limits: pb.LimitsOfSubject) -> list[tuple[str, str, str]]:
     """Return the name, the use and the value of each limit of which something is used up."""
     from decimal import Decimal
 
-    use, found = one.use, []
+    use, found = subject_limits.use, []
     today = Decimal(use.reserved_today) + Decimal(use.spent_today)
     this_month = Decimal(use.reserved_this_month) + Decimal(use.spent_this_month)
     used = (str(today), str(this_month), str(use.submissions_this_minute), str(use.in_flight))
     for name, text in zip(_FIELDS, used, strict=False):
-        if one.limits.HasField(name):  # type: ignore[arg-type]
-            found.append((name.replace("_", " "), text, str(getattr(one.limits, name))))
+        if subject_limits.limits.HasField(name):  # type: ignore[arg-type]
+            found.append((name.replace("_", " "), text, str(getattr(subject_limits.limits, name))))
     return found

@@ -143,8 +143,8 @@ def _report(store: object, declared: restore.Declared) -> None:
         return
     held = "1 generation is" if count == 1 else f"{count} generations are"
     echo(f"{held} held: resolve each with hfgateway resolve ID")
-    for one in declared.held:
-        echo_cells((one.id, one.tenant, one.spec.model_id, one.state.name))
+    for generation in declared.held:
+        echo_cells((generation.id, generation.tenant, generation.spec.model_id, generation.state.name))
 
 
 def _on_file(act: Callable[[], T]) -> T:

@@ -48,8 +48,8 @@ class Budgets:
         self._tasks = OwnedTasks()
         self._refreshing = asyncio.Lock()
         self._setting = asyncio.Lock()
-        for one in stored:
-            self._limits.setdefault(one.tenant, {})[one.subject] = one.limits
+        for subject in stored:
+            self._limits.setdefault(subject.tenant, {})[subject.subject] = subject.limits
 
     def limited(self, tenant: str) -> bool:
         """Return whether a tenant has any limits."""

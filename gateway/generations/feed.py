@@ -225,11 +225,11 @@ class Feed:
     def publish(self, saved: Sequence[Saved]) -> None:
         """Apply a committed transaction."""
         tenants = dict[str, None]()  # in the order of their changes, so that simulations can be repeated
-        for one in saved:
-            self._apply(one)
-            if one.change is not None:
-                tenants[one.change.tenant] = None
-        removed = {one.generation_id for one in saved if one.generation is None}
+        for save in saved:
+            self._apply(save)
+            if save.change is not None:
+                tenants[save.change.tenant] = None
+        removed = {save.generation_id for save in saved if save.generation is None}
         if removed:
             self._forget(removed)
         for tenant in tenants:
@@ -281,22 +281,22 @@ class Feed:
         for signals in self._tenants.values():
             signals.wake()
 
-    def _apply(self, one: Saved) -> None:
-        generation_id, generation = one.generation_id, one.generation
+    def _apply(self, save: Saved) -> None:
+        generation_id, generation = save.generation_id, save.generation
         # An older version is announced after a read of the store.
         known = self.entries.generation(generation_id) if generation is None else self.entries.update(generation)
         if known is not None and (generation is None or known.done):
             self.entries.remove(generation_id)
             if not known.done:
-                self._miss_end(one.change)
-        if one.change is not None:
-            self._recent.append(one.change)
-            self._bytes += _size(one.change)
+                self._miss_end(save.change)
+        if save.change is not None:
+            self._recent.append(save.change)
+            self._bytes += _size(save.change)
             while len(self._recent) > RECENT_CHANGES or self._bytes > RECENT_BYTES:
                 oldest = self._recent.popleft()
                 self._bytes -= _size(oldest)
                 self._since = max(self._since, oldest.position)
-            self.position = one.change.position
+            self.position = save.change.position
 
     def _miss_end(self, removal: Change | None) -> None:
         """Let watchers notice the removal of a generation whose end was removed before this replica read it.

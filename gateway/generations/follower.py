@@ -128,18 +128,18 @@ class Follower:
     def on_commit(self, saved: Sequence[Saved]) -> None:
         """Plan the committed generations again."""
         self._backoff.succeeded()
-        for one in saved:
-            generation = one.generation
+        for save in saved:
+            generation = save.generation
             if generation is None:
-                self._due.drop(one.generation_id)
+                self._due.drop(save.generation_id)
                 continue
             admission = self._update_admission(generation)
             self._plan(generation)
             done = generation.done
             if done:
-                self._schedule.ended(generation, changed=one.change is not None)
+                self._schedule.ended(generation, changed=save.change is not None)
             if done or generation.missing_since is None:
-                self._missing.suspected.pop(one.generation_id, None)
+                self._missing.suspected.pop(save.generation_id, None)
             if done or admission.waiting:
                 self._wakeup.wake()  # the next one may be sent
 

@@ -81,21 +81,21 @@ class RunTimes:
         self._not_in_history: dict[_Group, int] = {}
         """The run times that are not in the history yet."""
 
-    def learn(self, one: RunTime) -> None:
+    def learn(self, run_time: RunTime) -> None:
         """Add the run time of an ended generation. One that is not positive was measured across a clock jump."""
-        if one.seconds <= 0:
+        if run_time.seconds <= 0:
             return
-        for group, _ in _groups(one.model_id, one.traits):
+        for group, _ in _groups(run_time.model_id, run_time.traits):
             seconds = self._seconds.setdefault(group, deque(maxlen=REMEMBERED_RUN_TIMES))
-            seconds.append(one.seconds)
+            seconds.append(run_time.seconds)
             self._not_in_history[group] = self._not_in_history.get(group, 0) + 1
             if self._not_in_history[group] >= RECOMPUTE_SHARE * len(seconds):
                 self._histories.pop(group, None)
 
     def learn_all(self, stored: Iterable[RunTime]) -> None:
         """Add the stored run times of earlier processes, oldest first."""
-        for one in stored:
-            self.learn(one)
+        for run_time in stored:
+            self.learn(run_time)
 
     def similar(self, model_id: str, traits: str) -> tuple[History, Basis]:
         """Return the run times of the most similar generations, and what they have in common."""

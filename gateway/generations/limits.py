@@ -203,9 +203,9 @@ def first_exceeded(
 
     The submission counts for the last known day, although its subjects may have had their last ones on other days.
     """
-    day = max([submission_time.day, *(one.use.day for one in limited)])
-    for one in limited:
-        limits, use = one.limits, one.use.at(day, submission_time.minute)
+    day = max([submission_time.day, *(subject.use.day for subject in limited)])
+    for subject in limited:
+        limits, use = subject.limits, subject.use.at(day, submission_time.minute)
         if limits.counts_credits and price is None:
             raise UnpricedError
         today, this_month = use.day_reserved + use.day_spent, use.month_reserved + use.month_spent
@@ -216,7 +216,7 @@ def first_exceeded(
             ("credits_per_month", limits.credits_per_month, this_month, price or 0, _next_month(use.day)),
         ):
             if allowed is not None and used + needed > allowed:
-                return Exceeded(name, one.subject, allowed, used, needed, resets_at)
+                return Exceeded(name, subject.subject, allowed, used, needed, resets_at)
     return None
 
 

@@ -124,9 +124,9 @@ class PollIntervals:
 
     def learn_all(self, stored: Iterable[RunTime]) -> None:
         """Add the stored durations of earlier processes, oldest first."""
-        for one in stored:
-            if one.seconds > 0:
-                self._history.setdefault(one.model_id, deque(maxlen=REMEMBERED_DURATIONS)).append(one.seconds)
+        for run_time in stored:
+            if run_time.seconds > 0:
+                self._history.setdefault(run_time.model_id, deque(maxlen=REMEMBERED_DURATIONS)).append(run_time.seconds)
         for model_id, history in self._history.items():
             if len(history) >= ENOUGH_DURATIONS:
                 self._schedules[model_id] = schedule(sorted(history), self.longest)

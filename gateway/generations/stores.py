@@ -346,7 +346,7 @@ class AccountStore(Protocol):
     async def credentials(self) -> Sequence[StoredCredentials]:
         """Return the credentials of all accounts, oldest first."""
 
-    async def save_credentials(self, one: StoredCredentials) -> None:
+    async def save_credentials(self, credentials: StoredCredentials) -> None:
         """Store credentials of an account, unless it has them."""
 
     async def seal_credentials(self, credentials: str, sealed: bytes) -> None:

@@ -79,11 +79,11 @@ class Recorder:
 
     def on_commit(self, saved: Sequence[Saved]) -> None:
         """Forget generations that have ended, because no more calls follow."""
-        for one in saved:
-            if one.generation is None or one.generation.done:
-                last = self._last.pop(one.generation_id, None)
-                if last is not None and last.times > 1 and one.generation is not None:
-                    self._write(one.generation_id, last)
+        for save in saved:
+            if save.generation is None or save.generation.done:
+                last = self._last.pop(save.generation_id, None)
+                if last is not None and last.times > 1 and save.generation is not None:
+                    self._write(save.generation_id, last)
 
     async def run(self) -> None:
         """Write the buffer periodically, until canceled."""
@@ -171,5 +171,5 @@ def _source_of(call: UpstreamCall) -> Source:
     return Source.POLL if call.method == "GET" else Source.SUBMIT
 
 
-def _same(one: UpstreamCall, other: UpstreamCall) -> bool:
-    return (one.method, one.path, one.http_status) == (other.method, other.path, other.http_status)
+def _same(call: UpstreamCall, other: UpstreamCall) -> bool:
+    return (call.method, call.path, call.http_status) == (other.method, other.path, other.http_status)

@@ -250,11 +250,11 @@ class TrustedTime:
     def _long_ago(self, now: Steady, ahead: float, seconds: float) -> Steady:
         """Return the latest stored time that is so old by our clock and by Higgsfield's."""
         end = now - seconds
-        for one in reversed(self._corrections):
-            at = min(end, now - ahead - seconds + one.ahead)
-            if at >= one.since and one.placed:
+        for correction in reversed(self._corrections):
+            at = min(end, now - ahead - seconds + correction.ahead)
+            if at >= correction.since and correction.placed:
                 return Steady(at)
-            end = min(end, math.nextafter(one.since, 0.0))
+            end = min(end, math.nextafter(correction.since, 0.0))
         return Steady(min(end, now - ahead - seconds))
 
 

@@ -9,13 +9,13 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
 def account_message(account: AccountState) -> pb.Account:
     """Return the message for an account, which holds no secret."""
     message = pb.Account(name=account.name, tenant=account.tenant)
-    for one in account.credentials:
+    for credentials in account.credentials:
         message.credentials.add(
-            id=one.id,
-            create_time=timestamp(one.create_time),
-            removed=one.removed,
-            accepted=one.accepted,
-            in_flight=one.in_flight,
+            id=credentials.id,
+            create_time=timestamp(credentials.create_time),
+            removed=credentials.removed,
+            accepted=credentials.accepted,
+            in_flight=credentials.in_flight,
         )
     return message
 

@@ -41,9 +41,9 @@ class CatalogHandlers:
         wanted = int(request.output_kind)
         wall = self._catalogs.wall
         shown = [
-            one.model
-            for one in models.by_id.values()
-            if wanted in (0, one.model.kind) and (request.include_gone or one.lifecycle(wall) is not Lifecycle.GONE)
+            entry.model
+            for entry in models.by_id.values()
+            if wanted in (0, entry.model.kind) and (request.include_gone or entry.lifecycle(wall) is not Lifecycle.GONE)
         ]
         items = [*_matching(shown, request.query)]
         if request.include_schema:

@@ -107,8 +107,8 @@ def adoption(request: generation_service_pb2.AdoptGenerationRequest) -> Adoption
 def warnings(doubted: Sequence[Violation]) -> list[error_pb2.FieldViolation]:
     """Return the warnings of a response about these fields."""
     return [
-        error_pb2.FieldViolation(field=one.field, description=one.description[:MAX_WARNING_LENGTH])
-        for one in doubted[:MAX_WARNINGS]
+        error_pb2.FieldViolation(field=violation.field, description=violation.description[:MAX_WARNING_LENGTH])
+        for violation in doubted[:MAX_WARNINGS]
     ]
 
 

@@ -199,8 +199,8 @@ class Replicated:
 
             async def read() -> AsyncIterator[bytes]:
                 try:
-                    async for one in requests:
-                        yield one.SerializeToString()
+                    async for request in requests:
+                        yield request.SerializeToString()
                 except Exception as error:
                     broken.append(error)  # gRPC only cancels the call, as if the connection were lost
                     raise

@@ -96,9 +96,9 @@ def check_spellings(content: dict[str, Any], message: Any) -> None:  # a descrip
         inner = field.message_type
         if inner is None or inner.file.package == "google.protobuf":
             continue
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, dict):
-                check_spellings(one, inner)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict):
+                check_spellings(item, inner)
 
 
 def _check_shape(structure: str) -> None:

@@ -68,12 +68,12 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     return request.tenant, subject, Limits(models=models, **found), [FIELDS[path] for path in paths]
 
 
-def limits_message(one: SubjectLimits, uncertain: int) -> pb.LimitsOfSubject:
+def limits_message(subject_limits: SubjectLimits, uncertain: int) -> pb.LimitsOfSubject:
     """Return the message for limits and their use. `uncertain` is in millionths of a credit."""
-    use = one.use
+    use = subject_limits.use
     message = pb.LimitsOfSubject(
-        tenant=one.tenant,
-        subject=one.subject,
+        tenant=subject_limits.tenant,
+        subject=subject_limits.subject,
         use=pb.Use(
             reserved_today=format_credits(use.day_reserved),
             spent_today=format_credits(use.day_spent),
@@ -88,12 +88,12 @@ def limits_message(one: SubjectLimits, uncertain: int) -> pb.LimitsOfSubject:
     limits = message.limits
     limits.SetInParent()
     for name in _CREDITS:
-        credits = getattr(one.limits, name)
+        credits = getattr(subject_limits.limits, name)
         if credits is not None:
             setattr(limits, name, format_credits(credits))
     for name in (*_COUNTS, "concurrency_share"):
-        number = getattr(one.limits, name)
+        number = getattr(subject_limits.limits, name)
         if number is not None:
             setattr(limits, name, number)
-    limits.model_id_prefixes.extend(one.limits.models)
+    limits.model_id_prefixes.extend(subject_limits.limits.models)
     return message

@@ -87,10 +87,10 @@ class Auditor:
         details = {name: value for name, value in given.items() if value not in (None, ())}
         return self.entry("limits.set", time.time(), id=subject, tenant=tenant, details=details)
 
-    def credentials(self, one: StoredCredentials) -> str | None:
+    def credentials(self, stored: StoredCredentials) -> str | None:
         """Describe credentials that were added to an account."""
-        details = {"credentials": one.id}
-        return self.entry("account.add", one.create_time, id=one.account, tenant=one.tenant, details=details)
+        details = {"credentials": stored.id}
+        return self.entry("account.add", stored.create_time, id=stored.account, tenant=stored.tenant, details=details)
 
     def pool(self, tenant: str, pool: Pool) -> str | None:
         """Describe the accounts that a tenant uses from now on."""

@@ -80,12 +80,12 @@ def reserve(connection: sqlite3.Connection, sql: Sql, claim: Claim, limited: Seq
     submission_time, price = claim.submission_time, claim.generation.spec.price
     if submission_time is None:
         in_flight = 0 if claim.generation.done else 1
-        for one in limited:
-            _store(connection, sql, one, replace(one.use, running=one.use.running + in_flight))
+        for subject in limited:
+            _store(connection, sql, subject, replace(subject.use, running=subject.use.running + in_flight))
         return None
-    uses = [one.use.at(submission_time.day, submission_time.minute) for one in limited]
+    uses = [subject.use.at(submission_time.day, submission_time.minute) for subject in limited]
     day = max((use.day for use in uses), default=submission_time.day)
-    if any(not one.use.day for one in limited):
+    if any(not subject.use.day for subject in limited):
         begin(connection, sql, claim.generation.spec.tenant, day)
     for one, use in zip(limited, uses, strict=True):
         _store(connection, sql, one, use.at(day, use.minute).claimed(price))
@@ -101,8 +101,8 @@ def settle(connection: sqlite3.Connection, sql: Sql, before: Generation, after: 
     if not limited:
         return
     (day,) = execute(connection, sql["read_budget_day"], {"id": after.id}).fetchone()
-    for one in limited:
-        _store(connection, sql, one, one.use.settled(found, day or ""))
+    for subject in limited:
+        _store(connection, sql, subject, subject.use.settled(found, day or ""))
 
 
 def counted(running: int, day: str, sums: Iterable[tuple[str, int, int, int]]) -> Use:
@@ -122,5 +122,5 @@ def counted(running: int, day: str, sums: Iterable[tuple[str, int, int, int]]) -
     return use
 
 
-def _store(connection: sqlite3.Connection, sql: Sql, one: SubjectLimits, use: Use) -> None:
-    execute(connection, sql["update_use"], {"tenant": one.tenant, "subject": one.subject} | use_row(use))
+def _store(connection: sqlite3.Connection, sql: Sql, subject: SubjectLimits, use: Use) -> None:
+    execute(connection, sql["update_use"], {"tenant": subject.tenant, "subject": subject.subject} | use_row(use))

@@ -13,8 +13,10 @@ from gateway.store.reads import AccountReads
 class PostgresAccounts(StorePart, AccountReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
-    async def save_credentials(self, one: StoredCredentials) -> None:
-        await self._write("account", "save_credentials", asdict(one) | {"audit": self._auditor.credentials(one)})
+    async def save_credentials(self, credentials: StoredCredentials) -> None:
+        await self._write(
+            "account", "save_credentials", asdict(credentials) | {"audit": self._auditor.credentials(credentials)}
+        )
 
     async def seal_credentials(self, credentials: str, sealed: bytes) -> None:
         entry = None if sealed else self._auditor.entry("account.retire", time.time(), id=credentials)
