@@ -176,7 +176,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Report not serving, drain, then close everything."""
-        self._ports.not_serving()
+        self._ports.report_not_serving()
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)

@@ -30,7 +30,7 @@ class PrivateSockets:
         self._store = store
         self._pointer = admin_pointer(store)
 
-    def point(self) -> None:
+    def write_pointer(self) -> None:
         """Write the address of the operator's socket to the file."""
         pointer = self._pointer
         pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -42,13 +42,13 @@ class PrivateSockets:
         # Replace atomically, so that a reader finds the complete address or no file.
         part.replace(pointer)
 
-    async def keep_pointing(self) -> None:
+    async def keep_pointer(self) -> None:
         """Write the file again when its replica on this machine has ended, or when it could not be written before."""
         while True:
             await asyncio.sleep(CHECK_POINTER_INTERVAL)
             with contextlib.suppress(OSError):
                 if not self._points_here() and not socket_in_use(self._store):
-                    self.point()
+                    self.write_pointer()
 
     def _points_here(self) -> bool:
         return self._pointer.exists() and self._pointer.read_text() == self.admin

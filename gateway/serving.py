@@ -83,7 +83,7 @@ GRPC_OPTIONS = (
     ("grpc.server.max_pending_requests", 15_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
 )
-CONNECTION_AGE = 900.0
+MAX_CONNECTION_AGE = 900.0
 """Seconds after which a replica asks a client for a new connection, more or less 10 %. Calls on the old one continue.
 
 Behind a load balancer for connections, a replica that has just started would otherwise get only new clients.
@@ -160,11 +160,11 @@ class Ports:
                 return grpc.aio.insecure_channel(peer, LEADER_CHANNEL_OPTIONS)
             return grpc.aio.secure_channel(peer, peer_credentials(self._certificates), LEADER_CHANNEL_OPTIONS)
 
-        async def caught_up() -> None:
+        async def catch_up() -> None:
             with contextlib.suppress(UnconfirmedError):
                 await replica.store.change_log.announced()
 
-        async def nothing() -> None:
+        async def do_nothing() -> None:
             pass
 
         leader = self._to_leader = ToLeader(
@@ -183,10 +183,10 @@ class Ports:
         }
         for service in PUBLIC_SERVICES:
             replicated = Replicated(
-                service, here.get(service), leader, caught_up if service is GENERATION_SERVICE else nothing
+                service, here.get(service), leader, catch_up if service is GENERATION_SERVICE else do_nothing
             )
             self._switches[service] = Switch(service, replicated)
-        self._admin.handlers = Replicated(ADMIN_SERVICE, None, leader, nothing)
+        self._admin.handlers = Replicated(ADMIN_SERVICE, None, leader, do_nothing)
         following = asyncio.create_task(_follow_leader(leader))
         self._exit.callback(following.cancel)
         self._exit.push_async_callback(leader.close)
@@ -208,8 +208,8 @@ class Ports:
             self._webhooks = receive_with(self._webhook_route(core))
         await self.publish_address()
         try:
-            self._sockets.point()
-        except OSError as error:  # the store of replicas does not need the disk, and `keep_pointing` tries again
+            self._sockets.write_pointer()
+        except OSError as error:  # the store of replicas does not need the disk, and `keep_pointer` tries again
             log.warning("the file with the address of the operator's socket cannot be written: %s", error)
 
     async def publish_address(self) -> None:
@@ -217,14 +217,14 @@ class Ports:
         if isinstance(self._serving.store, SharedStore):
             await self._serving.store.reachable_at(self._peer)
 
-    def not_serving(self) -> None:
+    def report_not_serving(self) -> None:
         """Report NOT_SERVING to health checks, because the gateway is about to stop."""
         self._health.drain()
 
     async def open_grpc(self) -> str:
         """Serve gRPC; return the address. Raises SettingError."""
         settings = self._settings
-        age = CONNECTION_AGE if isinstance(settings.store, PostgresUrl) else None
+        age = MAX_CONNECTION_AGE if isinstance(settings.store, PostgresUrl) else None
         server = _grpc_server(self._max_connections.grpc, shared=self._worker is not None, age=age)
         backlog = Backlog()
         for service, handlers in self._served.items():
@@ -339,8 +339,8 @@ class Ports:
         self._exit.push_async_callback(server.stop, STOP_GRACE)
         self._exit.callback(self._sockets.remove_pointer)
         if isinstance(self._serving, Core) or not socket_in_use(self._settings.store):
-            self._sockets.point()
-        keeping = asyncio.create_task(self._sockets.keep_pointing())
+            self._sockets.write_pointer()
+        keeping = asyncio.create_task(self._sockets.keep_pointer())
         self._exit.callback(keeping.cancel)
         address = self._settings.admin_address
         if address is None:

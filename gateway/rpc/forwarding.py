@@ -169,15 +169,15 @@ class ToLeader:
 class Replicated:
     """The handlers of a service on a replica, by the names of its RPCs.
 
-    `here` has those of READ_HERE. `caught_up` returns when this replica has seen what the leader has stored, so that a
+    `here` has those of READ_HERE. `catch_up` returns when this replica has seen what the leader has stored, so that a
     caller finds here what it has written.
     """
 
     def __init__(
-        self, service: ServiceDescriptor, here: object, leader: ToLeader, caught_up: Callable[[], Awaitable[None]]
+        self, service: ServiceDescriptor, here: object, leader: ToLeader, catch_up: Callable[[], Awaitable[None]]
     ) -> None:
         self._leader = leader
-        self._caught_up = caught_up
+        self._catch_up = catch_up
         for method in service.methods:
             name = method_name(method)
             handler = getattr(here, name) if method.name in READ_HERE else self._forwarded(service, method)
@@ -191,7 +191,7 @@ class Replicated:
         async def unary(request: Message, call: Call) -> bytes:
             call.try_start_waiting()  # if `waiting` is full, the call keeps its place
             response = await leader.unary(full_name, request.SerializeToString(), call)
-            await self._caught_up()
+            await self._catch_up()
             return response
 
         async def client_stream(requests: AsyncIterator[Message], call: Call) -> bytes:

@@ -80,7 +80,7 @@ async def test_a_health_watch_receives_every_change(running: Running) -> None:
         assert [await next_status(call) for call in calls] == [Response.SERVING, Response.SERVING]
         unknown = watch(channel, "no.such.Service")
         assert await next_status(unknown) == Response.SERVICE_UNKNOWN
-        running.gateway._ports.not_serving()
+        running.gateway._ports.report_not_serving()
         assert [await next_status(call) for call in calls] == [Response.NOT_SERVING, Response.NOT_SERVING]
 
 

@@ -138,7 +138,7 @@ class Ports:
 
     # -- What the gateway uses -----------------------------------------------------------------------------------------
 
-    def not_serving(self) -> None:
+    def report_not_serving(self) -> None:
         """Do nothing: no test asks for its health."""
 
     async def open_grpc(self) -> str:

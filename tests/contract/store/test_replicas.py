@@ -204,7 +204,7 @@ async def test_a_replica_reaches_the_leader_without_the_proxy_of_the_environment
 async def test_a_client_is_asked_for_new_connections_and_its_calls_continue(
     sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "CONNECTION_AGE", 0.1)
+    monkeypatch.setattr(serving, "MAX_CONNECTION_AGE", 0.1)
     monkeypatch.delenv("no_proxy")  # the proxy counts the connections
     async with ConnectProxy() as proxy, gateways(settings, {}) as (one,), asyncio.timeout(PATIENCE):
         proxy.routes[one.grpc_address] = one.grpc_address
