@@ -21,30 +21,30 @@ from gateway.cli.progress import json_option
 if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError
 
-REPEAT_FOR = 30.0
+RETRY_TIMEOUT = 30.0
 """Seconds for which one adoption is repeated, because Higgsfield may limit status calls."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A request to adopt. `wrong` says why it cannot be read from its line."""
+    """A request to adopt. `problem` says why it cannot be read from its line."""
 
     request_id: str
     api_version: Any = "v2"
     labels: dict[str, str] = field(default_factory=dict)
-    wrong: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of an entry. `stops` is the error that concerns the others as well."""
+    """The outcome of an entry. `fatal_error` is the error that concerns the others as well."""
 
     request_id: str
     outcome: str
     generation_id: str = ""
     state: str = ""
     error: str = ""
-    stops: GatewayError | None = None
+    fatal_error: GatewayError | None = None
 
 
 @click.command()
@@ -56,7 +56,7 @@ class Result:
     metavar="FILE",
     help="Also adopt the requests in this file: an id or a JSON object in each line. - is standard input.",
 )
-@click.option("--v1", "of_v1", is_flag=True, help="The ids are those of job sets of Higgsfield's v1 API.")
+@click.option("--v1", "is_v1", is_flag=True, help="The ids are those of job sets of Higgsfield's v1 API.")
 @label_option("A label for all of them. May be repeated.")
 @click.option(
     "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="How many to adopt at once."
@@ -68,7 +68,7 @@ def adopt(
     connection: Connection,
     request_ids: tuple[str, ...],
     file: IO[str] | None,
-    of_v1: bool,
+    is_v1: bool,
     labels: dict[str, str],
     concurrency: int,
     as_json: bool,
@@ -83,20 +83,20 @@ def adopt(
     """
     if not request_ids and file is None:
         raise click.UsageError("give at least one ID, or --file")
-    defaults = Entry("", "v1" if of_v1 else "v2", labels)
+    defaults = Entry("", "v1" if is_v1 else "v2", labels)
     entries = chain((Entry(one, defaults.api_version, labels) for one in request_ids), _read(file or (), defaults))
     counts: Counter[str] = Counter()
     stopped: Result | None = None
-    with connection.client(REPEAT_FOR) as client:
+    with connection.client(RETRY_TIMEOUT) as client:
         for result in _adopt_all(client, entries, concurrency):
             counts[result.outcome] += 1
-            stopped = stopped or (result if result.stops else None)
+            stopped = stopped or (result if result.fatal_error else None)
             _print(result, as_json=as_json)
     if counts.total() > 1:
         echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()), err=True)
-    if stopped is not None and stopped.stops is not None:
+    if stopped is not None and stopped.fatal_error is not None:
         echo(f"Stopped at {stopped.request_id}: later requests were not tried. Run the same command again.", err=True)
-        raise click.exceptions.Exit(exit_codes.of_error(stopped.stops))
+        raise click.exceptions.Exit(exit_codes.of_error(stopped.fatal_error))
     if counts.keys() - {"adopted", "known"}:
         raise click.exceptions.Exit(exit_codes.REFUSED)
 
@@ -111,7 +111,7 @@ def _adopt_all(client: Client, entries: Iterable[Entry], concurrency: int) -> It
             running.append(threads.submit(_adopt, client, entry))
             if len(running) >= concurrency:
                 result = running.popleft().result()
-                stopped = result.stops is not None
+                stopped = result.fatal_error is not None
                 yield result
             if stopped:
                 break
@@ -125,8 +125,8 @@ def _adopt(client: Client, entry: Entry) -> Result:
     from hfgateway_client import GatewayError, state_name
     from hfgateway_client.errors import InvalidInput, NotFound
 
-    if entry.wrong:
-        return Result(entry.request_id, "invalid", error=entry.wrong)
+    if entry.problem:
+        return Result(entry.request_id, "invalid", error=entry.problem)
     try:
         response = client.adopt(entry.request_id, api_version=entry.api_version, labels=entry.labels)
     except NotFound as error:
@@ -134,7 +134,7 @@ def _adopt(client: Client, entry: Entry) -> Result:
     except InvalidInput as error:
         return Result(entry.request_id, "invalid", error=error.message)
     except GatewayError as error:
-        return Result(entry.request_id, "failed", error=str(error), stops=error)
+        return Result(entry.request_id, "failed", error=str(error), fatal_error=error)
     generation = response.generation
     return Result(entry.request_id, "known" if response.replayed else "adopted", generation.id, state_name(generation))
 
@@ -144,22 +144,24 @@ def _read(lines: Iterable[str], defaults: Entry) -> Iterator[Entry]:
     for line in lines:
         text = line.strip()
         if text.startswith("{"):
-            yield _of_json(text, defaults)
+            yield _parse_json(text, defaults)
         elif text and not text.startswith("#"):
             yield Entry(text, defaults.api_version, defaults.labels)
 
 
-def _of_json(text: str, defaults: Entry) -> Entry:
+def _parse_json(text: str, defaults: Entry) -> Entry:
     try:
         given = json.loads(text)
         json.dumps(given, ensure_ascii=False).encode()  # an escape may stand for half a character
     except (ValueError, RecursionError) as error:
-        return Entry(text[:100], wrong=f"is not JSON: {error}")
+        return Entry(text[:100], problem=f"is not JSON: {error}")
     request_id = given.pop("request_id", None)
     api_version, labels = given.pop("api_version", defaults.api_version), given.pop("labels", {})
     readable = isinstance(request_id, str) and api_version in ("v1", "v2") and isinstance(labels, dict)
     if given or not readable or not all(isinstance(value, str) for value in labels.values()):
-        return Entry(text[:100], wrong='must have "request_id", and may have "api_version" ("v1" or "v2") and "labels"')
+        return Entry(
+            text[:100], problem='must have "request_id", and may have "api_version" ("v1" or "v2") and "labels"'
+        )
     return Entry(request_id, api_version, defaults.labels | labels)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MISSING = f"this command {missing('mcp')}"
 _T = TypeVar("_T")
-_REPEAT_FOR = 10.0
+_RETRY_TIMEOUT = 10.0
 """Seconds for which a call is repeated if the gateway does not respond. The MCP client has its own time limits."""
 
 
@@ -66,7 +66,7 @@ async def _serve(connection: Connection, folders: tuple[Path, ...]) -> None:
     from gateway.mcp.tools import all_tools
     from hfgateway_client import AsyncClient, RetryPolicy
 
-    retry = RetryPolicy(repeat_calls_for=_REPEAT_FOR)
+    retry = RetryPolicy(repeat_calls_for=_RETRY_TIMEOUT)
     async with AsyncClient(connection.address, **connection.options, retry=retry) as client:
         port = ClientPort(client)
         server = mcp_server(all_tools(Files(folders) if folders else None), lambda _: port)

@@ -51,7 +51,7 @@ class Budgets:
         for subject in stored:
             self._limits.setdefault(subject.tenant, {})[subject.subject] = subject.limits
 
-    def limited(self, tenant: str) -> bool:
+    def is_limited(self, tenant: str) -> bool:
         """Return whether a tenant has any limits."""
         return tenant in self._limits
 
@@ -98,11 +98,11 @@ class Budgets:
         """
         return await self._tasks.finish(self._set(tenant, subject, limits, fields))
 
-    async def listed(self, tenant: str, after: tuple[str, str], limit: int) -> Sequence[SubjectLimits]:
+    async def list_limits(self, tenant: str, after: tuple[str, str], limit: int) -> Sequence[SubjectLimits]:
         """Return limits as `LimitStore.limits` does, with their use at present. Raises GATEWAY_UNAVAILABLE."""
-        return self._at_present(await self._read(tenant, after, limit))
+        return self._with_present_use(await self._read(tenant, after, limit))
 
-    async def uncertain(self, limited: Sequence[SubjectLimits]) -> Sequence[int]:
+    async def uncertain_credits(self, limited: Sequence[SubjectLimits]) -> Sequence[int]:
         """Return the uncertain credits as `LimitStore.uncertain_credits` does. Raises GATEWAY_UNAVAILABLE."""
         try:
             return await self._store.uncertain_credits(limited)
@@ -126,7 +126,7 @@ class Budgets:
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 
-    def _at_present(self, stored: Sequence[SubjectLimits]) -> Sequence[SubjectLimits]:
+    def _with_present_use(self, stored: Sequence[SubjectLimits]) -> Sequence[SubjectLimits]:
         now = self.submission_time(self._clock.moment())
         return [SubjectLimits(one.tenant, one.subject, one.limits, one.use.at(now.day, now.minute)) for one in stored]
 
@@ -137,16 +137,16 @@ class Budgets:
     async def _set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> SubjectLimits:
         await self.learn_time()
         async with self._setting:  # or of two changes at once, one would be lost
-            stored = self._of(await self._read(tenant), tenant, subject).limits
+            stored = self._find(await self._read(tenant), tenant, subject).limits
             changed = replace(stored, **{name: getattr(limits, name) for name in fields})
             try:
                 await self._store.set_limits(tenant, subject, changed, self.submission_time(self._clock.moment()).day)
             except UnconfirmedError as error:
                 raise gateway_unavailable("the store did not confirm the limits: set them again") from error
-            return self._of(self._at_present(await self.refresh(tenant)), tenant, subject)
+            return self._find(self._with_present_use(await self.refresh(tenant)), tenant, subject)
 
     @staticmethod
-    def _of(of_tenant: Sequence[SubjectLimits], tenant: str, subject: str) -> SubjectLimits:
+    def _find(of_tenant: Sequence[SubjectLimits], tenant: str, subject: str) -> SubjectLimits:
         found = (one for one in of_tenant if one.subject == subject)
         return next(found, SubjectLimits(tenant, subject, Limits()))
 

@@ -206,7 +206,7 @@ class Generations(Reads):
         )
         whose = (tenant, submission.key_id, submission.labels)
         price: Price | None = None
-        if self._budgets.limited(tenant):
+        if self._budgets.is_limited(tenant):
             try:
                 self._budgets.check_model(*whose, prepared.model_id)
                 needed = self._budgets.needs_price(*whose)

@@ -136,14 +136,14 @@ class AdminHandlers:
         if key_id != subject and limits != Limits() and not self.access.has_key(tenant, key_id):
             raise_if_invalid([NO_KEY])
         now = await self.budgets.set(tenant, subject, limits, fields)
-        (uncertain,) = await self.budgets.uncertain([now])
+        (uncertain,) = await self.budgets.uncertain_credits([now])
         return pb.SetLimitsResponse(limits=limits_message(now, uncertain))
 
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
         """Return a page of limits and what is used of them."""
         page: Page[SubjectLimits] = Page(request, lambda one: (one.tenant, one.subject))
-        limits = await self.budgets.listed(request.tenant, page.start_after(("", "")), page.fetch_limit)
-        uncertain = dict(zip(limits, await self.budgets.uncertain(limits), strict=True))
+        limits = await self.budgets.list_limits(request.tenant, page.start_after(("", "")), page.fetch_limit)
+        uncertain = dict(zip(limits, await self.budgets.uncertain_credits(limits), strict=True))
         response = pb.ListLimitsResponse()
         response.next_page_token = page.fill(response.limits, limits, lambda one: limits_message(one, uncertain[one]))
         return response

@@ -211,7 +211,7 @@ async def test_limits_apply_although_the_call_that_sets_them_is_canceled(running
             await call
         stored.release()
         await running.gateway._core.budgets.drained()
-        assert running.gateway._core.budgets.limited("default")
+        assert running.gateway._core.budgets.is_limited("default")
     assert (await refusal(running.grpc, soul("a fox"))).reason == "NOT_ALLOWED"
 
 

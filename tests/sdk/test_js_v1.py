@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sandbox.catalog.presets import MOTIONS, SOUL_STYLES_1, served
+from gateway.sandbox.catalog.presets import MOTIONS, SOUL_STYLES_1, with_origin
 
 pytestmark = pytest.mark.toolchain("node")
 
@@ -71,7 +71,7 @@ async def test_the_js_v2_client_is_refused_on_a_v1_path(start: Any, js_subscribe
 async def test_the_js_v1_client_lists_motions_and_styles(start: Any, js_lists: Any) -> None:
     sandbox = await start()
 
-    expected = {"motions": served(MOTIONS, sandbox.url), "styles": served(SOUL_STYLES_1, sandbox.url)}
+    expected = {"motions": with_origin(MOTIONS, sandbox.url), "styles": with_origin(SOUL_STYLES_1, sandbox.url)}
     assert await js_lists(sandbox.url) == expected
     assert (await js_lists(sandbox.url, "wrong"))["error"]["type"] == "AuthenticationError"
     assert sandbox.ledger.list_calls == {"motions": 2, "styles": 1}

@@ -29,13 +29,13 @@ def _preview(kind: str, name: str) -> str:
     return path
 
 
-def _motion(name: str, description: str, between: bool = False) -> Item:
+def _motion(name: str, description: str, start_end_frame: bool = False) -> Item:
     return {
         "id": _id("motion", name),
         "name": name,
         "description": description,
         "preview_url": _preview("motions", name),
-        "start_end_frame": between,
+        "start_end_frame": start_end_frame,
     }
 
 
@@ -47,7 +47,7 @@ def _presets(kind: str, *names: str) -> list[Item]:
     return [{"id": _id(kind, name), "name": name, "preview_url": _preview(kind, name)} for name in names]
 
 
-def served(items: list[Item], origin: str) -> list[Item]:
+def with_origin(items: list[Item], origin: str) -> list[Item]:
     """Return items with absolute preview URLs."""
     return [one | {"preview_url": origin + one["preview_url"]} for one in items]
 
@@ -63,8 +63,8 @@ MOTIONS = [
     _motion("360 Orbit", "The camera goes round the subject."),
     _motion("Handheld", "The camera is held while walking."),
     _motion("Static", "The camera does not move."),
-    _motion("Morph", "The first picture becomes the last.", between=True),
-    _motion("Transition", "From the first picture to the last.", between=True),
+    _motion("Morph", "The first picture becomes the last.", start_end_frame=True),
+    _motion("Transition", "From the first picture to the last.", start_end_frame=True),
 ]
 SOUL_STYLES_1 = [
     _style("soul-1", "General", _SOUL_1_GENERAL),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Item, served
+from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Item, with_origin
 from gateway.sandbox.http.generation_routes import origin_of
 
 _STUDIO = "marketing-studio/image"
@@ -26,22 +26,22 @@ class PresetRoutes:
 
     async def motions(self, request: web.Request) -> web.Response:
         """Return the motions as a bare array, as v1 does."""
-        return web.json_response(served(MOTIONS, origin_of(request)))
+        return web.json_response(with_origin(MOTIONS, origin_of(request)))
 
     async def styles(self, request: web.Request) -> web.Response:
         """Return the styles of Soul 1."""
-        return web.json_response(served(SOUL_STYLES_1, origin_of(request)))
+        return web.json_response(with_origin(SOUL_STYLES_1, origin_of(request)))
 
     async def styles_2(self, request: web.Request) -> web.Response:
         """Return the styles of Soul 2."""
-        return web.json_response(served(SOUL_STYLES_2, origin_of(request)))
+        return web.json_response(with_origin(SOUL_STYLES_2, origin_of(request)))
 
     async def presets(self, request: web.Request) -> web.Response:
         """Return the presets of a model. Those of the marketing studio have their own path."""
         model = request.match_info["model"]
         if model not in PRESETS or model == _STUDIO:
             raise errors.model_not_found()
-        return web.json_response({"model": model, "items": served(PRESETS[model], origin_of(request))})
+        return web.json_response({"model": model, "items": with_origin(PRESETS[model], origin_of(request))})
 
     async def studio_presets(self, request: web.Request) -> web.Response:
         """Return a page of the marketing studio's presets whose names contain `search`.
@@ -49,7 +49,7 @@ class PresetRoutes:
         `cursor` is the number in the response to the request for the previous page; it is null after the last page.
         """
         search = request.query.get("search", "").lower()
-        found = [one for one in served(PRESETS[_STUDIO], origin_of(request)) if search in one["name"].lower()]
+        found = [one for one in with_origin(PRESETS[_STUDIO], origin_of(request)) if search in one["name"].lower()]
         size, start = _number(request, "size", _DEFAULT_PAGE_SIZE), _number(request, "cursor", 0)
         end = start + size
         page = {"items": [_studio(one) for one in found[start:end]], "total": len(found)}
