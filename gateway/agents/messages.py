@@ -57,7 +57,7 @@ from gateway.generations.stores import UnconfirmedError, UnknownCommitError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-RETRY_LOOKUP_AFTER = 2.0
+RETRY_LOOKUP_DELAY = 2.0
 """Seconds after which a caller should look up a message again."""
 
 BUSY_PAUSES = (0.0, 0.5, 1.5)
@@ -234,7 +234,7 @@ def _unresolved(record: KeyRecord, response: Any = None) -> GatewayError:
             Reason.SUBMISSION_UNRESOLVED,
             message,
             retryable=True,
-            retry_after=RETRY_LOOKUP_AFTER,
+            retry_after=RETRY_LOOKUP_DELAY,
             metadata={"session_id": record.session_id},
             response=response,
         )

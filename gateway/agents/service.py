@@ -30,7 +30,7 @@ from gateway.generations.watch import HEARTBEAT, Stream
 
 T = TypeVar("T")
 
-PROCESSING_FOR = 10.0
+PROCESSING_DURATION = 10.0
 """Seconds for which a session counts as PROCESSING after it accepted a message, if reads do not show the message."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -210,7 +210,7 @@ class Agents:
     def _message_accepted(self, session_id: str, message_id: str) -> None:
         now = self._clock.moment().steady
         self._accepted = {name: accepted for name, accepted in self._accepted.items() if accepted.until > now}
-        self._accepted[session_id] = _Accepted(message_id, now + PROCESSING_FOR)
+        self._accepted[session_id] = _Accepted(message_id, now + PROCESSING_DURATION)
         conversation = self._conversations.get(session_id)
         if conversation is not None:
             conversation.set_session(Session(session_id, SessionState.PROCESSING, "processing"))

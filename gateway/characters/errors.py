@@ -6,9 +6,9 @@ from gateway.errors import Failure, GatewayError, Reason, not_found, upstream_un
 
 PASSED_ON = frozenset({Reason.INPUT_REFUSED, Reason.INSUFFICIENT_CREDITS, Reason.UPSTREAM_CREDENTIALS_REFUSED})
 """The refusals of training that callers get unchanged (see CreateCharacter); others become UPSTREAM_UNAVAILABLE."""
-RETRY_LOOKUP_AFTER = 5.0
+RETRY_LOOKUP_DELAY = 5.0
 """Seconds after which a caller should look up an open creation again."""
-RETRY_NAME_AFTER = 30.0
+RETRY_NAME_DELAY = 30.0
 """Seconds after which a caller should try again to use a name."""
 
 
@@ -36,7 +36,7 @@ def unresolved(response: Any = None) -> GatewayError:
     )
     return GatewayError(
         Failure(
-            Reason.SUBMISSION_UNRESOLVED, message, retryable=True, retry_after=RETRY_LOOKUP_AFTER, response=response
+            Reason.SUBMISSION_UNRESOLVED, message, retryable=True, retry_after=RETRY_LOOKUP_DELAY, response=response
         )
     )
 
@@ -48,7 +48,7 @@ def name_not_free() -> GatewayError:
     """
     return upstream_unavailable(
         "nothing was sent, because the outcome of an earlier creation with this name is still unknown; try again later",
-        retry_after=RETRY_NAME_AFTER,
+        retry_after=RETRY_NAME_DELAY,
     )
 
 

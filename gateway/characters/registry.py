@@ -15,9 +15,9 @@ from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input, ModelInput, SoulInput, SoulVersion
 from gateway.generations.ports import Clock
 
-TRAINING_IS_CURRENT_FOR = 15.0
+TRAINING_STATE_TTL = 15.0
 """Seconds for which a state "in training" is taken as current; training takes minutes."""
-SHOWN_AFTER = 15.0
+MAX_VISIBILITY_DELAY = 15.0
 """Seconds after an order during which Higgsfield may return 404 for its character; an assumption."""
 NO_SUCH = "no such character"
 ID_LENGTHS = range(32, 46)
@@ -161,7 +161,7 @@ class Registry:
     def may_not_show_yet(self, character_id: str) -> bool:
         """Return whether a character was created moments ago, so that a 404 is not conclusive yet."""
         creation = self._creation_of(character_id)
-        return creation is not None and self._clock.moment().steady - creation.sent_at < SHOWN_AFTER
+        return creation is not None and self._clock.moment().steady - creation.sent_at < MAX_VISIBILITY_DELAY
 
     def is_deleted(self, character_id: str) -> bool:
         """Return whether a character was deleted through this gateway."""
@@ -213,7 +213,7 @@ class Registry:
         if character.state is CharacterState.FAILED:
             return "the character's training has failed"
         in_training = not character.done and character.state is not CharacterState.UNSPECIFIED
-        is_current = self._clock.moment().steady - at < TRAINING_IS_CURRENT_FOR
+        is_current = self._clock.moment().steady - at < TRAINING_STATE_TTL
         return "the character's training has not ended yet" if in_training and is_current else ""
 
     def _trained_for(self, character_id: str) -> SoulVersion | None:

@@ -14,7 +14,7 @@ from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input
 from gateway.generations.ports import Clock
 
-LISTED_FOR = 5.0
+LIST_CACHE_TTL = 5.0
 """Seconds for which Higgsfield's list is cached, so that it is not read again for each page."""
 
 Place = tuple[float, str]
@@ -73,7 +73,7 @@ class Characters:
         """Return at most `limit` characters after a position, newest first, the position of the next page, and a count.
 
         The position is None after the last page. The count is that of all pages, of what the tenant can see. The list
-        is at most LISTED_FOR seconds old.
+        is at most LIST_CACHE_TTL seconds old.
         """
         visible = [
             character
@@ -161,10 +161,10 @@ class Characters:
         return self._upstream(self._registry.account_of(tenant, character_id))
 
     async def _listed(self, name: str) -> Sequence[Character]:
-        """Return Higgsfield's list of an account. All calls within LISTED_FOR seconds share one request."""
+        """Return Higgsfield's list of an account. All calls within LIST_CACHE_TTL seconds share one request."""
         now = self._clock.moment().steady
         known = self._listings.get(name)
-        if known is None or now - known[1] >= LISTED_FOR or _failed(known[0]):
+        if known is None or now - known[1] >= LIST_CACHE_TTL or _failed(known[0]):
             task = asyncio.create_task(self._read_list(name))
             task.add_done_callback(lambda task: task.cancelled() or task.exception())  # avoids asyncio's warning
             known = self._listings[name] = (task, now)

@@ -14,7 +14,7 @@ MAX_QUEUED = 1_000
 """Submissions that may wait in gRPC's queue, as many as may queue for a place of one tenant."""
 PROBE_INTERVAL = 1.0
 """Seconds between probes. None is sent if no submission has arrived since the last one."""
-REPEAT_PROBE_AFTER = 0.1
+REPEAT_PROBE_DELAY = 0.1
 """Seconds until a probe is repeated that gRPC has dropped from its queue."""
 DROPPED_CODES = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 """The codes with which gRPC drops a call from its queue: after 30 s, or if the queue is full."""
@@ -77,7 +77,7 @@ async def _probe(backlog: Backlog, call: "grpc.aio.UnaryUnaryMultiCallable[bytes
             await call(b"", timeout=PROBE_TIMEOUT)
         except grpc.aio.AioRpcError as error:
             if error.code() in DROPPED_CODES:
-                await asyncio.sleep(REPEAT_PROBE_AFTER)
+                await asyncio.sleep(REPEAT_PROBE_DELAY)
                 continue
             # Such as a socket that was deleted.
             log.warning("the queue of submissions could not be measured", extra={"code": error.code().name})

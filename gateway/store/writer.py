@@ -34,7 +34,7 @@ GATHER_FOR = 0.01
 SYNC_AFTER = 1.0
 """Seconds from a commit to the sync of the mark, which a power cut in between can leave behind."""
 SET_COMMITS = "UPDATE meta SET value = :commits WHERE name = 'commits'"
-HUNG_AFTER = 10.0
+HUNG_TIMEOUT = 10.0
 """Seconds for which the disk may be busy with a group until it counts as hung. Longer than BUSY_TIMEOUT_MS."""
 CLOSED = "the store is closed"
 HUNG = "the store's disk does not respond"
@@ -87,8 +87,8 @@ class Writer:
     `notify` is called on the event loop with each committed group, before its futures are resolved. `broken` is called
     with the error if the disk fails, because memory may no longer match the store.
 
-    If the disk does not respond to a group for HUNG_AFTER seconds, all queued writes are refused, and new ones until it
-    responds, because their callers would have timed out before they are executed. `refused` counts refused writes.
+    If the disk does not respond to a group for HUNG_TIMEOUT seconds, all queued writes are refused, and new ones until
+    it responds, because their callers would have timed out before they are executed. `refused` counts refused writes.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Writer:
         self._since = 0.0
         """The time of the event loop at which that group began."""
         self._hung = False
-        """Whether that was more than HUNG_AFTER seconds ago."""
+        """Whether that was more than HUNG_TIMEOUT seconds ago."""
         self._watching: asyncio.TimerHandle | None = None
         self._crowded = False
         """Whether the last group had several writes, or others arrived before it was committed."""
@@ -191,7 +191,7 @@ class Writer:
             return
         self._busy, self._since = True, self._loop.time()
         if self._watching is None:
-            self._watching = self._loop.call_later(HUNG_AFTER, self._watch)
+            self._watching = self._loop.call_later(HUNG_TIMEOUT, self._watch)
         effects: list[Effect] | None = None
         if all(job.brief for job in group):
             try:
@@ -220,7 +220,7 @@ class Writer:
         self._watching = None
         if not self._busy or self._hung:
             return
-        left = self._since + HUNG_AFTER - self._loop.time()
+        left = self._since + HUNG_TIMEOUT - self._loop.time()
         if left > 0:
             self._watching = self._loop.call_later(left, self._watch)
             return

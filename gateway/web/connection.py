@@ -19,9 +19,9 @@ HEAD_TIMEOUT = 5.0
 """Seconds for the head of a request, and for the rest of a body that the app does not read: before the response starts,
 and again after it."""
 BODY_TIMEOUT = 60.0
-"""Seconds for BODY_PART bytes of a body, or for a smaller body. Webhooks have less."""
-BODY_PART = 1 << 20
-"""Bytes. Only an upload is much larger; it may take as long as it makes progress."""
+"""Seconds for BODY_PART_BYTES of a body, or for a smaller body. Webhooks have less."""
+BODY_PART_BYTES = 1 << 20
+"""Only an upload is much larger; it may take as long as it makes progress."""
 READ_TIMEOUT = 60.0
 """Seconds in which a client that has a response with a Content-Length must read some of it."""
 MAX_HEAD_BYTES = 16 * 1024
@@ -164,7 +164,7 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._without_body = 0
         self._of_part += len(body)
-        if self._of_part >= BODY_PART and self._answering:
+        if self._of_part >= BODY_PART_BYTES and self._answering:
             self._of_part = 0
             self._start_timer(BODY_TIMEOUT)
         super().on_body(body)

@@ -13,7 +13,7 @@ import pytest
 from gateway.access.identity import DEFAULT_TENANT
 from gateway.agents.conversation import Conversation, Pace
 from gateway.agents.model import Message, MessageState, Role, Session, SessionState, Transcript, session_not_found
-from gateway.agents.service import PROCESSING_FOR
+from gateway.agents.service import PROCESSING_DURATION
 from gateway.generations.clock import SystemClock
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
@@ -291,7 +291,7 @@ async def test_a_turn_whose_messages_are_final_ends_with_the_next_idle_read(time
     timed.plan(on="agent_messages", patch={"status": "processing"}, processed=True)
     watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
     await watcher.reaches("PROCESSING")
-    await timed.advance(PROCESSING_FOR - TURN - 1.0, until=watcher.task.done)
+    await timed.advance(PROCESSING_DURATION - TURN - 1.0, until=watcher.task.done)
     await eventually(watcher.task.done)
     assert watcher.states == ["PROCESSING", "IDLE"]
 

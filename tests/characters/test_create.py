@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from gateway.characters.creator import SEND_TIMEOUT
 from gateway.characters.lookup import CREATION_TIMEOUT
 from gateway.characters.model import Creation
-from gateway.characters.registry import SHOWN_AFTER
+from gateway.characters.registry import MAX_VISIBILITY_DELAY
 from gateway.generations.stores import StoreError, UnknownCommitError
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.credentials import Credentials
@@ -117,7 +117,7 @@ async def test_a_404_of_a_new_character_is_not_reported_as_a_deletion(studio: St
         assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
     assert (await studio.create("Anna", "one")).character.id == character.id
 
-    studio.ahead += SHOWN_AFTER
+    studio.ahead += MAX_VISIBILITY_DELAY
     studio.plan(on="character", kind="404")
     assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "IDEMPOTENCY_KEY_REUSED"
     assert studio.sent == ["Anna"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.characters.registry import SHOWN_AFTER
+from gateway.characters.registry import MAX_VISIBILITY_DELAY
 from gateway.characters.watch import CharacterWatches
 from hfgateway.v1 import character_service_pb2 as pb
 from tests.characters.conftest import StartStudio, Studio
@@ -136,7 +136,7 @@ async def test_a_watch_ends_when_its_character_is_deleted(start: StartStudio, he
     if here:
         await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character_id))
     else:
-        studio.ahead += SHOWN_AFTER  # until then, a 404 may mean that the character is not shown yet
+        studio.ahead += MAX_VISIBILITY_DELAY  # until then, a 404 may mean that the character is not shown yet
         await studio.call_higgsfield("DELETE", f"/{character_id}")
     for watch in [*watches, watched(studio.grpc, character_id)]:
         with pytest.raises(RpcFailure) as ended:

@@ -591,17 +591,17 @@ async def test_a_long_upload_has_time_for_each_part() -> None:
         server(more=[Route("/take", take, methods=["POST"])]) as (web, address, _),
         connected(address) as (reader, writer),
     ):
-        size = 2 * connection.BODY_PART
+        size = 2 * connection.BODY_PART_BYTES
         writer.write(b"POST /take HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % size)
         await eventually(lambda: bool(web._server.server_state.tasks))
         (upload,) = web._server.server_state.connections
         begun = upload._timer
-        writer.write(b"x" * (connection.BODY_PART - 1))
-        await eventually(lambda: upload._of_part == connection.BODY_PART - 1)
+        writer.write(b"x" * (connection.BODY_PART_BYTES - 1))
+        await eventually(lambda: upload._of_part == connection.BODY_PART_BYTES - 1)
         assert upload._timer is begun
         writer.write(b"x")
         await eventually(lambda: upload._of_part == 0)
         assert upload._timer is not begun
-        writer.write(b"x" * connection.BODY_PART)
+        writer.write(b"x" * connection.BODY_PART_BYTES)
         async with asyncio.timeout(PATIENCE):
             await reader.readuntil(b"taken")

@@ -190,7 +190,7 @@ def hung() -> Iterator[None]:
         if threading.current_thread().name == "store-writer":
             answers.wait(60)
 
-    with patch("gateway.failpoints.before", before), patch("gateway.store.writer.HUNG_AFTER", 0.2):
+    with patch("gateway.failpoints.before", before), patch("gateway.store.writer.HUNG_TIMEOUT", 0.2):
         try:
             yield
         finally:

@@ -221,7 +221,7 @@ async def test_the_disk_is_late_with_a_group_only_by_the_time_of_that_group(watc
 async def test_a_caller_that_left_does_not_keep_others_waiting_for_a_hung_disk(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "HUNG_AFTER", 0.0)
+    monkeypatch.setattr(writer, "HUNG_TIMEOUT", 0.0)
     disk = SlowDisk()
     first, left, stays = watched.writer.write(None, disk.inserting("a")), watched.add("b"), watched.add("c")
     left.cancel()
