@@ -57,11 +57,11 @@ def migrate(context: click.Context, restored: bool, moved: bool) -> int:
         return _migrate_database(settings, restored=restored)
     store = store_file("a database of a server cannot be moved away from its mark, because it has none")
     if restored:
-        _report(store, _on_file(lambda: asyncio.run(restore.restored(store))))
+        _report(store, _on_file(lambda: asyncio.run(restore.declare_restored(store))))
         return 0
     if moved:
-        _on_file(lambda: restore.moved(store))
-    schema = _on_file(lambda: restore.update(store))
+        _on_file(lambda: restore.declare_moved(store))
+    schema = _on_file(lambda: restore.apply_migrations(store))
     echo(f"{store}: schema {schema}")
     return 0
 

@@ -53,12 +53,12 @@ class StoreState(NamedTuple):
 class Doubt(NamedTuple):
     """Why a file may not be the newest state of its store, and what the operator can do about it.
 
-    `newest`: the operator may declare that it is the newest state and was moved. The texts are parts of one line.
+    `may_be_newest`: the operator may declare that it is the newest state and was moved. The texts are parts of a line.
     """
 
     text: str
     advice: str
-    newest: bool = False
+    may_be_newest: bool = False
 
 
 class Mark:
@@ -133,7 +133,9 @@ def find_doubt(store: Path, known: StoreState) -> Doubt | None:
         return Doubt(f"is a backup made at {known.backup}", restored_advice(store))
     if mark is None:
         # A store without a count of commits is new, or was written by a gateway that had no marks.
-        return Doubt(f"has no mark {path_of(store).name}", moved_advice(store), newest=True) if known.commits else None
+        if not known.commits:
+            return None
+        return Doubt(f"has no mark {path_of(store).name}", moved_advice(store), may_be_newest=True)
     if not mark.commits:
         return None
     if not known.epoch:
@@ -147,7 +149,9 @@ def find_doubt(store: Path, known: StoreState) -> Doubt | None:
         return Doubt(f"is older than its mark {path_of(store).name} ({behind})", restored_advice(store))
     if mark.inode != store.stat().st_ino:
         return Doubt(
-            f"was copied or moved since its mark {path_of(store).name} was written", moved_advice(store), newest=True
+            f"was copied or moved since its mark {path_of(store).name} was written",
+            moved_advice(store),
+            may_be_newest=True,
         )
     return None
 

@@ -67,7 +67,7 @@ def backup(store: Path, target: Path) -> None:
             raise StoreFileError(found if is_source else f"{target}: cannot be written ({error})") from error
 
 
-def update(path: Path) -> int:
+def apply_migrations(path: Path) -> int:
     """Apply the migrations that a store lacks, and return the number that it has. Raises StoreFileError."""
     path = path.resolve()
     _check_exists(path)
@@ -76,18 +76,18 @@ def update(path: Path) -> int:
         return files.examine(path, None).schema  # `prepare` has checked its pages
 
 
-def moved(path: Path) -> None:
+def declare_moved(path: Path) -> None:
     """Declare a file the newest state of its store. Raises StoreFileError if its mark proves otherwise."""
     path = path.resolve()
     _check_exists(path)
     with _lock(path):
         doubt = files.examine(path).doubt
-        if doubt is not None and not doubt.newest:
+        if doubt is not None and not doubt.may_be_newest:
             raise StoreFileError(f"{path}: {doubt.text}; {doubt.advice}")
         _renew_mark(path)
 
 
-async def restored(path: Path) -> Declared:
+async def declare_restored(path: Path) -> Declared:
     """Declare that a store was restored from a backup or copied.
 
     It gets a new epoch. Submissions that were not accepted are held, because they may have been sent since the backup.
@@ -99,7 +99,7 @@ async def restored(path: Path) -> Declared:
     try:
         newest = next((float(row["time"]) for row in store.database.rows("read_newest_change_time")), None)
         await _renew_epoch(store)
-        held = await hold(store)
+        held = await hold_submissions(store)
     except UnconfirmedError as error:
         raise StoreFileError(f"{path}: {error}") from error
     finally:
@@ -142,7 +142,7 @@ async def _renew_epoch(store: SqliteStore) -> None:
     await store.database.writer.write("new epoch", write)
 
 
-async def hold(store: Store) -> Sequence[Generation]:
+async def hold_submissions(store: Store) -> Sequence[Generation]:
     """Hold the submissions that were not accepted, and return all held generations, as they were before.
 
     All generations that have not ended get a revision that was not used before the restore.

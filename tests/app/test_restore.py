@@ -431,7 +431,7 @@ async def test_the_last_change_of_a_restored_store_is_the_one_before_its_generat
     waiting = await stored_unsent(site, soul("a fox", wait_for=STORED))
     with closing(sqlite3.connect(site.store)) as connection:
         ((newest,),) = connection.execute("SELECT max(time) FROM changes")
-    declared = await restore.restored(site.store)
+    declared = await restore.declare_restored(site.store)
     assert ([one.id for one in declared.held], declared.newest) == ([waiting], newest)
 
 

@@ -15,7 +15,7 @@ from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
 from gateway.generations.stores import Filter
-from gateway.store.restore import restored
+from gateway.store.restore import declare_restored
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
 from tests.support.running import PATIENCE, Generation, Running, collected, eventually, name_of, soul
@@ -187,7 +187,7 @@ async def test_a_token_from_before_a_restore_resets(running: Running, grpc: Tran
     stored = await running.submit(soul("a fox"))
     token = (await caught_up(grpc))[-1].resume_token
     await running.stop_gateway()
-    await restored(running.store_path)
+    await declare_restored(running.store_path)
     await running.start_gateway()
     messages = await caught_up(running.grpc, token)
     assert [message.reset for message in messages] == [True] + [False] * (len(messages) - 1)
@@ -248,7 +248,7 @@ async def test_a_reset_of_a_watch_of_ids_includes_ended_ones(running: Running) -
     ids = [done.id, alive.id]
     token = (await caught_up(running.grpc, ids=ids))[-1].resume_token
     await running.stop_gateway()
-    await restored(running.store_path)
+    await declare_restored(running.store_path)
     await running.start_gateway()
     messages = await caught_up(running.grpc, token, ids=ids)
     assert messages[0].reset

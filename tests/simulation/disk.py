@@ -124,7 +124,7 @@ class Disk:
 
         with mock.patch.object(restore, "SystemClock", clock):
             # The command runs its own event loop, which needs a thread. The simulation waits for it.
-            thread = threading.Thread(target=lambda: asyncio.run(restore.restored(self.path)))
+            thread = threading.Thread(target=lambda: asyncio.run(restore.declare_restored(self.path)))
             thread.start()
             thread.join()
         world.record("declared restored")

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
-from gateway.store.restore import restored
+from gateway.store.restore import declare_restored
 from gateway.store.writer import Result, Writer
 from harness.history import Recorder, generation_fields, read
 from harness.violations import IndexedHistory
@@ -125,7 +125,7 @@ async def test_a_watch_ahead_of_a_restored_store_continues_or_is_reset(running: 
     for stale in running.store_path.parent.glob("store.db-*"):
         stale.unlink()
     shutil.copy(tmp_path / "old", running.store_path)
-    await restored(running.store_path)
+    await declare_restored(running.store_path)
     running.plan(on="status", kind="503", times=10**6)
     await running.start_gateway()
 

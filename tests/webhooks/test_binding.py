@@ -139,7 +139,7 @@ async def test_a_generation_that_was_sent_after_the_backup_is_bound(start: Start
     for end in ("-wal", "-shm"):
         Path(f"{running.store_path}{end}").unlink(missing_ok=True)
     shutil.copy(backup, running.store_path)
-    await restore.restored(running.store_path)
+    await restore.declare_restored(running.store_path)
     await running.start_gateway()
     assert name_of(await running.read(waiting.id)) == "UNCERTAIN"
     await post(path_of(running, "an owl"), webhook_body(request_of(running, "an owl")))

@@ -4,7 +4,7 @@ import secrets
 
 from gateway.store import auditor
 from gateway.store.postgres.store import PostgresStore
-from gateway.store.restore import Declared, hold
+from gateway.store.restore import Declared, hold_submissions
 
 
 async def declare_restored(store: PostgresStore) -> Declared:
@@ -14,7 +14,7 @@ async def declare_restored(store: PostgresStore) -> Declared:
     """
     database = store.database
     newest = await database.one("read_newest_change_time")
-    held = await hold(store)
+    held = await hold_submissions(store)
     epoch = secrets.token_hex(4)
     await database.write(None, "write_epoch", {"epoch": epoch, "audit": auditor.restored(epoch)})
     return Declared(held, None if newest is None else newest["time"])

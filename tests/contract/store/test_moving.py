@@ -240,7 +240,7 @@ async def test_a_moved_file_starts_no_gateway_unless_it_is_declared_restored(pat
     with pytest.raises(StoreFileError, match=f"was moved to {SHOWN}; set HFGATEWAY_STORE_URL"):
         SqliteStore(path, _broke)
     with pytest.raises(StoreFileError, match="was moved to"):
-        restore.moved(path)
+        restore.declare_moved(path)
     assert (await moving.move(path, url, SHOWN, _silent)).rows == 0  # as after a crash before the file was marked
 
 
@@ -368,7 +368,7 @@ async def test_generations_are_held_in_few_commits(url: str) -> None:
         for _ in range(20):
             await store.claims.claim(examples.claim())
         writes = store.database.writes
-        assert len(await restore.hold(store)) == 20
+        assert len(await restore.hold_submissions(store)) == 20
         assert store.database.writes == writes + 1
         assert all(generation.held for generation in await store.generations.unfinished())
 
