@@ -203,9 +203,9 @@ class Ports:
         self._serving = core
         self._chain.to_leader = self._admin_chain.to_leader = False
         if self._settings.public_url is not None:
-            from gateway.web.webhook import receive_with
+            from gateway.web.webhook import webhook_receiver
 
-            self._webhooks = receive_with(self._webhook_route(core))
+            self._webhooks = webhook_receiver(self._webhook_route(core))
         await self.publish_address()
         try:
             self._sockets.write_pointer()
@@ -385,14 +385,14 @@ class Ports:
     async def _open_webhooks(self) -> list[Any]:
         """Return the route of webhooks for the HTTP port; none if they are disabled or have a separate port."""
         from gateway.web.server import WebServer, webhook_app
-        from gateway.web.webhook import forwarding_route, receive_with
+        from gateway.web.webhook import forwarding_route, webhook_receiver
 
         settings = self._settings
         if settings.public_url is None:
             return []
         if isinstance(self._serving, Core):
             route = self._webhook_route(self._serving)
-            self._webhooks = receive_with(route)
+            self._webhooks = webhook_receiver(route)
         else:
             assert self._to_leader is not None
             self._webhooks = self._to_leader.webhook

@@ -42,7 +42,7 @@ UNKNOWN_TOKEN = ""
 FORWARDED_HEADERS = frozenset(("webhook-id", "webhook-timestamp", "webhook-signature", PROOF_HEADER))
 """The headers of a webhook that matter."""
 Receive = Callable[[Webhook], Awaitable[bool]]
-Read = Callable[[bytes], StatusReport | None]
+Parse = Callable[[bytes], StatusReport | None]
 
 
 class KnownGenerations(Protocol):
@@ -59,15 +59,15 @@ class KnownGenerations(Protocol):
 class Proofs:
     """The functions that verify and parse webhooks.
 
-    `signatures` verifies the signatures of the account; None if no secret is configured. `secret` takes the token of a
-    path and a text, and returns whether the text is the secret that was sent to the v1 API. `read` parses a webhook of
-    the v2 API, and `read_job_set` one of the v1 API; both return None for an invalid body.
+    `signatures` verifies the signatures of the account; None if no secret is configured. `is_secret` takes the token of
+    a path and a text, and returns whether the text is the secret that was sent to the v1 API. `parse` parses a webhook
+    of the v2 API, and `parse_job_set` one of the v1 API; both return None for an invalid body.
     """
 
     signatures: Signatures | None
-    secret: Callable[[str, str], bool]
-    read: Read
-    read_job_set: Read
+    is_secret: Callable[[str, str], bool]
+    parse: Parse
+    parse_job_set: Parse
 
     def judge_signature(self, request: Request, body: bytes) -> Proof | None:
         """Return what the signature of a webhook proves; None if no secret is configured."""
@@ -138,7 +138,7 @@ def forwarding_route(known: KnownGenerations, forward: ReceiveWebhook, limit: We
     return _route(known, limit, handle)
 
 
-def receive_with(app: Route) -> ReceiveWebhook:
+def webhook_receiver(app: Route) -> ReceiveWebhook:
     """Return a function with which the leader receives webhooks that replicas forward: it calls the route `app`."""
 
     async def receive(token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
@@ -170,7 +170,7 @@ def _route(
                 return _try_again()
             try:
                 async with asyncio.timeout(BODY_TIMEOUT):
-                    body = await _body(request)
+                    body = await _read_body(request)
                 return await handle(request, generation, body)
             finally:
                 limit.leave(place)
@@ -187,7 +187,7 @@ def _parse_v2_webhook(request: Request, body: bytes, generation: Generation, pro
     if proof is Proof.NONE:
         log.warning("a webhook has no valid signature", extra={"generation_id": generation.id})
         return None
-    report = proofs.read(body)
+    report = proofs.parse(body)
     if report is None:
         log.warning("a webhook could not be parsed", extra={"generation_id": generation.id})
         return None
@@ -211,14 +211,14 @@ def _parse_v1_webhook(request: Request, body: bytes, generation: Generation, pro
     proof = proofs.judge_signature(request, body)
     signed = proof not in (None, Proof.NONE)
     without_secret = generation.spec.adopted and proof is None
-    if not (signed or without_secret or proofs.secret(request.path_params["token"], given)):
+    if not (signed or without_secret or proofs.is_secret(request.path_params["token"], given)):
         log.warning("a webhook lacks the secret of its generation", extra={"generation_id": generation.id})
         return None
     name = read_job_set_id(body, generation.request_id)
     if name is None:
         log.warning("a webhook names no job set", extra={"generation_id": generation.id})
         return None
-    report = proofs.read_job_set(body)
+    report = proofs.parse_job_set(body)
     return Webhook(
         generation_id=generation.id,
         name=hashlib.sha256(body).hexdigest(),
@@ -227,7 +227,7 @@ def _parse_v1_webhook(request: Request, body: bytes, generation: Generation, pro
     )
 
 
-async def _body(request: Request) -> bytes | None:
+async def _read_body(request: Request) -> bytes | None:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -31,7 +31,7 @@ from gateway.rpc.call_limits import MAX_WEBHOOKS, WebhookLimit
 from gateway.rpc.forwarding import HEADER_PREFIX, PATH_METADATA, RETRY_AFTER, WEBHOOK_METHOD, ReceiveWebhook, ToLeader
 from gateway.serving import _follow_leader
 from gateway.store.store import SharedStore
-from gateway.web.webhook import forwarding_route, receive_with
+from gateway.web.webhook import forwarding_route, webhook_receiver
 from tests.simulation.gateway import CREDENTIALS, Instance, NotConnectedError, Server, received_webhooks
 from tests.simulation.loop import CURRENT_PROCESS
 from tests.simulation.postgres import DatabaseServer, Link
@@ -175,7 +175,7 @@ class Ports:
 
     def _take_webhooks(self, core: Core) -> Callable[..., Any]:
         route = received_webhooks(core)
-        self._webhooks = receive_with(route)
+        self._webhooks = webhook_receiver(route)
         return route.endpoint
 
     async def _receive_webhook(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
