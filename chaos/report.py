@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.checker import INVARIANTS
 from harness.history import Line
 from harness.violations import Violation
-from harness.watch_checker import ORDER
+from harness.watch_checker import STATE_RANKS
 
 SHOWN = 3
 """The number of violations of one invariant that are printed in full."""
@@ -39,7 +39,9 @@ def figures(lines: Sequence[Line]) -> dict[str, int]:
         "keys charged more than once": sum(n > 1 for n in Counter(charge["prompt"] for charge in charges).values()),
         "generations": count["final"],
     }
-    return totals | {f"{'left' if state in ORDER else 'ended as'} {state}": n for state, n in sorted(final.items())}
+    return totals | {
+        f"{'left' if state in STATE_RANKS else 'ended as'} {state}": n for state, n in sorted(final.items())
+    }
 
 
 def table(totals: dict[str, int]) -> str:

@@ -14,11 +14,11 @@ from harness.violations import IndexedHistory, Invariant, Violation, violation
 from harness.watch_checker import WATCH_INVARIANTS
 
 UNDECIDED = "UNCERTAIN"
-FREE = frozenset({"FAILED", "NSFW", "CANCELED"})
+UNCHARGED_STATES = frozenset({"FAILED", "NSFW", "CANCELED"})
 """Final states for which the gateway promises that nothing was charged."""
-STATUS = {"COMPLETED": "completed", "FAILED": "failed", "NSFW": "nsfw", "CANCELED": "canceled"}
+STATUS_BY_STATE = {"COMPLETED": "completed", "FAILED": "failed", "NSFW": "nsfw", "CANCELED": "canceled"}
 """The sandbox's status of a request by the final state of its generation."""
-KILLED = -9
+SIGKILL_EXIT_CODE = -9
 DEFECTS = frozenset({"INTERNAL", "INVALID_INPUT", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "INVALID_CREDENTIALS"})
 """Error reasons that a correct client must never receive."""
 
@@ -55,7 +55,7 @@ def every_key_ends(history: IndexedHistory) -> Iterator[Violation]:
 def free_means_free(history: IndexedHistory) -> Iterator[Violation]:
     """A generation that is FAILED, NSFW or CANCELED was not charged, or was refunded."""
     for line in _ends(history):
-        if line["state"] not in FREE:
+        if line["state"] not in UNCHARGED_STATES:
             continue
         # A refused submission releases its key, so another generation with this key may have been charged.
         others = [final for final in history.final_by_key.get(line["key"], []) if final["id"] != line["id"]]
@@ -73,7 +73,7 @@ def ends_are_true(history: IndexedHistory) -> Iterator[Violation]:
     """The final state of a generation is that of its request at Higgsfield."""
     for line in _ends(history):
         request = history.requests.get(line["request"])
-        expected = STATUS.get(line["state"])
+        expected = STATUS_BY_STATE.get(line["state"])
         if expected is None:
             continue
         if line["request"] and (request is None or request["status"] != expected):
@@ -125,7 +125,7 @@ def no_gateway_ends_by_itself(history: IndexedHistory) -> Iterator[Violation]:
     for line in history.of("start", "stop", "ended"):
         if line.what != "ended":
             stopped = line.what == "stop"
-        elif line["exit"] != (0 if stopped else KILLED):
+        elif line["exit"] != (0 if stopped else SIGKILL_EXIT_CODE):
             how = "did not stop cleanly" if stopped else "ended by itself"
             yield violation(no_gateway_ends_by_itself, f"a gateway {how}: exit code {line['exit']}", [line])
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-ACCEPTING = 5
+ACCEPT_ITERATIONS = 5
 """Iterations of the event loop within which a connection that was just accepted becomes known to `cut`."""
 _CHUNK = 64 * 1024
 # l_onoff=1, l_linger=0: closing the socket sends a RST.
@@ -63,7 +63,7 @@ class Proxy:
         """Close the listening socket once no connection is being accepted: asyncio would leave that one open."""
         for listening in self._server.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
-        for _ in range(ACCEPTING):
+        for _ in range(ACCEPT_ITERATIONS):
             await asyncio.sleep(0)
         self._server.close()
 

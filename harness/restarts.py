@@ -15,7 +15,7 @@ FAILPOINTS = (
     "after accepted by submit",
 )  # fmt: skip
 """The failpoints at which a gateway may kill itself: those of `gateway/failpoints.py` around a submission."""
-WITH_FAILPOINT = 0.3
+FAILPOINT_SHARE = 0.3
 """The share of starts with a failpoint."""
 RUN_SECONDS = (0.5, 5.0)
 """The shortest and the longest time from a start to SIGKILL, in seconds."""
@@ -48,7 +48,7 @@ class RestartedGateway:
         After `max_kills` kills the gateway runs until `over` is set, so that a slow machine makes progress.
         """
         while not over.is_set():
-            failpoint = self._dice.choice(FAILPOINTS) if max_kills > 0 and self._dice.random() < WITH_FAILPOINT else ""
+            failpoint = self._dice.choice(FAILPOINTS) if max_kills > 0 and self._dice.random() < FAILPOINT_SHARE else ""
             seconds = self._dice.uniform(*self._run_seconds) if max_kills > 0 else None
             max_kills -= 1
             if await self._start(failpoint):

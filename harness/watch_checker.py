@@ -8,9 +8,9 @@ from itertools import pairwise
 from harness.history import Line
 from harness.violations import IndexedHistory, Invariant, Violation, grouped, violation
 
-ORDER = {"PENDING": 0, "UNCERTAIN": 1, "QUEUED": 2, "IN_PROGRESS": 3}
+STATE_RANKS = {"PENDING": 0, "UNCERTAIN": 1, "QUEUED": 2, "IN_PROGRESS": 3}
 """The order of the states of a generation. All other states are final."""
-END = 4
+FINAL_RANK = 4
 
 
 def watches_have_no_gap(history: IndexedHistory) -> Iterator[Violation]:
@@ -130,7 +130,7 @@ def states_go_forward(history: IndexedHistory) -> Iterator[Violation]:
         by_revision = {line["revision"]: line for line in lines}
         steps = [by_revision[revision] for revision in sorted(by_revision)]
         for before, after in pairwise(steps):
-            if ORDER.get(after["state"], END) < ORDER.get(before["state"], END):
+            if STATE_RANKS.get(after["state"], FINAL_RANK) < STATE_RANKS.get(before["state"], FINAL_RANK):
                 message = f"{name} went from {before['state']} back to {after['state']}"
                 yield violation(states_go_forward, message, [before, after])
 

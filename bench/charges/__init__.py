@@ -20,7 +20,7 @@ from bench.charges.sandbox import sandbox
 from bench.charges.through_gateway import SETTINGS, Conditions, Setting, through_gateway
 from bench.figures import Figure, Goal, at_most, promised, value
 from bench.load import Effort
-from harness.checker import KILLED, check
+from harness.checker import SIGKILL_EXIT_CODE, check
 from harness.gateway_process import GATEWAY, Starter
 from harness.history import Line
 
@@ -145,4 +145,4 @@ def _lives(setting: Setting, history: Sequence[Line]) -> str:
 
 
 def _kills(history: Sequence[Line]) -> int:
-    return sum(1 for line in history if line.what == "ended" and line["exit"] == KILLED)
+    return sum(1 for line in history if line.what == "ended" and line["exit"] == SIGKILL_EXIT_CODE)

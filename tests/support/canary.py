@@ -25,7 +25,7 @@ FORMS = re.compile(
 LEAKS = "TEST_LEAKS"
 """An environment variable of pytest: the file to which gateways report the secrets in their outputs."""
 VARIABLES = ("HF_KEY", "HF_CREDENTIALS", "HF_API_SECRET", "HF_SECRET", "PGPASSWORD")
-SHORTEST = 8
+MIN_SECRET_LENGTH = 8
 """Shorter secrets, such as the password "secret", are also ordinary words."""
 
 
@@ -37,7 +37,7 @@ def secrets(environment: Mapping[str, str]) -> set[str]:
     password = urlsplit(environment.get("HFGATEWAY_STORE_URL", "")).password
     if password:
         found.add(f":{password}@")
-    return {secret for secret in found if len(secret) >= SHORTEST}
+    return {secret for secret in found if len(secret) >= MIN_SECRET_LENGTH}
 
 
 class Canary:

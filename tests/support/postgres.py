@@ -52,7 +52,7 @@ UPDATE log SET position = 0, audit_sequence = 0, audit_hash = decode(repeat('00'
 UPDATE lease SET replica = NULL, released = true;
 """
 """Faster than TRUNCATE, which makes new files."""
-START_LIMIT = 60.0
+START_TIMEOUT = 60.0
 UNTIL_STDIN_ENDS = '"$@" & read -r _; kill -QUIT $!; wait'
 """A command line that kills the server with the process that has started it, however that one ends."""
 
@@ -130,7 +130,7 @@ class Server:
         with self._processes() as processes:
             _signal(processes, signal.SIGKILL)
             for process in processes:
-                assert select.select([process], [], [], START_LIMIT)[0], "a process of the server does not end"
+                assert select.select([process], [], [], START_TIMEOUT)[0], "a process of the server does not end"
         self.kill()
 
     @contextlib.contextmanager
@@ -148,7 +148,7 @@ class Server:
         """Pause the first process of the server, so that it starts no other one, and open all of them."""
         postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGSTOP)
-        end = time.monotonic() + START_LIMIT
+        end = time.monotonic() + START_TIMEOUT
         while _state(postmaster) != "T":
             assert time.monotonic() < end, "the server does not stop"
             time.sleep(0.001)
@@ -167,7 +167,7 @@ class Server:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(START_LIMIT)
+        self._process.wait(START_TIMEOUT)
 
     def close(self) -> None:
         """Stop the server and remove its data."""
@@ -213,7 +213,7 @@ class Server:
             self._emptying = None
 
     def _await(self) -> None:
-        end = time.monotonic() + START_LIMIT
+        end = time.monotonic() + START_TIMEOUT
         while True:
             assert self._process is not None
             assert self._process.poll() is None, self.log()
@@ -328,10 +328,10 @@ class Pooler:
                 self._server.as_owner("sh", "-c", until_stdin_ends, "sh", pooler, "pgbouncer.ini"),
                 cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
-        end = time.monotonic() + START_LIMIT
+        end = time.monotonic() + START_TIMEOUT
         host, _, port = self.address.rpartition(":")
         while True:
-            with contextlib.suppress(OSError), socket.create_connection((host, int(port)), START_LIMIT):
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port)), START_TIMEOUT):
                 return self
             assert self._process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < end, (folder / "log").read_text()
@@ -341,4 +341,4 @@ class Pooler:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(START_LIMIT)
+        self._process.wait(START_TIMEOUT)

@@ -21,13 +21,13 @@ from typing import Any
 
 import pytest
 
-LIMIT = 300.0
-"""Seconds for a test with its fixtures. `@pytest.mark.timeout(seconds)` sets another limit."""
-LONGEST = 1200.0
+TEST_TIMEOUT = 300.0
+"""Seconds for a test with its fixtures. `@pytest.mark.timeout(seconds)` sets another timeout."""
+MAX_TIMEOUT = 1200.0
 """Seconds within which a worker must begin or end a test. No `timeout` mark may be longer."""
-OFTEN_ENOUGH = 1.0
-"""Reports of workers restart their limit at most once in so many seconds, because each restart makes a thread."""
-GRACE = 15.0
+REARM_INTERVAL = 1.0
+"""The least seconds between restarts of the limit by reports of workers, because each restart makes a thread."""
+GRACE_PERIOD = 15.0
 """Seconds after a limit until faulthandler's thread ends the process, even if C code blocks the interpreter."""
 EXIT_CODE = 70
 
@@ -43,7 +43,7 @@ class Watchdog:
         self._stderr = os.dup(2)
         self._timeout_message = ""
         self._rearmed = -math.inf
-        self._arm("the start of the run", LONGEST if self._is_controller else LIMIT)
+        self._arm("the start of the run", MAX_TIMEOUT if self._is_controller else TEST_TIMEOUT)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
@@ -53,7 +53,7 @@ class Watchdog:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         mark = item.get_closest_marker("timeout")
-        self._arm(item.nodeid, float(mark.args[0]) if mark else LIMIT)
+        self._arm(item.nodeid, float(mark.args[0]) if mark else TEST_TIMEOUT)
         try:
             return (yield)
         finally:
@@ -63,7 +63,7 @@ class Watchdog:
     def pytest_exception_interact(self) -> None:
         # pytest cancels faulthandler's timer here, because a debugger may follow. A stuck teardown may follow too.
         if self._timeout_message:
-            self._arm_faulthandler(LIMIT)
+            self._arm_faulthandler(TEST_TIMEOUT)
 
     def pytest_enter_pdb(self) -> None:
         self._disarm()
@@ -75,14 +75,14 @@ class Watchdog:
         self._rearm_for_workers()
 
     def _rearm_for_workers(self) -> None:
-        if self._is_controller and (now := time.monotonic()) > self._rearmed + OFTEN_ENOUGH:
+        if self._is_controller and (now := time.monotonic()) > self._rearmed + REARM_INTERVAL:
             self._rearmed = now
-            self._arm("the workers: none of them begins or ends a test", LONGEST)
+            self._arm("the workers: none of them begins or ends a test", MAX_TIMEOUT)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         if not self._is_worker:  # a worker without tests left waits until the others have finished
-            self._arm("the end of the process", LIMIT)
+            self._arm("the end of the process", TEST_TIMEOUT)
 
     def _arm(self, what: str, seconds: float) -> None:
         self._timeout_message = f"{what}: stuck for {seconds:.0f} s"
@@ -91,7 +91,7 @@ class Watchdog:
         self._arm_faulthandler(seconds)
 
     def _arm_faulthandler(self, seconds: float) -> None:
-        faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=self._stderr)
+        faulthandler.dump_traceback_later(seconds + GRACE_PERIOD, exit=True, file=self._stderr)
 
     def _disarm(self) -> None:
         self._timeout_message = ""

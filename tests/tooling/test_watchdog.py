@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.watchdog import EXIT_CODE, LIMIT, LONGEST
+from tests.support.watchdog import EXIT_CODE, MAX_TIMEOUT, TEST_TIMEOUT
 
 ROOT = Path(__file__).resolve().parents[2]
 PREAMBLE = """
@@ -89,7 +89,7 @@ def test_it():
     ),
     "a deadlock in C code": (
         """
-watchdog.GRACE = 0.5
+watchdog.GRACE_PERIOD = 0.5
 
 @pytest.mark.timeout(1)
 def test_it():
@@ -117,7 +117,7 @@ WORKERS_LIMIT_IS_OVER = """
 def pytest_runtest_logreport():
     if "PYTEST_XDIST_WORKER" not in os.environ:
         left, _ = signal.getitimer(signal.ITIMER_REAL)
-        assert left > watchdog.LIMIT
+        assert left > watchdog.TEST_TIMEOUT
         signal.setitimer(signal.ITIMER_REAL, 0.1)
 """
 
@@ -148,7 +148,7 @@ def run_pytest(directory: Path, test: str, *arguments: str, conftest: str = "") 
         capture_output=True,
         text=True,
         check=False,
-        timeout=LIMIT / 2,
+        timeout=TEST_TIMEOUT / 2,
     )
 
 
@@ -161,7 +161,7 @@ def test_a_stuck_test_ends_the_process_with_a_dump(tmp_path: Path, kind: str) ->
         assert outcome.returncode == 1
     else:
         assert outcome.returncode == EXIT_CODE
-        assert f"FAILED test_it.py::test_it: stuck for {LIMIT:.0f} s" in outcome.stderr
+        assert f"FAILED test_it.py::test_it: stuck for {TEST_TIMEOUT:.0f} s" in outcome.stderr
 
 
 @pytest.mark.parametrize("kind", ["a wait", IN_C])
@@ -199,7 +199,7 @@ def test_a_timeout_mark_extends_the_limit(tmp_path: Path) -> None:
 @pytest.mark.timeout(1000)
 def test_it():
     left, _ = signal.getitimer(signal.ITIMER_REAL)
-    assert left > watchdog.LIMIT
+    assert left > watchdog.TEST_TIMEOUT
 """
     outcome = run_pytest(tmp_path, test)
     assert outcome.returncode == 0, outcome.stdout
@@ -207,4 +207,4 @@ def test_it():
 
 def test_no_timeout_mark_exceeds_the_limit_of_silent_workers(request: pytest.FixtureRequest) -> None:
     marks = [mark for item in request.session.items if (mark := item.get_closest_marker("timeout"))]
-    assert all(mark.args[0] <= LONGEST for mark in marks)
+    assert all(mark.args[0] <= MAX_TIMEOUT for mark in marks)
