@@ -39,7 +39,7 @@ TOGETHER = 2000
 AMPLE = Limits(credits_per_day=10**9 * MILLION, credits_per_month=10**9 * MILLION)
 SCRAPE_INTERVAL = 1.0
 REPEAT_INTERVAL = 0.005
-PATIENCE = 30.0
+WAIT_TIMEOUT = 30.0
 """Seconds in which a change must take effect at all."""
 STORED: bytes = generation_service_pb2.SubmitGenerationRequest(
     wait_for=generation_service_pb2.WAIT_FOR_STORED
@@ -159,7 +159,7 @@ async def _effects(admin_address: str, where: str, gateway: Server) -> list[Figu
 
 async def _once(call: Call) -> None:
     """Call until it succeeds: another gateway may not know the key yet, or still know the last limit."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while True:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await call()
@@ -168,7 +168,7 @@ async def _once(call: Call) -> None:
 
 
 async def _until_refused(call: Call) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while True:
             try:
                 await call()

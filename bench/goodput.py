@@ -4,7 +4,7 @@ Each call submits and waits until its generation is done: a full generation with
 take. The capacity is the highest rate that the same gateway reaches: closed loops find the load that keeps a core busy,
 then the arrival rate is doubled until that has no effect (a busy gateway polls later, which is cheaper). Then callers
 arrive at multiples of the capacity, from a separate process (`bench/arrivals.py`), each once and with a deadline of
-`PATIENCE` seconds. The largest multiple is repeated, and the worst of its runs counts. At the same time an observer
+`WAIT_TIMEOUT` seconds. The largest multiple is repeated, and the worst of its runs counts. At the same time an observer
 calls Get for a running generation.
 """
 
@@ -30,7 +30,7 @@ from bench.load import FULL, Channels, Effort, channels
 from bench.processes import Server
 from hfgateway.v1 import generation_service_pb2 as pb
 
-PATIENCE = 20.0
+WAIT_TIMEOUT = 20.0
 """Deadline of a call: 40 s in a full run, where a generation takes 14 s on average.
 
 The unit of this and of the following times is `Effort.seconds`, 2 s in a full run.
@@ -78,7 +78,7 @@ class Scene:
 
     async def load(self, **plan: float) -> Phase:
         """Run one load: the warm-up, then the measured time."""
-        lead, counted, patience = (self.effort.seconds * units for units in (LEAD, COUNTED, PATIENCE))
+        lead, counted, patience = (self.effort.seconds * units for units in (LEAD, COUNTED, WAIT_TIMEOUT))
         content = {"lead": lead, "seconds": lead + counted, "deadline": patience} | plan
         observing = asyncio.create_task(self._observe())
         answer = asyncio.create_task(self.callers.ask(json.dumps(content)))

@@ -32,7 +32,7 @@ WARM, SOME, QUEUED = 500, 1_000, 9_500
 FOR_EVER = 3600.0
 BODY = json.dumps({"prompt": PROMPT, **FIELDS}).encode()
 HEADERS = {"authorization": "Key sandbox:sandbox", "content-type": "application/json", "accept": "application/json"}
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 """Seconds that the bare client waits for a connection: at 200 in flight its pool reaches its limit."""
 
 
@@ -135,7 +135,7 @@ async def _rates(scene: Scene, effort: Effort) -> list[Figure]:
     few, many, most = (scene.submitting(model, in_flight) for in_flight in (FEW, MANY, MOST))
     await scene.answer_after(DELAY)
     rates, posted, at_few, at_most_in_flight = [], [], [], []
-    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(timeout=WAIT_TIMEOUT) as client:
         posts = scene.posting(client, MANY)
         for callers in (posts, most):
             await drive(callers, effort.seconds / 4, scene.gateway)

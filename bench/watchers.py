@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 
 OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 
 
 class Watchers:
@@ -41,7 +41,7 @@ class Watchers:
     async def _first(self, stream: Any) -> str:
         """Return "" when the stream has received a message, or the error with which it ended before."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 message = await stream.read()
             return str(await stream.code()) if message is grpc.aio.EOF else ""
         except grpc.aio.AioRpcError as error:

@@ -19,7 +19,7 @@ SETTINGS = {
     "webhook_timeout": 2.0,
 }
 """The account settings: short generations, a high limit and many credits. All faults are in the plan."""
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 
 
 class Sandbox:
@@ -46,7 +46,7 @@ async def sandbox(wanted: Sequence[Submission], *, honours_keys: bool = True) ->
     """Start a sandbox with the faults of these submissions."""
     async with (
         processes.running((*processes.SANDBOX, f"--time-scale={TIME_SCALE}")) as server,
-        httpx.AsyncClient(base_url=f"http://{server.address}", trust_env=False, timeout=PATIENCE) as client,
+        httpx.AsyncClient(base_url=f"http://{server.address}", trust_env=False, timeout=WAIT_TIMEOUT) as client,
     ):
         for path, content in (
             ("/__account", SETTINGS | {"honour_keys": honours_keys}),

@@ -21,7 +21,7 @@ from hfgateway.v1 import token_service_pb2 as token_pb
 from hfgateway.v1 import upload_service_pb2 as upload_pb
 from tests.callbacks.receiver import Receiver
 from tests.support.elsewhere import request_elsewhere
-from tests.support.running import PATIENCE, Running, collected, soul
+from tests.support.running import WAIT_TIMEOUT, Running, collected, soul
 from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, responses_of
 
 Named = Callable[[str], Message]
@@ -365,7 +365,7 @@ async def test_catalogs_are_shared_by_tenants_and_require_a_key(running: Running
     watch = catalog_pb.WatchModelsRequest()
     for caller in (red, blue):
         messages = caller.stream("WatchModels", watch)
-        assert not (await asyncio.wait_for(anext(messages), PATIENCE)).HasField("model")
+        assert not (await asyncio.wait_for(anext(messages), WAIT_TIMEOUT)).HasField("model")
         await messages.aclose()
     for caller, reason in ((stranger, "INVALID_CREDENTIALS"), (browser, "NOT_ALLOWED")):
         with pytest.raises(RpcFailure) as refused:

@@ -28,7 +28,7 @@ from gateway.setting_values import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.connect_proxy import ConnectProxy
-from tests.support.running import PATIENCE, Running, eventually, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, run, soul
 from tests.support.transports import RpcFailure, Transport
 
 AUDIENCE = "hfgateway"
@@ -277,7 +277,7 @@ async def test_keys_that_cannot_be_read_are_fetched_again(running: Running, issu
     assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
     before, issuer.instead, issuer.keys = issuer.fetched, instead, {"two": EC}
     client = running.caller("grpc", issuer.token(key=EC, name="two", algorithm="ES256"))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while issuer.fetched < before + 2:
             with pytest.raises(RpcFailure, match="UNAVAILABLE"):
                 await client.call("ListGenerations", LIST)
@@ -315,7 +315,7 @@ async def test_a_fetch_without_a_response_ends(issuer: Issuer, monkeypatch: pyte
     monkeypatch.setattr(oidc, "FETCH_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         issuer.keys_url = "http://{}:{}/keys".format(*silent.getsockname())
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             with pytest.raises(oidc.IssuerError, match="TimeoutError"):
                 await verifier(issuer).fetch()
 

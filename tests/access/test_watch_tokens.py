@@ -18,7 +18,7 @@ from gateway.generations.clock import SystemClock
 from gateway.generations.stores import Filter
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
-from tests.support.running import PATIENCE, Running, collected, eventually, soul
+from tests.support.running import WAIT_TIMEOUT, Running, collected, eventually, soul
 from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, responses_of
 
 RED, BLUE = {"page": "red"}, {"page": "blue"}
@@ -116,7 +116,7 @@ async def test_a_watch_token_shows_the_input_only_if_created_so(site: Site) -> N
 async def test_a_watch_token_includes_later_matching_generations(site: Site) -> None:
     page = await site.page(filter=pb.GenerationFilter(labels=RED))
     watch = page.stream("WatchGenerations", pb.WatchGenerationsRequest())
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while not (await anext(watch)).caught_up:
             pass
         await site.backend.call("SubmitGeneration", soul("a crow", labels=BLUE))
@@ -130,7 +130,7 @@ async def test_a_watch_token_includes_later_matching_generations(site: Site) -> 
 async def test_a_new_token_with_the_same_filter_resumes_a_watch(site: Site) -> None:
     ids = pb.GenerationFilter(labels=RED)
     watch = (await site.page(filter=ids)).stream("WatchGenerations", pb.WatchGenerationsRequest())
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while not (message := await anext(watch)).caught_up:
             pass
     resume = pb.WatchGenerationsRequest(resume_token=message.resume_token)
@@ -169,7 +169,7 @@ async def test_revoking_a_key_ends_its_watch_tokens(running: Running) -> None:
 
     await running.gateway.access.revoke_key(secret.split("_")[1])
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         for ended in await asyncio.gather(*watches, many):
             assert (ended.code, ended.reason) == ("UNAUTHENTICATED", "INVALID_CREDENTIALS")
     for client in (page, backend):
@@ -191,7 +191,7 @@ async def test_revoking_a_key_ends_its_waiting_calls(running: Running) -> None:
 
     await running.gateway.access.revoke_key(secret.split("_")[1])
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         for refused in await asyncio.gather(*waits):
             assert (refused.code, refused.reason) == ("UNAUTHENTICATED", "INVALID_CREDENTIALS")
 

@@ -11,7 +11,7 @@ import pytest
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generations
 from tests.support.operator import ask
-from tests.support.running import PATIENCE, Generation, Running, Start, name_of, soul, starting
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, Start, name_of, soul, starting
 from tests.support.transports import Transport
 
 KEY = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHMgMDEyMzQ1Njc="
@@ -83,7 +83,7 @@ async def accepted(caller: Transport, prompt: str) -> Generation:
 async def finish(running: Running, caller: Transport, generation_id: str) -> str:
     """Advance the sandbox's clock, and return the state in which a generation ends."""
     running.clock.advance(60)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for answer in caller.stream("WatchGeneration", generations.WatchGenerationRequest(id=generation_id)):
             if answer.HasField("generation") and answer.generation.done:
                 return name_of(answer.generation)

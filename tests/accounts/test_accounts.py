@@ -40,7 +40,7 @@ from tests.accounts.conftest import (
 from tests.support.commits import commits
 from tests.support.elsewhere import request_elsewhere
 from tests.support.operator import ask, refused
-from tests.support.running import PATIENCE, Running, eventually, name_of, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, name_of, soul
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure, Transport
 
@@ -263,7 +263,7 @@ async def test_refused_credentials_are_logged_once(running: Running, caplog: pyt
     with running.held(on="submit", kind="401"):
         running.plan(on="submit", kind="401")
         calls = [asyncio.create_task(refusal(shop, prompt)) for prompt in ("a fox", "an owl")]
-        await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
+        await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED, timeout=WAIT_TIMEOUT)
     assert await asyncio.gather(*calls) == ["UPSTREAM_CREDENTIALS_REFUSED"] * 2
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert errors == ["Higgsfield refuses the credentials; correct HF_KEY or rotate the account"]
@@ -525,6 +525,6 @@ async def test_data_is_deleted_with_newer_credentials_of_the_account(
     again = await shop.call("DeleteGeneration", generations.DeleteGenerationRequest(id=second.id))
     assert again.removed_upstream
     store = running.gateway._core.store
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while await store.deletions.removals():
             await asyncio.sleep(0.01)

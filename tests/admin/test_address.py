@@ -29,7 +29,7 @@ from tests.app.command import Finished, environment
 from tests.app.command import run as run_command
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.operator import ask
-from tests.support.running import PATIENCE, Running, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, run, soul
 from tests.support.webhooks import request_of
 
 LIST = admin_pb.ListApiKeysRequest()
@@ -52,7 +52,7 @@ async def call(running: Running, secret: str, method: str, request: Any) -> Any:
     metadata = [("authorization", f"Bearer {secret}")] if secret else []
     async with grpc.aio.insecure_channel(running.gateway.admin_address) as channel:
         try:
-            return await getattr(AdminServiceStub(channel), method)(request, metadata=metadata, timeout=PATIENCE)
+            return await getattr(AdminServiceStub(channel), method)(request, metadata=metadata, timeout=WAIT_TIMEOUT)
         except grpc.aio.AioRpcError as error:
             return error.code().name
 
@@ -134,7 +134,7 @@ async def test_a_token_of_the_issuer_can_have_the_scope(tmp_path: Path) -> None:
         terms = {"AUTH": "keys", "OIDC_ISSUER": issuer.url, "OIDC_AUDIENCE": AUDIENCE, "ADMIN_ADDRESS": "127.0.0.1:0"}
         running = await stack.enter_async_context(run(tmp_path, **terms))
         admin = issuer.token(scope="hfgateway:admin")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while (found := await call(running, admin, "ListApiKeys", LIST)) == "UNAVAILABLE":
                 pass  # the keys of the issuer are being fetched
         assert found == admin_pb.ListApiKeysResponse()

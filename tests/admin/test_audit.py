@@ -22,7 +22,7 @@ from tests.admin.conftest import submit_and_lose
 from tests.app.command import Finished, environment
 from tests.app.command import run as run_command
 from tests.support.operator import ask, command
-from tests.support.running import PATIENCE, Running, collected, name_of, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, collected, name_of, run, soul
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
 
@@ -195,7 +195,7 @@ async def test_a_cancellation_is_the_act_of_its_caller_whatever_reports_it(tmp_p
         running.plan(on="status", kind="500", times=3)
         with pytest.raises(RpcFailure):
             await shop.call("CancelGeneration", pb.CancelGenerationRequest(id=fox.id))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await shop.call("WaitGeneration", pb.WaitGenerationRequest(id=fox.id))
         actor = f"key:{secret.split('_')[1]}"
         acts = [(entry["act"], entry["actor"]) for entry in await exported(running)]

@@ -17,7 +17,7 @@ from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve, submit_and_lose
 from tests.support.elsewhere import request_elsewhere
-from tests.support.running import CREDENTIALS, PATIENCE, Running, eventually, name_of, public_url, soul
+from tests.support.running import CREDENTIALS, WAIT_TIMEOUT, Running, eventually, name_of, public_url, soul
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
 from tests.support.webhooks import path_of, post, request_of, webhook_body
@@ -265,7 +265,7 @@ async def test_a_404_does_not_lose_a_generation_whose_account_can_be_asked(runni
     queued = await running.submit(soul("a fox"))
     running.plan(on="status", prompt="a fox", status=404, body={"detail": "Not found"})
     generations = running.gateway._core.store.generations
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while (stored := await generations.any(queued.id)) is None or stored.missing_since is None:
             await asyncio.sleep(0.01)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -365,7 +365,7 @@ async def test_a_repeat_waits_for_the_pause_after_a_resubmission_that_came_first
 
     monkeypatch.setattr(core.follower, "_take_step", take_again)
     go_on.set()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await taken.wait()  # after MARK_RETRY_DELAY
     await eventually(lambda: not core.sender.is_attempting(uncertain.id))
     assert len(running.ledger.submissions) == 2

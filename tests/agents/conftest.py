@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
-from tests.support.running import PATIENCE, Running, run
+from tests.support.running import WAIT_TIMEOUT, Running, run
 from tests.support.transports import RpcFailure, Transport
 
 TURN = 6.0
@@ -59,7 +59,7 @@ class Talk:
     async def turn(self, session_id: str, after: str) -> list[Any]:
         """Advance the clock by a turn; return the messages of a watch up to the end of the turn."""
         self.running.clock.advance(TURN)
-        async with asyncio.timeout(PATIENCE), aclosing(self.watch(session_id, after, until_idle=True)) as stream:
+        async with asyncio.timeout(WAIT_TIMEOUT), aclosing(self.watch(session_id, after, until_idle=True)) as stream:
             return [answer async for answer in stream]
 
     @property

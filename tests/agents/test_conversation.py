@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from gateway.agents.model import SESSION, KeyRecord
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
-from tests.support.running import PATIENCE, Running, run
+from tests.support.running import WAIT_TIMEOUT, Running, run
 from tests.support.transports import TRANSPORTS, RpcFailure, Transport
 
 
@@ -306,7 +306,7 @@ async def test_other_values_of_a_session_and_of_messages_are_kept(talk: Talk) ->
     assert (listed.text, MessageToDict(listed.extra)) == ("Done", shown)
     session = (await talk.transport.call("GetSession", pb.GetSessionRequest(id=created.session.id))).session
     assert MessageToDict(session.extra) == {"config": {"model": "two"}}
-    async with asyncio.timeout(PATIENCE), aclosing(talk.watch(created.session.id, until_idle=True)) as stream:
+    async with asyncio.timeout(WAIT_TIMEOUT), aclosing(talk.watch(created.session.id, until_idle=True)) as stream:
         watched = [answer async for answer in stream]
     assert [MessageToDict(one.message.extra) for one in watched if one.HasField("message")] == [shown]
     assert {one.session.extra["config"]["model"] for one in watched if one.HasField("session")} == {"two"}

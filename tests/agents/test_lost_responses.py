@@ -21,7 +21,7 @@ from gateway.generations.stores import StoreError, UnknownCommitError
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows
 from tests.support.commits import commits
-from tests.support.running import CREDENTIALS, PATIENCE, Running, eventually, run
+from tests.support.running import CREDENTIALS, WAIT_TIMEOUT, Running, eventually, run
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
 
@@ -138,7 +138,7 @@ async def test_a_late_clean_up_leaves_the_record_of_a_repeat(tmp_path: Path, mon
     """It runs while the repeat is sent: the record of the repeat must stay, or the next repeat is charged as well."""
     unconfirmed = [UnknownCommitError("the connection was lost")] * 2
     sent, cleaned = asyncio.Event(), asyncio.Event()
-    async with run(tmp_path, agent_seconds=TURN) as running, asyncio.timeout(PATIENCE):
+    async with run(tmp_path, agent_seconds=TURN) as running, asyncio.timeout(WAIT_TIMEOUT):
         talk, store = Talk(running), running.gateway._core.agents._store
         session_id = await talk.create()
         mark, free, bind = store.mark_agent_message, store.release_agent_key, store.bind_agent_message
@@ -380,7 +380,7 @@ async def test_a_key_that_is_used_in_two_sessions_at_once_sends_one_message(
 
     monkeypatch.setattr(store, "agent_key", read_together)
     sends = (talk.send(session_id, "a fox", "k") for session_id in sessions)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         sent, refused = sorted(
             await asyncio.gather(*sends, return_exceptions=True), key=lambda one: isinstance(one, RpcFailure)
         )

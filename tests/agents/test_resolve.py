@@ -11,7 +11,7 @@ from gateway.cli import exit_codes
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk
 from tests.support import operator
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
 TENANT = "default"
 
@@ -105,7 +105,7 @@ async def test_a_message_that_its_caller_finds_meanwhile_is_not_resolved(
 
     monkeypatch.setattr(store, "agent_key", read_key)
     monkeypatch.setattr(store, "bind_agent_message", bind_late)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         finding = asyncio.create_task(talk.send(session_id, "a fox", "k"))
         await found.wait()
         assert await operator.refused(talk.running, "ResolveMessage", resolution(not_taken={})) == "INVALID_ARGUMENT"

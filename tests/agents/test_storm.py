@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.agents.conftest import TURN, Talk
-from tests.support.running import PATIENCE, run
+from tests.support.running import WAIT_TIMEOUT, run
 from tests.support.transports import RpcFailure
 
 FAULTS = {"500": 0.05, "502": 0.05, "503": 0.05, "429": 0.05, "reset": 0.05, "lost": 0.1, "html": 0.05, "half": 0.05}
@@ -42,7 +42,7 @@ async def begun(talk: Talk, key: str) -> str:
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_no_message_is_charged_twice_and_no_taken_message_is_lost(tmp_path: Path, seed: int) -> None:
-    async with run(tmp_path, agent_seconds=TURN, fail=FAULTS, seed=seed) as running, asyncio.timeout(PATIENCE):
+    async with run(tmp_path, agent_seconds=TURN, fail=FAULTS, seed=seed) as running, asyncio.timeout(WAIT_TIMEOUT):
         talk = Talk(running)
 
         async def converse(number: int) -> dict[str, str | None]:

@@ -18,7 +18,7 @@ from gateway.generations.clock import SystemClock
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
 from tests.support.faulty_clock import FaultyClock
-from tests.support.running import PATIENCE, Running, collected, eventually, run
+from tests.support.running import WAIT_TIMEOUT, Running, collected, eventually, run
 from tests.support.timeline import Timed, run_timed
 from tests.support.transports import TRANSPORTS, RpcFailure
 
@@ -227,7 +227,7 @@ async def test_a_watch_until_idle_ends_with_the_turn(running: Running, transport
     watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
     await watcher.reaches("PROCESSING")
     running.clock.advance(TURN)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await watcher.task
 
     assert watcher.states == ["PROCESSING", state]
@@ -246,7 +246,7 @@ async def test_an_outdated_read_does_not_end_a_turn(running: Running, talk: Talk
     await eventually(lambda: len(running.sandbox.state.plan) == 0)
     assert await talk.state(session_id) == "PROCESSING"
     running.clock.advance(TURN)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await watcher.task
 
     *before, end = watcher.states
@@ -266,7 +266,7 @@ async def test_an_outdated_read_with_the_answer_to_an_earlier_message_does_not_e
     watcher = Watcher(talk.watch(session_id, until_idle=True))
     await eventually(lambda: len(running.sandbox.state.plan) == 0)
     running.clock.advance(TURN)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await watcher.task
     assert watcher.messages[-1].text == "Done: an owl"
 
@@ -302,7 +302,7 @@ async def test_a_watch_ends_when_the_session_is_terminated(running: Running, tal
     await watcher.reaches("IDLE")
     await talk.send(session_id, "[terminate]")
     running.clock.advance(TURN)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await watcher.task
     assert watcher.states == ["IDLE", "PROCESSING", "TERMINATED"]
     assert [state_name(one.session) for one in await collected(talk.watch(session_id)) if one.HasField("session")] == [
@@ -452,7 +452,7 @@ async def test_a_watch_of_a_removed_session_ends_with_not_found(running: Running
     watcher = Watcher(talk.watch(session_id))
     await watcher.reaches("IDLE")
     running.sandbox.state.accounts["sandbox:sandbox"].agents.sessions.clear()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         with pytest.raises(RpcFailure) as raised:
             await watcher.task
     assert raised.value.reason == "NOT_FOUND"
@@ -462,7 +462,7 @@ async def test_a_client_that_reads_slowly_gets_the_end_of_a_turn_after_its_messa
     talk = Talk(timed)
     session_id = await talk.create()
     message = (await talk.send(session_id, "a fox")).message
-    async with asyncio.timeout(PATIENCE), aclosing(held(timed, session_id, message.id, until_idle=True)) as slow:
+    async with asyncio.timeout(WAIT_TIMEOUT), aclosing(held(timed, session_id, message.id, until_idle=True)) as slow:
         assert (await anext(slow)).state.name == "PROCESSING"
         other = Watcher(talk.watch(session_id, message.id, until_idle=True))
         await other.reaches("PROCESSING")
@@ -493,7 +493,7 @@ async def test_a_watch_after_a_failed_one_goes_on_while_a_slow_client_still_hold
     await again.reaches("PROCESSING")
     await timed.begin_drain()
     with pytest.raises(RpcFailure) as raised:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await again.task
     assert raised.value.reason == "GATEWAY_UNAVAILABLE"
 
@@ -507,7 +507,7 @@ async def test_an_exception_in_the_reader_ends_the_watch_with_internal(tmp_path:
         watcher = Watcher(talk.watch(session_id))
         await watcher.reaches("PROCESSING")
         clock.broken = "Conversation._read_new"
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             with pytest.raises(RpcFailure) as raised:
                 await watcher.task
         assert (raised.value.code, raised.value.reason) == ("INTERNAL", "INTERNAL")
@@ -524,7 +524,7 @@ async def test_revoking_a_key_ends_its_session_watches(tmp_path: Path) -> None:
         await watcher.reaches("IDLE")
         (key,) = running.gateway.access.listed()
         await running.gateway.access.revoke_key(key.id)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             with pytest.raises(RpcFailure) as raised:
                 await watcher.task
         assert raised.value.code == "UNAUTHENTICATED"
@@ -563,7 +563,7 @@ async def test_a_poll_that_fails_wakes_the_watchers() -> None:
     watcher = asyncio.create_task(conversation.wait(3600.0))
     await asyncio.sleep(0)
     conversation.poll_soon()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await watcher
     assert conversation.failure is not None
     conversation.stop()

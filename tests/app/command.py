@@ -13,7 +13,7 @@ from tests.support import forked
 from tests.support.forked import ForkedProcess
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 """Seconds after which a test stops waiting and fails."""
 
 _EXEC = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
@@ -67,7 +67,7 @@ async def run(*arguments: str, environment: dict[str, str], launcher: str = "", 
     process = await _started(*arguments, environment=environment, launcher=launcher, folder=folder)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             line = await process.stdout.readline()
             if b"hfgateway: gRPC on" in line:
                 process.kill()

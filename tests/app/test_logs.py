@@ -28,7 +28,7 @@ from tests.support.running import run as running_gateway
 from tests.support.running import soul
 
 PROMPT = "a lighthouse at dusk"
-PATIENCE = 30.0
+WAIT_TIMEOUT = 30.0
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_a_generation_is_logged_with_its_caller_and_every_call(tmp_path: P
         async with gateway.channel() as channel:
             answer = await stub(channel).SubmitGeneration(
                 soul(PROMPT, wait_for=pb.WAIT_FOR_DONE, wait_timeout={"seconds": 60}),
-                metadata=(("authorization", f"Bearer {secret}"),), timeout=PATIENCE,
+                metadata=(("authorization", f"Bearer {secret}"),), timeout=WAIT_TIMEOUT,
             )  # fmt: skip
         async with httpx.AsyncClient(trust_env=False) as client:
             metrics = (await client.get(f"{gateway.http_address}/metrics")).text
@@ -95,9 +95,9 @@ async def test_a_possible_charge_is_a_warning(tmp_path: Path, sandbox: Sandbox) 
     async with GatewayProcess(tmp_path, sandbox.url, **settings) as gateway:
         async with gateway.channel() as channel:
             request = soul(f"{PROMPT} [lost]", wait_for=pb.WAIT_FOR_STORED)
-            generation = (await stub(channel).SubmitGeneration(request, timeout=PATIENCE)).generation
+            generation = (await stub(channel).SubmitGeneration(request, timeout=WAIT_TIMEOUT)).generation
             await stub(channel).WaitGeneration(
-                pb.WaitGenerationRequest(id=generation.id, timeout={"seconds": 60}), timeout=PATIENCE
+                pb.WaitGenerationRequest(id=generation.id, timeout={"seconds": 60}), timeout=WAIT_TIMEOUT
             )
         lines = await lines_of(gateway)
     warned = [(line["level"], line["state"]) for line in lines if line.get("generation_id") == generation.id]
@@ -106,7 +106,7 @@ async def test_a_possible_charge_is_a_warning(tmp_path: Path, sandbox: Sandbox) 
 
 async def test_refused_credentials_are_known_before_the_first_submission(tmp_path: Path, sandbox: Sandbox) -> None:
     async with GatewayProcess(tmp_path, sandbox.url, credentials="sandbox:swordfish") as gateway:
-        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(PATIENCE):
+        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(WAIT_TIMEOUT):
             while (answer := await client.get(f"{gateway.http_address}/readyz")).status_code == 200:
                 await asyncio.sleep(0.01)
             metrics = (await client.get(f"{gateway.http_address}/metrics")).text
@@ -121,10 +121,10 @@ async def test_refused_credentials_are_known_before_the_first_submission(tmp_pat
 async def test_credentials_that_were_accepted_before_leave_the_gateway_ready(tmp_path: Path, sandbox: Sandbox) -> None:
     """Watches, and webhooks of what runs, must still reach it."""
     async with GatewayProcess(tmp_path, sandbox.url) as gateway, gateway.channel() as channel:
-        await stub(channel).SubmitGeneration(soul(PROMPT, wait_for=pb.WAIT_FOR_DONE), timeout=PATIENCE)
+        await stub(channel).SubmitGeneration(soul(PROMPT, wait_for=pb.WAIT_FOR_DONE), timeout=WAIT_TIMEOUT)
         sandbox.state.plan.add([Fault.parse({"on": "status", "kind": "401", "times": 1000})])
-        await stub(channel).SubmitGeneration(soul("a fox", wait_for=pb.WAIT_FOR_ACCEPTED), timeout=PATIENCE)
-        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(PATIENCE):
+        await stub(channel).SubmitGeneration(soul("a fox", wait_for=pb.WAIT_FOR_ACCEPTED), timeout=WAIT_TIMEOUT)
+        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(WAIT_TIMEOUT):
             while (answer := await client.get(f"{gateway.http_address}/readyz")).text == "ready\n":
                 await asyncio.sleep(0.01)
     assert (answer.status_code, answer.text) == (200, "ready, but Higgsfield refuses the credentials\n")
@@ -138,8 +138,8 @@ async def test_credentials_that_are_refused_by_some_calls_only_cause_few_lines(
         for _ in range(5 * MAX_LINES):
             sandbox.state.plan.add([Fault.parse({"on": "upload", "kind": "401"})])
             with pytest.raises(grpc.aio.AioRpcError):
-                await uploads.CreateUpload(png, timeout=PATIENCE)
-            await uploads.CreateUpload(png, timeout=PATIENCE)
+                await uploads.CreateUpload(png, timeout=WAIT_TIMEOUT)
+            await uploads.CreateUpload(png, timeout=WAIT_TIMEOUT)
         lines = await lines_of(gateway)
     assert 1 <= len([line for line in lines if line["level"] == "error"]) < 5 * MAX_LINES
 
@@ -170,7 +170,7 @@ async def test_a_stalled_reader_of_the_log_stops_no_program_that_logs_errors() -
     os.close(writer)
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert await process.stdout.readline() == b"dropped\n"
             first = os.read(reader, 16_384)
             assert json.loads(first.splitlines()[0])["message"] == "x" * 300
@@ -193,13 +193,13 @@ async def test_a_stalled_reader_of_the_log_does_not_stop_the_gateway(tmp_path: P
     os.close(writer)
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             address = json.loads(await process.stdout.readline())["grpc"]
             fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)  # smaller than the lines of one generation
             async with grpc.aio.insecure_channel(address) as channel:
                 for prompt in ("a fox", "an owl", "a hare"):
                     request = soul(prompt, wait_for=pb.WAIT_FOR_DONE)
-                    answer = await stub(channel).SubmitGeneration(request, timeout=PATIENCE)
+                    answer = await stub(channel).SubmitGeneration(request, timeout=WAIT_TIMEOUT)
                     assert answer.generation.done
             process.terminate()
             assert await process.wait() == 0
@@ -214,7 +214,7 @@ async def test_a_gateway_whose_first_call_was_refused_becomes_ready_once_its_cre
 ) -> None:
     """It gets no traffic from a load balancer until then, so no other call would show it."""
     monkeypatch.setattr("gateway.app.CHECK_CREDENTIALS_INTERVAL", 0.05)
-    async with running_gateway(tmp_path) as running, asyncio.timeout(PATIENCE):
+    async with running_gateway(tmp_path) as running, asyncio.timeout(WAIT_TIMEOUT):
         running.plan(on="time", kind="401", times=10_000)
         asking = asyncio.create_task(running.gateway.check_credentials())
         async with httpx.AsyncClient(trust_env=False) as client:

@@ -19,7 +19,7 @@ from tests.app.certificates import Authority
 from tests.app.command import FRESH, environment, run
 from tests.durability.process import GatewayProcess
 from tests.support.connect_proxy import ConnectProxy
-from tests.support.running import PATIENCE, eventually
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 pytestmark = pytest.mark.toolchain("openssl")
 UPSTREAM = "https://higgsfield.test"
@@ -63,7 +63,7 @@ async def test_higgsfield_and_its_files_are_reached_over_the_proxy(tmp_path: Pat
             tmp_path, UPSTREAM, launcher=(sys.executable,), environment=variables(authority, proxy),
             archive_url=f"file://{tmp_path}/archive", log_level="info",
         )  # fmt: skip
-        async with process, AsyncClient(process.address) as client, asyncio.timeout(PATIENCE):
+        async with process, AsyncClient(process.address) as client, asyncio.timeout(WAIT_TIMEOUT):
             uploaded = await client.upload(b"\x89PNG\r\n\x1a\n" + bytes(100), "image/png")
             assert uploaded.url.startswith(UPSTREAM)
             generation = await client.generate(soul("a fox"), idempotency_key="a-fox")
@@ -86,7 +86,7 @@ async def test_a_submission_waits_for_a_proxy_that_refuses(tmp_path: Path) -> No
         process = GatewayProcess(
             tmp_path, UPSTREAM, launcher=(sys.executable,), environment=variables(authority, proxy)
         )
-        async with process, AsyncClient(process.address) as client, asyncio.timeout(PATIENCE):
+        async with process, AsyncClient(process.address) as client, asyncio.timeout(WAIT_TIMEOUT):
             generating = asyncio.create_task(client.generate(soul("a fox"), idempotency_key="a-fox"))
             await eventually(lambda: len(proxy.asked) >= 2)
             assert sandbox.ledger.summary()["submissions_seen"] == 0

@@ -34,7 +34,7 @@ from gateway.store import files
 from gateway.store.files import StoreFileError
 from gateway.store.sqlite import SqliteStore
 from tests.app.certificates import Authority
-from tests.app.command import CONFINED, NO_ROOM, PATIENCE, ROOT, Finished, environment, run
+from tests.app.command import CONFINED, NO_ROOM, ROOT, WAIT_TIMEOUT, Finished, environment, run
 from tests.contract.store import examples
 from tests.durability.process import GatewayProcess
 from tests.support.imports import imported
@@ -672,14 +672,14 @@ def test_the_start_imports_no_module_that_it_does_not_need() -> None:
 async def test_a_container_that_is_stopped_during_its_start_ends(tmp_path: Path) -> None:
     """Its process 1 ignores SIGTERM until it has a handler. An import that never ends holds the start."""
     launcher = first_process()
-    (tmp_path / "grpc.py").write_text(f"import time\nprint('imported', flush=True)\ntime.sleep({PATIENCE})\n")
+    (tmp_path / "grpc.py").write_text(f"import time\nprint('imported', flush=True)\ntime.sleep({WAIT_TIMEOUT})\n")
     variables = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     started = await asyncio.create_subprocess_exec(
         *launcher, sys.executable, "-m", "gateway", "serve", cwd=ROOT, env=environment(tmp_path, variables),
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert started.stdout is not None
             assert await started.stdout.readline() == b"imported\n"
             (child,) = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()

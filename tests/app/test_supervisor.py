@@ -12,7 +12,7 @@ import pytest
 from gateway import workers
 from gateway.setting_values import Address
 from gateway.workers import Worker, _Supervisor
-from tests.support.running import PATIENCE, eventually
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 SERVES_ONCE = """#!/bin/sh
 echo >> "$LOG"
@@ -39,14 +39,14 @@ async def test_a_worker_that_cannot_be_started_is_tried_again(
     worker = Worker(1, Address("127.0.0.1", 1), Address("127.0.0.1", 2))
     running = asyncio.create_task(supervisor.run([worker], served.set))
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await served.wait()
         await eventually(lambda: "a worker cannot be started" in caplog.text or running.done())
         assert not running.done()
         write()
         await eventually(lambda: log.read_text().count("\n") == 2)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert await asyncio.wait_for(running, PATIENCE) == 0
+        assert await asyncio.wait_for(running, WAIT_TIMEOUT) == 0
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)

@@ -30,7 +30,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import stub
 from tests.mcp.conftest import over_http
 from tests.support.commits import commits
-from tests.support.running import PATIENCE, Running, public_url, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, public_url, run, soul
 from tests.support.transports import RpcFailure
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -66,7 +66,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         def found() -> list[Span]:
             return [span for span in self.spans if span.name == name]
 
-        async with asyncio.timeout(PATIENCE), self._arrived:
+        async with asyncio.timeout(WAIT_TIMEOUT), self._arrived:
             await self._arrived.wait_for(lambda: len(found()) >= count)
         return found()
 
@@ -92,7 +92,7 @@ async def collector(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]
 async def submit(running: Running, traceparent: str = CALLER) -> str:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         answer = await stub(channel).SubmitGeneration(
-            soul(PROMPT, wait_for=pb.WAIT_FOR_ACCEPTED), metadata=(("traceparent", traceparent),), timeout=PATIENCE
+            soul(PROMPT, wait_for=pb.WAIT_FOR_ACCEPTED), metadata=(("traceparent", traceparent),), timeout=WAIT_TIMEOUT
         )
     return answer.generation.id
 
@@ -218,7 +218,7 @@ async def test_a_collector_that_is_away_delays_no_call_and_no_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async with run(tmp_path, TRACES="otlp") as running:
             generation_id = await submit(running)
             await running.finish(generation_id)
@@ -227,7 +227,7 @@ async def test_a_collector_that_is_away_delays_no_call_and_no_stop(
     # It uses `random` until it gives up, which would make Hypothesis fail a later test of this process.
     for thread in threading.enumerate():
         if thread.name == CLOSING:
-            await asyncio.to_thread(thread.join, PATIENCE)
+            await asyncio.to_thread(thread.join, WAIT_TIMEOUT)
 
 
 def test_an_endpoint_with_a_password_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,6 +291,6 @@ async def received(collector: Collector, count: int) -> list[Span]:
     def calls() -> list[Span]:
         return [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
 
-    async with asyncio.timeout(PATIENCE), collector._arrived:
+    async with asyncio.timeout(WAIT_TIMEOUT), collector._arrived:
         await collector._arrived.wait_for(lambda: len(calls()) >= count)
     return calls()

@@ -29,7 +29,7 @@ from tests.archive.media import MediaServer
 from tests.archive.s3 import BUCKET, IN_S3, s3_server
 from tests.contract.store import examples
 from tests.support.files import contents_below
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
 
 class QuickClock(SystemClock):
@@ -91,7 +91,7 @@ class Stage:
         self.media = media
         self.place = place
         self.store = SqliteStore(folder / "store.db", _broke)
-        self.source = CountingSource(timeout=PATIENCE, local=True)
+        self.source = CountingSource(timeout=WAIT_TIMEOUT, local=True)
         self.ahead = 0.0
         """Seconds by which the gateway's clocks are ahead of Higgsfield's."""
         self.settings: dict[str, Any] = {
@@ -176,13 +176,13 @@ class Stage:
         return dict((await self.store.copies.archived([generation.id])).get(generation.id, {}))
 
     async def becomes_archived(self, generation: Generation, files: int = 1) -> dict[Part, ArchivedFile]:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while len(found := await self.archived(generation)) < files:
                 await asyncio.sleep(0.005)
         return found
 
     async def becomes(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while not holds():
                 await asyncio.sleep(0.005)
 

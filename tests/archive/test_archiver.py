@@ -28,7 +28,7 @@ from tests.archive.s3 import IN_S3, unfinished_uploads
 from tests.contract.store import examples
 from tests.support.commits import commits
 from tests.support.files import contents_below, files_below
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
 CONTENT = bytes(range(256)) * 1000
 FOLDER_ONLY = pytest.mark.parametrize("place", ["folder"], indirect=True)
@@ -203,7 +203,7 @@ async def test_no_more_files_are_copied_at_once_than_configured(stage: Stage) ->
     stage.media.add("/a.png", CONTENT, faults=[{"at": 0, "then": hang} for _ in range(6)])
     stage.start(concurrency=2)
     generations = [await stage.completed(stage.url("/a.png")) for _ in range(6)]
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while len(at_once) < 2 or await stage.store.copies.copies_waiting() < 6:
             await asyncio.sleep(0.005)
     planned.set()
@@ -228,7 +228,7 @@ async def test_tenants_take_turns(stage: Stage) -> None:
         urls = [stage.url(f"/{tenant}.png")] * count
         generations.append(await stage.completed(*urls, tenant=tenant))
         await stage.becomes(lambda: len(order) == 1)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while await stage.store.copies.copies_waiting() < sum(counts.values()):
             await asyncio.sleep(0.005)
     planned.set()
@@ -518,7 +518,7 @@ async def test_an_interrupted_upload_is_aborted_before_the_archiver_has_ended(
     # Four full parts arrive. A part in flight may be stored after the upload is aborted, by S3's own rules.
     await stage.becomes(lambda: len(unfinished_uploads(s3[0])) == 4)
 
-    monkeypatch.setattr("gateway.object_storage.s3.ABORT_TIMEOUT", PATIENCE)
+    monkeypatch.setattr("gateway.object_storage.s3.ABORT_TIMEOUT", WAIT_TIMEOUT)
     await stage.stop()
 
     hanging.set()

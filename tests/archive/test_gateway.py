@@ -32,7 +32,7 @@ from tests.archive.conftest import Place, sha256
 from tests.archive.media import MediaServer
 from tests.durability.process import GatewayProcess, stub
 from tests.support.files import contents_below
-from tests.support.running import PATIENCE, Generation, Running, eventually, sized, soul
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, sized, soul
 from tests.support.running import run as running_gateway
 
 PUBLIC = "https://files.example.com/outputs"
@@ -53,7 +53,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 async def archived(running: Running, prompt: str = "a fox") -> Generation:
     stored = await running.submit(soul(prompt))
     await running.finish(stored.id)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while not (found := await running.get(stored.id)).outputs[0].HasField("archived"):
             await asyncio.sleep(0.01)
     return found
@@ -331,7 +331,7 @@ async def test_a_copy_interrupted_by_a_kill_resumes_at_its_checkpoint(tmp_path: 
         archive = {"archive_url": f"file://{tmp_path}/archive"}
         async with GatewayProcess(tmp_path, sandbox.url, **archive) as gateway, gateway.channel() as channel:
             copying = asyncio.create_task(_copied(stub(channel), sandbox, f"{media.url}/large.png", file.size))
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await asked.wait()
                 while _durable(tmp_path / "archive") < CHECKPOINT_INTERVAL:
                     await asyncio.sleep(0.01)
@@ -364,7 +364,7 @@ async def test_a_gateway_whose_archive_hangs_can_be_stopped(tmp_path: Path) -> N
     ):
         await stub(channel).SubmitGeneration(soul("a fox", wait_for=pb.WAIT_FOR_DONE))
         await gateway.prints(re.compile("^hangs$"))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert await gateway.terminate() == 0
 
 
@@ -373,7 +373,7 @@ async def test_an_archive_that_hangs_stops_no_name_lookup(tmp_path: Path, monkey
 
     def hang(file: object, chunk: object) -> None:
         hanging.append(chunk)
-        let_go.wait(10 * PATIENCE)
+        let_go.wait(10 * WAIT_TIMEOUT)
         raise OSError("an error of the disk")
 
     monkeypatch.setattr(folder, "_write_whole", hang)
@@ -384,7 +384,7 @@ async def test_an_archive_that_hangs_stops_no_name_lookup(tmp_path: Path, monkey
             for number in range(many):
                 await running.finish((await running.submit(soul(f"fox {number}"))).id)
             await eventually(lambda: len(hanging) >= many)
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
             assert not let_go.is_set()
         finally:
@@ -407,7 +407,7 @@ async def _copied(generations: Any, sandbox: Sandbox, url: str, size: int) -> No
     patch = {"on": "status", "patch": {"images": [{"url": url}]}, "times": 1000, "prompt": url}
     sandbox.state.plan.add([Fault.parse(patch)])
     answer = await generations.SubmitGeneration(soul(url, f"key-of-{size}"))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while True:
             found = await generations.GetGeneration(pb.GetGenerationRequest(id=answer.generation.id))
             outputs = found.generation.outputs

@@ -18,7 +18,7 @@ from gateway.higgsfield.media import MediaSource
 from gateway.setting_values import Proxy
 from tests.archive.media import MediaServer
 from tests.support.connect_proxy import ConnectProxy
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
 PRIVATE = [
     "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.8.9.10", "169.254.169.254", "172.16.0.1", "192.0.0.8",
@@ -148,7 +148,7 @@ async def test_a_response_whose_end_is_only_that_of_its_connection_is_refused() 
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf of i")
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, asyncio.timeout(PATIENCE):
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, asyncio.timeout(WAIT_TIMEOUT):
         host, port = server.sockets[0].getsockname()
         with pytest.raises(SourceError, match="no length"):
             await fetched(MediaSource(timeout=5, local=True), f"http://{host}:{port}/a")
@@ -167,7 +167,7 @@ async def test_a_host_that_sends_single_bytes_does_not_occupy_its_place_for_ever
         writer.close()
         left.set()
 
-    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server, asyncio.timeout(PATIENCE):
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server, asyncio.timeout(WAIT_TIMEOUT):
         host, port = server.sockets[0].getsockname()
         with pytest.raises(SourceError, match="TimeoutError"):
             await fetched(MediaSource(timeout=0.3, local=True), f"http://{host}:{port}/a")

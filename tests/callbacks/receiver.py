@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_pb2
-from tests.support.running import PATIENCE, Generation, Running, name_of, soul
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, name_of, soul
 from tests.support.transports import Transport
 
 HANG = object()
@@ -103,13 +103,13 @@ class Receiver:
 
     async def gets(self, count: int) -> list[Got]:
         """Return all attempts, once there are at least `count`."""
-        async with asyncio.timeout(PATIENCE), self._came:
+        async with asyncio.timeout(WAIT_TIMEOUT), self._came:
             await self._came.wait_for(lambda: len(self.got) >= count)
         return self.got
 
     async def gets_one(self, holds: Callable[[Got], bool]) -> Got:
         """Return the first attempt that satisfies the condition, once it has arrived."""
-        async with asyncio.timeout(PATIENCE), self._came:
+        async with asyncio.timeout(WAIT_TIMEOUT), self._came:
             await self._came.wait_for(lambda: any(map(holds, self.got)))
         return next(filter(holds, self.got))
 
@@ -194,7 +194,7 @@ async def deliveries(running: Running, callback_id: str, **more: Any) -> list[pb
 
 async def until(running: Running, callback_id: str, holds: Callable[[list[pb.Delivery]], bool]) -> list[pb.Delivery]:
     """Return the deliveries once the condition holds: a response is stored a moment after it was sent."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while not holds(found := await deliveries(running, callback_id)):
             await asyncio.sleep(0.01)
     return found

@@ -24,7 +24,7 @@ from hfgateway.v1 import callback_service_pb2 as pb
 from tests.app.certificates import Authority
 from tests.callbacks.conftest import Start
 from tests.callbacks.receiver import Receiver, create, deliveries, state_of
-from tests.support.running import PATIENCE, Running, soul
+from tests.support.running import WAIT_TIMEOUT, Running, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
@@ -188,7 +188,7 @@ async def test_lookups_of_a_tenant_that_hang_delay_no_other_tenant(
 
     def resolve(host: str) -> list[str]:
         if host == "hangs.example":
-            let_go.wait(PATIENCE)
+            let_go.wait(WAIT_TIMEOUT)
         return ["127.0.0.1"]
 
     monkeypatch.setattr(addresses, "resolve", resolve)

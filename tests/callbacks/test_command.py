@@ -11,14 +11,14 @@ import pytest
 from hfgateway_client import Client, WebhookError, verify_webhook
 from tests.callbacks.receiver import Receiver, finished, settles
 from tests.support import forked
-from tests.support.running import PATIENCE, Running
+from tests.support.running import WAIT_TIMEOUT, Running
 
 
 async def command(running: Running, *arguments: str) -> tuple[int, list[str]]:
     """Run the command; return its exit code and the lines of its output."""
     environment = {**os.environ, "HFGATEWAY_GRPC_ADDRESS": running.gateway.grpc_address}
     process = await forked.start("callbacks", *arguments, environment=environment)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         out, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode().splitlines()

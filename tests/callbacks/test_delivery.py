@@ -32,7 +32,7 @@ from tests.callbacks.receiver import (
     until,
 )
 from tests.support.commits import commits
-from tests.support.running import PATIENCE, Running, Start, eventually, soul
+from tests.support.running import WAIT_TIMEOUT, Running, Start, eventually, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
@@ -173,7 +173,7 @@ async def test_a_stop_waits_for_the_response_to_an_attempt(
         await drained(self)
 
     monkeypatch.setattr(Dispatcher, "drained", drain)
-    monkeypatch.setattr(dispatcher, "DRAIN_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(dispatcher, "DRAIN_TIMEOUT", WAIT_TIMEOUT)
     receiver.plan.append(HOLD)
     made = await create(running, receiver.url)
     await finished(running, "a fox")
@@ -250,7 +250,7 @@ async def test_a_slow_receiver_has_few_connections_and_delays_no_other(running: 
 async def test_a_receiver_that_is_down_gets_one_attempt_at_a_time(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedule, "FIRST_HOLD", 10 * PATIENCE)
+    monkeypatch.setattr(schedule, "FIRST_HOLD", 10 * WAIT_TIMEOUT)
     receiver.plan.append(503)
     receiver.usual = HOLD
     made = await create(running, receiver.url)
@@ -388,7 +388,7 @@ async def test_a_change_that_is_stored_while_the_log_is_read_is_delivered(
 
     monkeypatch.setattr(log, "changes", changes)
     await change(running, made.callback.id, paused=False)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await has_read.wait()
     owl = await finished(running, "an owl")
     may_go_on.set()

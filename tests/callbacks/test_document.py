@@ -10,7 +10,7 @@ import sys
 from tests.callbacks.receiver import create
 from tests.docs.markdown import blocks
 from tests.support.addresses import free_address
-from tests.support.running import PATIENCE, Running, eventually, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, soul
 
 (EXAMPLE,) = (block for block in blocks("docs/callbacks.md") if block.language == "python")
 
@@ -36,7 +36,7 @@ async def test_the_documented_receiver_accepts_only_signed_deliveries(running: R
         done = await running.finish(stored.id)
         assert process.stdout is not None
         assert process.stderr is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert (await process.stdout.readline()).decode() == f"{done.id} {done.revision} COMPLETED\n"
             answers = {(await process.stderr.readline()).decode().rpartition('" ')[2] for _ in range(2)}
         assert answers == {"204 -\n", "401 -\n"}, other.callback.id

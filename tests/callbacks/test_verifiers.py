@@ -13,7 +13,7 @@ import pytest
 
 from tests.callbacks.receiver import Got, Receiver, create, finished
 from tests.clients.gotool import go
-from tests.support.running import PATIENCE, Running
+from tests.support.running import WAIT_TIMEOUT, Running
 from tools import generate
 
 SOURCES = Path(__file__).parent / "verifiers"
@@ -44,7 +44,7 @@ async def verified(program: list[str], secret: str, got: Got, **other: Any) -> b
     process = await asyncio.create_subprocess_exec(
         *program, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         _, why = await process.communicate(json.dumps(sent).encode())
     assert process.returncode in {0, 1}, why.decode()
     return process.returncode == 0

@@ -14,7 +14,7 @@ from gateway.catalog.model import StoredCatalog
 from gateway.generations.stores import StoreError
 from gateway.store.catalogs import SqliteCatalogs
 from hfgateway.v1 import catalog_service_pb2 as pb
-from tests.support.running import PATIENCE, Running, eventually
+from tests.support.running import WAIT_TIMEOUT, Running, eventually
 from tests.support.transports import RpcFailure, Transport
 
 HOUR = 4000
@@ -38,7 +38,7 @@ async def changes(client: Transport, number: int, after: int | None = None) -> l
     """Return the first changes of a watch."""
     request = pb.WatchModelsRequest() if after is None else pb.WatchModelsRequest(after_revision=after)
     found: list[pb.WatchModelsResponse] = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for message in client.stream("WatchModels", request):
             if message.HasField("model"):
                 found.append(message)
@@ -74,10 +74,10 @@ async def test_a_watch_without_a_revision_starts_with_the_next_change(running: R
     await lists(running, clock_offset, row("a/a"))
     await lists(running, clock_offset, row("a/a"), row("b/b"))
     messages = running.grpc.stream("WatchModels", pb.WatchModelsRequest())
-    first = await asyncio.wait_for(anext(messages), PATIENCE)
+    first = await asyncio.wait_for(anext(messages), WAIT_TIMEOUT)
     assert (first.revision, first.HasField("model")) == (1, False)
     await lists(running, clock_offset, row("a/a"), row("b/b"), row("c/c"))
-    assert shown([await asyncio.wait_for(anext(messages), PATIENCE)]) == [(2, "NEW", "c/c")]
+    assert shown([await asyncio.wait_for(anext(messages), WAIT_TIMEOUT)]) == [(2, "NEW", "c/c")]
     await messages.aclose()
 
 
@@ -152,7 +152,7 @@ async def test_an_idle_watch_sends_heartbeats_and_ends_with_the_drain(
                 await running.begin_drain()
 
     with pytest.raises(RpcFailure) as ended:
-        await asyncio.wait_for(follow(), PATIENCE)
+        await asyncio.wait_for(follow(), WAIT_TIMEOUT)
     assert (ended.value.code, ended.value.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
     assert not any(message.HasField("model") for message in seen)
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.proxy import Proxy
 
-PATIENCE = 30.0
+WAIT_TIMEOUT = 30.0
 
 
 @pytest.mark.parametrize("iterations", range(6))
@@ -20,7 +20,7 @@ async def test_a_connection_that_was_just_accepted_is_closed(iterations: int) ->
             for _ in range(iterations):
                 await asyncio.sleep(0)
         caller.setblocking(False)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             with suppress(ConnectionResetError):
                 assert await asyncio.get_running_loop().sock_recv(caller, 1) == b""
 

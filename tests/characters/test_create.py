@@ -19,7 +19,7 @@ from gateway.higgsfield.credentials import Credentials
 from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2 as inputs
 from tests.characters.conftest import URL, Studio, order
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 from tests.support.transports import Transport
 
 UNRESOLVED = ("ABORTED", "SUBMISSION_UNRESOLVED")
@@ -100,7 +100,7 @@ async def test_other_fields_are_refused_while_the_order_of_the_key_is_not_record
         await claim(creation)
 
     monkeypatch.setattr(creator._store, "claim", claim_late)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         first = asyncio.create_task(studio.create("Anna", "k"))
         await claiming.wait()
         assert (await studio.refused("CreateCharacter", order("Bo", "k"))).reason == "IDEMPOTENCY_KEY_REUSED"

@@ -10,7 +10,7 @@ from gateway.characters.lookup import CREATION_TIMEOUT
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from tests.characters.conftest import Studio, order
 from tests.support import operator
-from tests.support.running import PATIENCE, eventually
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 TENANT = "default"
 
@@ -58,7 +58,7 @@ async def test_a_repeat_that_waits_for_a_resolution_is_not_answered_from_the_fre
         await free(creation_id)
 
     monkeypatch.setattr(creator._store, "free", free_late)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         resolving = asyncio.create_task(operator.ask(studio, "ResolveCharacter", resolution(not_taken={})))
         await freeing.wait()
         repeating = asyncio.create_task(studio.refused("CreateCharacter", order()))
@@ -88,7 +88,7 @@ async def test_a_repeat_that_waits_for_a_resolution_is_answered_with_the_charact
         await bind(creation_id, character_id)
 
     monkeypatch.setattr(creator._store, "bind", bind_late)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         resolving = asyncio.create_task(operator.ask(studio, "ResolveCharacter", resolution(character_id=paid)))
         await binding.wait()
         repeating = asyncio.create_task(studio.create())

@@ -13,7 +13,7 @@ from gateway.characters.registry import MAX_VISIBILITY_DELAY
 from gateway.characters.watch import CharacterWatches
 from hfgateway.v1 import character_service_pb2 as pb
 from tests.characters.conftest import StartStudio, Studio
-from tests.support.running import PATIENCE, collected, eventually
+from tests.support.running import WAIT_TIMEOUT, collected, eventually
 from tests.support.transports import RpcFailure, Transport
 
 NAMES = pb.CharacterState
@@ -30,7 +30,7 @@ def state(message: Any) -> str:
 async def test_a_watch_sends_the_state_then_every_change_and_ends(studio: Studio, client: Transport) -> None:
     character = (await studio.create(by=client)).character
     seen = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for message in watched(client, character.id):
             assert message.character.id == character.id
             seen.append(state(message))
@@ -108,7 +108,7 @@ async def test_the_poller_slows_down_without_changes_and_obeys_retry_after(
         await ends.get()
 
     async def next_rest() -> float:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await rests.get()
 
     monkeypatch.setattr(CharacterWatches, "_sleep", rest)

@@ -26,7 +26,7 @@ BEHAVIOURS: dict[str, dict[str, str]] = {
     for behaviour in json.loads((ROOT / "protos/vectors/behaviours.json").read_text())["behaviours"]
 }
 
-BUILD_PATIENCE, RUN_PATIENCE = 900.0, 300.0
+BUILD_TIMEOUT, RUN_TIMEOUT = 900.0, 300.0
 """Seconds; the first allows for a machine that has to fetch and compile everything."""
 
 
@@ -104,7 +104,7 @@ async def perform(language: Language, names: Sequence[str] = (), database: str =
         built = await asyncio.to_thread(_built, language)
         if built.returncode != 0:
             return Results(faults=[f"does not build: {built.stdout}{built.stderr}"])
-    done = await harness.run((*language.run, *names), language.place, database, patience=RUN_PATIENCE)
+    done = await harness.run((*language.run, *names), language.place, database, patience=RUN_TIMEOUT)
     return judged(done.stdout, done.returncode, done.stderr, partial=language.partial or bool(names))
 
 
@@ -174,9 +174,9 @@ def _built(language: Language) -> subprocess.CompletedProcess[str]:
         text=True, errors="replace", start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            out, err = process.communicate(timeout=BUILD_PATIENCE)
+            out, err = process.communicate(timeout=BUILD_TIMEOUT)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
-            err += f"\nended after {BUILD_PATIENCE:g} s"
+            err += f"\nended after {BUILD_TIMEOUT:g} s"
     return subprocess.CompletedProcess(language.build, process.returncode, out, err)

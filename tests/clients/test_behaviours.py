@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 
 from tests.clients import languages
-from tests.clients.languages import BEHAVIOURS, BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform
+from tests.clients.languages import BEHAVIOURS, BUILD_TIMEOUT, LANGUAGES, RUN_TIMEOUT, Language, Results, perform
 from tests.clients.parity import PAGE, column, read
 
 pytestmark = [
-    pytest.mark.timeout(BUILD_PATIENCE + RUN_PATIENCE),
+    pytest.mark.timeout(BUILD_TIMEOUT + RUN_TIMEOUT),
     pytest.mark.toolchain("openssl"),
     pytest.mark.toolchain("cc"),
 ]

@@ -26,7 +26,7 @@ REPOSITORY = "github.com/hfgateway/hfgateway"
 MODULES = ("generated/go", "clients/go")
 VERSION = f"v{(generate.ROOT / 'VERSION').read_text().strip()}"
 ADDRESS = "127.0.0.1:50051"
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 README = blocks("clients/go/README.md")
 PROGRAMS = [block for block in README if block.text.startswith("package main\n")]
 FROM_CLONE, FROM_RELEASE = ([*block.commands] for block in README if block.language == "sh")
@@ -139,7 +139,7 @@ async def test_an_empty_project_installs_the_go_client_and_runs_its_readme(
             program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 out, errors = await process.communicate()
         finally:
             if process.returncode is None:

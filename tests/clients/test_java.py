@@ -28,7 +28,7 @@ from tools.maven import CLIENT, MAVEN_REPOSITORY, exclusive_build, mvn, write_ar
 pytestmark = [pytest.mark.toolchain("mvn"), pytest.mark.timeout(900)]
 
 ADDRESS = "127.0.0.1:50051"
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 VERSION = (ROOT / "VERSION").read_text().strip()
 README = blocks("clients/java/README.md")
 PROGRAMS = [block for block in README if block.language == "java"]
@@ -214,7 +214,7 @@ async def output_of(*command: str, folder: Path) -> str:
         *command, cwd=folder, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             out, errors = await process.communicate()
     finally:
         if process.returncode is None:

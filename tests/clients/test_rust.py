@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.toolchain("cargo"), pytest.mark.timeout(900)]
 
 CLIENT = ROOT / "clients" / "rust"
 ADDRESS = "127.0.0.1:50051"
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 README = blocks("clients/rust/README.md")
 PROGRAMS = [block for block in README if block.language == "rust"]
 STUBS = [f"src/generated/hfgateway.{package}.rs" for package in ("v1", "agents.v1alpha1")]
@@ -160,7 +160,7 @@ async def output_of(program: Path, *arguments: str | Path) -> str:
         program, *arguments, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             out, errors = await process.communicate()
     finally:
         if process.returncode is None:

@@ -13,7 +13,7 @@ from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1.generation_pb2 import Generation
 from hfgateway_client import AsyncClient, RetryPolicy, soul
-from tests.durability.process import PATIENCE, GatewayProcess
+from tests.durability.process import WAIT_TIMEOUT, GatewayProcess
 from tests.support.addresses import free_address
 
 pytestmark = pytest.mark.toolchain("haproxy")
@@ -54,7 +54,7 @@ async def test_generate_survives_the_death_of_the_gateway_behind_a_proxy(tmp_pat
             watched.set()
 
     async with (
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(WAIT_TIMEOUT),
         Sandbox(SandboxOptions(port=0), clock=clock) as sandbox,
         GatewayProcess(tmp_path, sandbox.url, grpc_address=behind) as gateway,
         proxy(tmp_path, here, behind),

@@ -15,7 +15,7 @@ from tests.app.certificates import Authority
 from tests.durability.process import GatewayProcess
 from tests.support.addresses import free_address
 from tests.support.connect_proxy import ConnectProxy
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "container" / "healthy.py"
 
@@ -26,7 +26,7 @@ async def exit_code(address: str, more: Mapping[str, str] = MappingProxyType({})
     process = await asyncio.create_subprocess_exec(
         sys.executable, SCRIPT, env=environment, stderr=asyncio.subprocess.DEVNULL
     )
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         return await process.wait()
 
 

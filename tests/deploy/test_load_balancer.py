@@ -21,7 +21,7 @@ from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, TlsConfig, soul
 from tests.app.certificates import Authority
 from tests.app.command import environment
-from tests.durability.process import PATIENCE, READY
+from tests.durability.process import READY, WAIT_TIMEOUT
 from tests.support import forked
 from tests.support.addresses import free_address
 from tests.support.running import run
@@ -43,7 +43,7 @@ class Replica:
         self.process = process
 
     async def started(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             line = (await self.process.stdout.readline()).decode()
         assert READY.search(line), line
 
@@ -108,7 +108,7 @@ async def balancer(written: Path, https: str) -> AsyncIterator[None]:
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec("haproxy", "-db", "-f", written, stdout=output, stderr=output)
     try:
-        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(WAIT_TIMEOUT), aiohttp.ClientSession() as session:
             while True:
                 assert process.returncode is None, log.read_text()
                 try:
@@ -150,7 +150,7 @@ async def test_clients_see_no_error_when_a_gateway_is_killed_under_load(tmp_path
                 third_done.set()
             return str(generation.id)
 
-        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(WAIT_TIMEOUT), asyncio.TaskGroup() as tasks:
             calls = [tasks.create_task(generate(number)) for number in range(GENERATIONS)]
             await third_done.wait()
             gateways[0].process.kill()
@@ -168,7 +168,7 @@ async def test_only_connections_without_a_handshake_are_closed_early(tmp_path: P
         generation = await running.submit(submission("a fox"))
         body = {"id": generation.id, "timeout": "600s"}
         async with (
-            asyncio.timeout(PATIENCE),
+            asyncio.timeout(WAIT_TIMEOUT),
             balancer(written, https),
             aio.secure_channel(grpc, ssl_channel_credentials(ca.read_bytes())) as channel,
             aiohttp.ClientSession() as session,
@@ -221,7 +221,7 @@ async def test_a_client_that_is_gone_leaves_its_gateway(tmp_path: Path) -> None:
         await web.TCPSite(runner, host, int(port)).start()
         written, _ = configuration(tmp_path, [(gateway, gateway)] * 3, grpc, https)
         written.write_text(written.read_text().replace("tcp-ut 60s", "tcp-ut 1s"))
-        async with balancer(written, https), asyncio.timeout(PATIENCE):
+        async with balancer(written, https), asyncio.timeout(WAIT_TIMEOUT):
             tls = ssl.create_default_context()
             tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
             reader, writer = await asyncio.open_connection(*https.split(":"), ssl=tls)

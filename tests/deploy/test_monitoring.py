@@ -17,7 +17,7 @@ from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway_client import AsyncClient, errors, soul
 from tests.docs.markdown import anchors, documents, read
-from tests.durability.process import PATIENCE, GatewayProcess
+from tests.durability.process import WAIT_TIMEOUT, GatewayProcess
 from tools import dashboard
 from tools.deployment import read_yaml
 from tools.generate import run
@@ -101,7 +101,7 @@ async def test_every_query_of_the_dashboard_returns_data_of_a_running_gateway(tm
             targets = [target for panel in dashboard.panels() for target in panel["targets"]]
             empty = {target["expr"]: target for target in targets if target["expr"] not in WITHOUT_DATA}
             with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE), aclosing(client.watch_many()) as watch:
+                async with asyncio.timeout(WAIT_TIMEOUT), aclosing(client.watch_many()) as watch:
                     await anext(watch)
                     while empty:
                         await client.generate(soul("a fox"))

@@ -20,7 +20,7 @@ from hfgateway.v1 import generation_service_pb2_grpc
 from tests.app.certificates import Authority
 from tests.docs.markdown import blocks
 from tests.support.addresses import free_address
-from tests.support.running import PATIENCE, Running, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, run, soul
 from tests.support.silence import fall_silent_to
 
 pytestmark = [pytest.mark.toolchain("nginx"), pytest.mark.toolchain("openssl")]
@@ -79,7 +79,7 @@ async def proxied(tmp_path: Path) -> AsyncIterator[Proxied]:
         written.write_text(configuration(tmp_path, running, found.grpc_address, found.http_address, authority))
         nginx = await asyncio.create_subprocess_exec(NGINX, "-c", written, "-e", errors)
         try:
-            async with asyncio.timeout(PATIENCE), found.session() as session:
+            async with asyncio.timeout(WAIT_TIMEOUT), found.session() as session:
                 while True:
                     assert nginx.returncode is None, errors.read_text()
                     try:
@@ -96,7 +96,7 @@ async def proxied(tmp_path: Path) -> AsyncIterator[Proxied]:
 
 
 async def test_a_call_needs_no_room_among_many_watches_of_a_connection(proxied: Proxied) -> None:
-    async with asyncio.timeout(PATIENCE), proxied.channel() as channel:
+    async with asyncio.timeout(WAIT_TIMEOUT), proxied.channel() as channel:
         stub = generation_service_pb2_grpc.GenerationServiceStub(channel)
         watches = [stub.WatchGenerations(pb.WatchGenerationsRequest()) for _ in range(MANY)]
         await asyncio.gather(*(watch.read() for watch in watches))
@@ -107,7 +107,7 @@ async def test_a_call_needs_no_room_among_many_watches_of_a_connection(proxied: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
 async def test_a_client_that_has_gone_without_a_word_leaves_its_gateway(proxied: Proxied) -> None:
-    async with asyncio.timeout(PATIENCE), proxied.channel() as channel:
+    async with asyncio.timeout(WAIT_TIMEOUT), proxied.channel() as channel:
         stub = generation_service_pb2_grpc.GenerationServiceStub(channel)
         watch = stub.WatchGenerations(pb.WatchGenerationsRequest())
         await watch.read()
@@ -118,7 +118,7 @@ async def test_a_client_that_has_gone_without_a_word_leaves_its_gateway(proxied:
 
 async def test_a_refusal_with_many_details_is_not_taken_for_an_unavailable_gateway(proxied: Proxied) -> None:
     request = soul("a fox", labels={f"{'K' * 60} {number}": "v" * 300 for number in range(30)})
-    async with asyncio.timeout(PATIENCE), proxied.channel() as channel:
+    async with asyncio.timeout(WAIT_TIMEOUT), proxied.channel() as channel:
         stub = generation_service_pb2_grpc.GenerationServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.SubmitGeneration(request)
@@ -130,7 +130,7 @@ async def test_a_refusal_with_many_details_is_not_taken_for_an_unavailable_gatew
 
 async def test_the_largest_cookie_is_set(proxied: Proxied) -> None:
     ids = [str(uuid.uuid4()) for _ in range(76)]
-    async with asyncio.timeout(PATIENCE), proxied.session() as session:
+    async with asyncio.timeout(WAIT_TIMEOUT), proxied.session() as session:
         made = await session.post("/hfgateway.v1.TokenService/CreateWatchToken", json={"filter": {"ids": ids}})
         token = (await made.json())["token"]
         assert len(token) > 4050
@@ -147,7 +147,7 @@ async def test_uploads_and_watches_are_passed_on_as_they_arrive(proxied: Proxied
         yield b"\0" + len(header).to_bytes(4, "big") + header
         await left.wait()
 
-    async with asyncio.timeout(PATIENCE), proxied.session() as session, asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(WAIT_TIMEOUT), proxied.session() as session, asyncio.TaskGroup() as tasks:
         upload = session.post(
             "/hfgateway.v1.UploadService/UploadMedia",
             data=body(),
@@ -164,7 +164,7 @@ async def test_uploads_and_watches_are_passed_on_as_they_arrive(proxied: Proxied
 
 
 async def test_neither_metrics_nor_tokens_of_webhooks_are_shown(proxied: Proxied) -> None:
-    async with asyncio.timeout(PATIENCE), proxied.session() as session:
+    async with asyncio.timeout(WAIT_TIMEOUT), proxied.session() as session:
         assert (await session.post("/webhooks/higgsfield/a-token", data=b"{}")).status == 404
         # nginx writes the line of a request before it answers the next one on its connection.
         assert (await session.get("/metrics")).status == 403
@@ -174,7 +174,7 @@ async def test_neither_metrics_nor_tokens_of_webhooks_are_shown(proxied: Proxied
 
 async def test_tokens_of_webhooks_are_in_no_error_log_while_the_gateway_is_down(proxied: Proxied) -> None:
     await proxied.running.stop_gateway()
-    async with asyncio.timeout(PATIENCE), proxied.session() as session:
+    async with asyncio.timeout(WAIT_TIMEOUT), proxied.session() as session:
         assert (await session.post("/webhooks/higgsfield/a-token", data=b"{}")).status == 502
         assert (await session.get("/readyz")).status == 502
     errors = (proxied.folder / "error.log").read_text()

@@ -24,7 +24,7 @@ from gateway.setting_values import Address, parse_address
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import AsyncClient, RetryPolicy, soul
-from tests.app.command import FRESH, PATIENCE, ROOT, Finished, environment, run
+from tests.app.command import FRESH, ROOT, WAIT_TIMEOUT, Finished, environment, run
 from tests.durability.process import READY, stub
 from tests.support.addresses import free_address
 from tests.support.running import eventually
@@ -56,7 +56,7 @@ class Workers:
     async def ready(self) -> None:
         """Wait for the line of the supervisor."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             line = (await self.process.stdout.readline()).decode()
         found = READY.search(line)
         assert found, self.log.read_text()
@@ -78,7 +78,7 @@ class Workers:
 
     async def again(self, number: int) -> Serving:
         """Wait until a worker has been started for the second time; return its process."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while len(found := self.served(number)) < 2:
                 await asyncio.sleep(0.02)
         return found[-1]
@@ -86,7 +86,7 @@ class Workers:
     async def end(self, number: int) -> int:
         """Send a signal to the supervisor, and return its exit code."""
         self.process.send_signal(number)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await self.process.wait()
 
 
@@ -131,7 +131,7 @@ async def ended(pids: list[int]) -> AsyncIterator[None]:
             loop.add_reader(watched, lambda one=over: one.done() or one.set_result(None))
             waiting.append(over)
         yield
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await asyncio.gather(*waiting)
 
 
@@ -149,7 +149,7 @@ async def refused(folder: Path, store: str, *, launcher: str = "", **settings: s
 
 async def until_completed(address: str, name: str) -> None:
     """Wait until a worker shows a generation as completed, which a replica may do a moment later than others."""
-    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(PATIENCE):
+    async with grpc.aio.insecure_channel(address) as channel, asyncio.timeout(WAIT_TIMEOUT):
         while True:
             found = await stub(channel).GetGeneration(pb.GetGenerationRequest(id=name))
             if found.generation.state == generation_pb2.GENERATION_STATE_COMPLETED:
@@ -180,7 +180,7 @@ async def test_every_worker_serves_the_shared_ports_and_its_own(tmp_path: Path, 
             async with session.post(f"{url}/hfgateway.v1.GenerationService/GetGeneration", json=request) as answer:
                 assert (await answer.json())["generation"]["state"] == "GENERATION_STATE_COMPLETED"
 
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while not all([await calls(session, one) for one in own]):
                 # Each connection is given to one of the workers, by its port.
                 options = (("grpc.use_local_subchannel_pool", 1),)
@@ -202,7 +202,7 @@ async def test_a_killed_worker_is_started_again_and_clients_see_no_error(
                 first.set()
                 return str(generation.id)
 
-            async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout(WAIT_TIMEOUT), asyncio.TaskGroup() as tasks:
                 made = [tasks.create_task(generate(f"{number}-{turn}")) for turn in range(GENERATIONS)]
                 await first.wait()
                 os.kill(workers.served(number)[-1].pid, signal.SIGKILL)
@@ -222,7 +222,7 @@ async def test_workers_stop_in_order_if_each_process_gets_the_signal(
         pids = [*workers.pids(), workers.process.pid]
         for pid in pids if workers_first else reversed(pids):
             os.kill(pid, signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert await workers.process.wait() == 0
 
 
@@ -238,7 +238,7 @@ async def test_a_second_signal_kills_workers_that_are_still_draining(tmp_path: P
         client = await stack.enter_async_context(AsyncClient(workers.grpc))
         sent = asyncio.create_task(client.submit(soul("fox")))
         stack.callback(sent.cancel)
-        async with asyncio.timeout(PATIENCE), grpc.aio.insecure_channel(workers.grpc) as channel:
+        async with asyncio.timeout(WAIT_TIMEOUT), grpc.aio.insecure_channel(workers.grpc) as channel:
             while not (await stub(channel).ListGenerations(pb.ListGenerationsRequest())).generations:
                 await asyncio.sleep(0.02)
         async with ended(workers.pids()):

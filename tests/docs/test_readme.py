@@ -30,7 +30,7 @@ from tests.support.running import eventually
 GRPC, HTTP, SANDBOX = "127.0.0.1:50051", "127.0.0.1:8080", "127.0.0.1:9200"
 SERVES = re.compile(r"^hfgateway (serve|sandbox)\b")
 READY = {"serve": "hfgateway: gRPC on ", "sandbox": "sandbox answers at "}
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 
 ALL = [block for file in sorted(RUN) for block in blocks(file)]
 COMMANDS = [b for b in ALL if b.language in SHELLS and not set(b.commands) <= set(NOT_RUN)]
@@ -68,7 +68,7 @@ class Stage:
             stderr=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 out, errors = await process.communicate()
         finally:
             await _end(process)
@@ -133,11 +133,11 @@ async def test_commands_that_serve_report_that_they_are_ready_and_stop(block: Bl
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             line = (await process.stdout.readline()).decode()
         assert READY[served[1]] in line
         os.killpg(process.pid, signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             _, errors = await process.communicate()
     finally:
         await _end(process)

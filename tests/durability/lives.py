@@ -29,7 +29,7 @@ from tests.durability.process import GatewayProcess
 KEY = "one-key"
 AT_WORK = "while Higgsfield processes"
 """No failpoint: the process is killed from outside, between the charge of a submission and its response."""
-PATIENCE = 100.0
+WAIT_TIMEOUT = 100.0
 """Seconds in which a scenario must end. Uncertain submissions are repeated after half a minute."""
 REACHED_WITHIN = 20.0
 """Seconds after the end of the scenario in which the process must reach the failpoint."""
@@ -53,7 +53,7 @@ class Stage:
         self.place = place
         self.sandbox = sandbox
         self.grpc_address, self.http_address = addresses
-        self.client = AsyncClient(self.grpc_address, timeout=PATIENCE, retry=RetryPolicy(0.05, 0.25))
+        self.client = AsyncClient(self.grpc_address, timeout=WAIT_TIMEOUT, retry=RetryPolicy(0.05, 0.25))
         self._folder = folder
         self._settings = {
             "grpc_address": self.grpc_address,
@@ -256,6 +256,6 @@ async def live(scenario: Scenario, place: str, folder: Path, turns: asyncio.Sema
             except BaseException:
                 customer.cancel()
                 raise
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await customer
         await opened.judge(scenario.charges, scenario.beside)

@@ -14,7 +14,7 @@ from hfgateway.v1 import generation_service_pb2_grpc
 from tests.support import forked
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 100.0
+WAIT_TIMEOUT = 100.0
 """Seconds in which a process must start or end."""
 READY = re.compile(r'hfgateway: gRPC on (\S+), HTTP on (\S+), store ([^"\n]+)')
 """The line with the addresses that it prints when it is ready."""
@@ -77,7 +77,7 @@ class GatewayProcess:
         else:
             self._process = await forked.start("serve", environment=self._environment)
         assert self._process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             line = (await self._process.stdout.readline()).decode()
         ready = READY.search(line)
         if ready is None:
@@ -88,7 +88,7 @@ class GatewayProcess:
         """Wait for a line in its output."""
         assert self._process is not None
         assert self._process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while not form.search((await self._process.stdout.readline()).decode()):
                 if self._process.stdout.at_eof():
                     raise AssertionError(f"it ended before it printed {form.pattern!r}: {await self.errors()}")
@@ -108,7 +108,7 @@ class GatewayProcess:
     async def ended(self) -> int:
         """Wait for the end of the process, and return the exit code."""
         assert self._process is not None
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             _, errors = await self._process.communicate()
         self._errors += errors
         assert self._process.returncode is not None

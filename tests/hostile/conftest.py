@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.running import PATIENCE, Running, Start, starting
+from tests.support.running import WAIT_TIMEOUT, Running, Start, starting
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, a
 
 async def read_response_head(reader: asyncio.StreamReader) -> bytes:
     """Read the status line and headers of a response."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         return await reader.readuntil(b"\r\n\r\n")
 
 

@@ -35,7 +35,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.certificates import Authority
 from tests.durability.process import GatewayProcess, stub
 from tests.hostile.conftest import Start, connected
-from tests.support.running import PATIENCE, eventually
+from tests.support.running import WAIT_TIMEOUT, eventually
 from tests.support.silence import fall_silent
 
 LIMIT = 256
@@ -68,13 +68,17 @@ async def idle_connections(address: str, count: int) -> AsyncIterator[list[async
 
 async def assert_answers(channel: grpc.aio.Channel) -> None:
     """Fail unless the gateway answers a call on this channel."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         answer = await stub(channel).ListGenerations(pb.ListGenerationsRequest(), wait_for_ready=True)
     assert list(answer.generations) == []
 
 
 async def metrics(address: str) -> str:
-    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session, session.get(address + "/metrics") as got:
+    async with (
+        asyncio.timeout(WAIT_TIMEOUT),
+        aiohttp.ClientSession() as session,
+        session.get(address + "/metrics") as got,
+    ):
         return await got.text()
 
 
@@ -167,7 +171,7 @@ async def test_an_idle_connection_stays_open_for_longer_than_clients_reuse_it() 
 async def test_a_connection_with_a_refused_request_makes_room_before_its_body_arrives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * WAIT_TIMEOUT)
     begun: list[Request] = []
 
     async def refuse(request: Request) -> Response:
@@ -232,7 +236,7 @@ async def test_a_connection_whose_client_does_not_read_makes_room() -> None:
             asking.write(GET % b"now")
             await third.readuntil(b"now")
             assert counted == [Rejection.CONNECTIONS]
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await second.readexactly(64 << 20)  # it continues when its client reads
 
 
@@ -259,7 +263,7 @@ async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(
         other.write(GET % b"large")
         await eventually(lambda: web.connections == 1)
         assert counted == [Rejection.SLOW]
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await streamed.readexactly(64 << 20)
 
 
@@ -283,7 +287,7 @@ async def test_a_client_may_ping_as_often_as_the_options_say(start: Start, monke
     often = [(name, 0 if "ping_interval" in name else value) for name, value in serving.GRPC_OPTIONS]
     monkeypatch.setattr(serving, "GRPC_OPTIONS", often)
     running = await start()
-    async with connected(running.gateway.grpc_address) as (reader, writer), asyncio.timeout(PATIENCE):
+    async with connected(running.gateway.grpc_address) as (reader, writer), asyncio.timeout(WAIT_TIMEOUT):
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2_frame(SETTINGS))
         for _ in range(10):
             writer.write(http2_frame(PING, bytes(8)))
@@ -335,7 +339,7 @@ async def unread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Any, list[Rejection]]]:
     """Request 64 MiB and read nothing. Yields the client's streams, the server's connection, and its counts."""
-    monkeypatch.setattr(connection, "READ_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(connection, "READ_TIMEOUT", 10 * WAIT_TIMEOUT)
     routes = [Route("/large", lambda _: Response(bytes(64 << 20)))]
     async with server(more=routes) as (web, address, counted), connected(address) as (reader, writer):
         writer.write(GET % b"large")
@@ -346,19 +350,19 @@ async def unread(
 
 async def test_a_client_that_reads_slowly_stays_connected(monkeypatch: pytest.MonkeyPatch) -> None:
     async with unread(monkeypatch) as (reader, _, slow, counted):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await reader.readexactly(32 << 20)
         await eventually(lambda: slow.transport.get_write_buffer_size() < slow._unread)
         slow._examine_reading()
         assert counted == []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await reader.readexactly(32 << 20)
 
 
 async def test_a_client_that_reads_again_or_leaves_has_no_timeout_for_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     async with unread(monkeypatch) as (reader, writer, slow, _):
         timeouts = [slow._stalled]
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(64 << 20)
         await eventually(lambda: slow._stalled is None)
@@ -386,7 +390,7 @@ async def test_a_connection_is_busy_again_when_its_client_reads_again() -> None:
     async with (
         server(more=[Route("/large", large)]) as (web, address, _),
         connected(address) as (reader, writer),
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(WAIT_TIMEOUT),
     ):
         writer.write(GET % b"large")
         await reader.readuntil(b"\r\n\r\n")
@@ -414,7 +418,7 @@ def test_connections_that_arrive_at_once_take_different_slots() -> None:
 async def test_a_failed_tls_handshake_leaves_no_open_connection(tmp_path: Path) -> None:
     pair = Authority.made(tmp_path).signed("server")
     async with server(Certificates(pair.cert, pair.key, None)) as (web, address, counted):
-        async with connected(address) as (reader, writer), asyncio.timeout(PATIENCE):
+        async with connected(address) as (reader, writer), asyncio.timeout(WAIT_TIMEOUT):
             writer.write(GET % b"now")
             with contextlib.suppress(ConnectionError):
                 await reader.read()
@@ -433,12 +437,12 @@ async def test_a_trailer_is_no_header_of_the_request() -> None:
     ):
         head = b"POST /show HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
         writer.write(head + b"2\r\n{}\r\n0\r\nauthorization: Bearer key\r\n\r\n")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert b"seen: None!" in await reader.readuntil(b"!")
 
 
 async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * WAIT_TIMEOUT)
 
     async def refuse(_: Request) -> Response:
         return PlainTextResponse("refused", status_code=403)
@@ -525,7 +529,7 @@ async def test_a_gateway_logs_a_flood_of_requests_in_few_lines(tmp_path: Path) -
         for _ in range(5 * MAX_LINES):
             async with connected(gateway.http_address) as (reader, writer):
                 writer.write(b"no HTTP at all\r\n\r\n")
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(WAIT_TIMEOUT):
                     await reader.read()
         assert await gateway.terminate() == 0
         lines = (await gateway.errors()).splitlines()
@@ -537,7 +541,7 @@ async def test_a_gateway_logs_a_flood_of_requests_in_few_lines(tmp_path: Path) -
 async def test_bytes_that_are_not_http_are_counted(words: bytes) -> None:
     async with server() as (_, address, counted), connected(address) as (reader, writer):
         writer.write(words)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
     assert counted == [Rejection.ENCODING]
 
@@ -546,7 +550,7 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
     """Return what is received until the server closes or resets the connection."""
     received = b""
     with contextlib.suppress(ConnectionResetError):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while part := await reader.read(65536):
                 received += part
     return received
@@ -556,7 +560,7 @@ async def test_requests_that_are_queued_on_one_connection_are_limited() -> None:
     async with server() as (_, address, counted):
         async with connected(address) as (reader, writer):
             writer.write((GET % b"now") * (1 + connection.MAX_QUEUED))
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 for _answer in range(1 + connection.MAX_QUEUED):
                     await reader.readuntil(b"\r\n\r\nnow")
         assert counted == []
@@ -603,5 +607,5 @@ async def test_a_long_upload_has_time_for_each_part() -> None:
         await eventually(lambda: upload._of_part == 0)
         assert upload._timer is not begun
         writer.write(b"x" * connection.BODY_PART_BYTES)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await reader.readuntil(b"taken")

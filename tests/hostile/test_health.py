@@ -18,7 +18,7 @@ from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.hostile.conftest import Start, bad_requests
-from tests.support.running import PATIENCE, Running, eventually
+from tests.support.running import WAIT_TIMEOUT, Running, eventually
 
 MOST = 100
 Response = health_pb2.HealthCheckResponse
@@ -29,7 +29,7 @@ def watch(channel: grpc.aio.Channel, service: str = "") -> grpc.aio.UnaryStreamC
 
 
 async def next_status(call: grpc.aio.UnaryStreamCall[bytes, Response]) -> int:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         return int((await call.read()).status)
 
 
@@ -65,7 +65,7 @@ async def test_a_flood_of_health_watches_drops_no_other_call(start: Start, monke
     others = (option for option in serving.GRPC_OPTIONS if option[0] not in limits)
     monkeypatch.setattr(serving, "GRPC_OPTIONS", (*others, *limits.items()))
     running = await start()
-    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel, asyncio.timeout(PATIENCE):
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel, asyncio.timeout(WAIT_TIMEOUT):
         watches = [watch(channel).read() for _ in range(500)]
         lists = [GenerationServiceStub(channel).ListGenerations(pb.ListGenerationsRequest()) for _ in range(3)]
         watched = await asyncio.gather(*watches, return_exceptions=True)
@@ -117,7 +117,7 @@ async def test_calls_without_a_request_are_limited(start: Start, monkeypatch: py
         await left.wait()
         yield b""
 
-    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel, asyncio.timeout(PATIENCE):
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel, asyncio.timeout(WAIT_TIMEOUT):
         opened = channel.stream_stream(f"/{health.SERVICE}/{method}")
         calls = [opened(never()) for _ in range(3)]
         limited = running.gateway._ports._health

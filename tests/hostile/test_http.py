@@ -17,7 +17,7 @@ from gateway.rpc.call_limits import MAX_WEBHOOKS_PER_TOKEN
 from gateway.web import server, webhook
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.hostile.conftest import Start, bad_requests, connected, read_response_head
-from tests.support.running import PATIENCE, Running, eventually, public_url, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, public_url, soul
 from tests.support.transports import RpcFailure
 from tests.support.webhooks import path_of, post, request_of, webhook_body
 
@@ -91,7 +91,7 @@ async def test_the_first_of_two_values_of_a_header_counts(
         head = f"POST {UNARY} HTTP/1.1\r\nhost: localhost\r\n" + "".join(f"{name}: {one}\r\n" for one in values)
         head += "content-type: application/json\r\nconnection: close\r\ncontent-length: 10\r\n\r\n"
         writer.write(head.encode() + b'{"id":"x"}')
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             answer = await reader.read()
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert (b"hfgateway.v1.Failure" in answer) == (status != 415)
@@ -104,7 +104,7 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
 ) -> None:
     """All unknown tokens count as one."""
     monkeypatch.setattr(serving, "MAX_WEBHOOKS", SLOW)
-    monkeypatch.setattr(webhook, "BODY_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(webhook, "BODY_TIMEOUT", WAIT_TIMEOUT)
     running = await start(**public_url())
     await running.submit(soul("a fox"))
     await running.submit(soul("an owl"))
@@ -130,13 +130,13 @@ async def test_the_webhooks_of_all_generations_that_are_read_at_once_are_limited
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "MAX_WEBHOOKS", 1)
-    monkeypatch.setattr(webhook, "BODY_TIMEOUT", PATIENCE)
+    monkeypatch.setattr(webhook, "BODY_TIMEOUT", WAIT_TIMEOUT)
     running = await start(**public_url())
     await running.submit(soul("a fox"))
     await running.submit(soul("an owl"))
     own, other = urlsplit(path_of(running, "a fox")).path, path_of(running, "an owl")
     body = webhook_body(request_of(running, "an owl"))
-    async with connected(running.gateway.http_address) as (reader, writer), asyncio.timeout(PATIENCE):
+    async with connected(running.gateway.http_address) as (reader, writer), asyncio.timeout(WAIT_TIMEOUT):
         writer.write(f"POST {own} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n".encode())
         unknown = f"{running.gateway.http_address}/webhooks/higgsfield/stranger"
         while (answer := await post(unknown, b"")).status == 404:
@@ -208,7 +208,7 @@ async def test_an_endless_part_of_a_chunked_body_is_cut_off(start: Start, first:
     async with connected(running.gateway.http_address) as (reader, writer):
         head = f"POST {UNARY} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/proto\r\n"
         writer.write(head.encode() + b"transfer-encoding: chunked\r\n\r\n" + first)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             with contextlib.suppress(ConnectionError):
                 for _ in range(100):  # more than the gateway reads at once
                     writer.write(again)
@@ -229,7 +229,7 @@ async def test_a_body_in_a_request_for_an_upgrade_is_refused(start: Start, frami
     head = f"POST {UNARY} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n".encode()
     async with connected(running.gateway.http_address) as (reader, writer):
         writer.write(head + b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: \r\n" + framing)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"\r\n\r\n") == 1
@@ -248,7 +248,7 @@ async def test_requests_behind_one_for_an_upgrade_are_served(start: Start, caplo
     upgrade = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n"
     async with connected(running.gateway.http_address) as (reader, writer):
         writer.write(upgrade * 3 + b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             answers = await reader.read()
     assert answers.count(b"HTTP/1.1 200 ") == 4
     assert answers.endswith(b"ready\n")

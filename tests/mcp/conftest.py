@@ -14,7 +14,7 @@ from gateway.cli.mcp import ClientPort
 from gateway.mcp.tools import all_tools
 from hfgateway_client import AsyncClient
 from tests.durability.process import ROOT
-from tests.support.running import PATIENCE, Running, Start, starting
+from tests.support.running import WAIT_TIMEOUT, Running, Start, starting
 
 if TYPE_CHECKING:  # every worker of pytest loads this file, and the library takes 0.6 s
     from mcp import Client
@@ -39,7 +39,7 @@ async def over_http(running: Running, secret: str = "", *, mode: str = "auto", *
         headers["authorization"] = f"Bearer {secret}"
     async with create_mcp_http_client(headers=headers) as http:
         transport = streamable_http_client(f"{running.gateway.http_address}/mcp", http_client=http)
-        async with Client(transport, mode=mode, read_timeout_seconds=PATIENCE) as client:
+        async with Client(transport, mode=mode, read_timeout_seconds=WAIT_TIMEOUT) as client:
             yield client
 
 
@@ -53,7 +53,7 @@ async def over_stdio(running: Running, secret: str = "", *, options: Sequence[st
         env={"HFGATEWAY_GRPC_ADDRESS": running.gateway.grpc_address, "HFGATEWAY_API_KEY": secret},
         cwd=ROOT,
     )
-    async with Client(command, read_timeout_seconds=PATIENCE) as client:
+    async with Client(command, read_timeout_seconds=WAIT_TIMEOUT) as client:
         yield client
 
 
@@ -66,7 +66,7 @@ async def over_client(running: Running) -> AsyncIterator[Client]:
 
     async with AsyncClient(running.gateway.grpc_address) as gateway:
         server = mcp_server(all_tools(), lambda _: ClientPort(gateway))
-        async with Client(server, read_timeout_seconds=PATIENCE) as client:
+        async with Client(server, read_timeout_seconds=WAIT_TIMEOUT) as client:
             yield client
 
 

@@ -13,7 +13,7 @@ import pytest
 from gateway.access.scopes import Scope
 from hfgateway.v1 import token_service_pb2
 from tests.mcp.conftest import Start, content_of, error, over_http, soul, state, text
-from tests.support.running import PATIENCE, Running, eventually
+from tests.support.running import WAIT_TIMEOUT, Running, eventually
 
 ACCEPT = {"accept": "application/json, text/event-stream"}
 
@@ -259,7 +259,7 @@ async def test_a_drain_answers_waiting_calls_and_refuses_new_ones(start: Start) 
         again = asyncio.create_task(client.call_tool("generate", soul("fox")))
         await running.calls_open("WatchGeneration", 1)
         running.clock.advance(60)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             ended = await again
     assert error(refused)["reason"] == "GATEWAY_UNAVAILABLE"
     assert error(refused)["retryable"]

@@ -8,7 +8,7 @@ from gateway.errors import GatewayError
 from gateway.rpc import call_limits
 from gateway.rpc.arrivals import Arrivals
 
-PATIENCE = 10.0
+WAIT_TIMEOUT = 10.0
 
 
 async def test_a_request_that_arrives_is_returned() -> None:
@@ -24,7 +24,7 @@ async def test_every_wait_times_out_including_later_ones(monkeypatch: pytest.Mon
         with pytest.raises(GatewayError, match="did not arrive"):
             await arrivals.within(asyncio.Event().wait())
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         first = asyncio.create_task(wait())
         await asyncio.sleep(0)
         await asyncio.gather(first, wait())

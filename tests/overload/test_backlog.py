@@ -14,7 +14,7 @@ from gateway.rpc.backlog import Backlog
 from gateway.rpc.call_limits import OVERLOADED_RETRY_DELAYS
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.overload.conftest import Start
-from tests.support.running import PATIENCE, eventually, soul
+from tests.support.running import WAIT_TIMEOUT, eventually, soul
 from tests.support.transports import RpcFailure
 
 SUBMIT = "/hfgateway.v1.GenerationService/SubmitGeneration"
@@ -76,7 +76,7 @@ async def test_a_flood_is_refused_with_a_delay_and_each_repeat_is_charged_once(s
             except RpcFailure as error:
                 refusals.append(error)
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await asyncio.gather(*map(submit, range(CALLERS)))
     assert refusals
     assert {error.reason for error in refusals} == {"GATEWAY_OVERLOADED"}

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from tests.overload.conftest import Start
-from tests.support.running import PATIENCE, Running, public_url, soul
+from tests.support.running import WAIT_TIMEOUT, Running, public_url, soul
 from tests.support.transports import RpcFailure, Transport
 
 SERVICE = "/hfgateway.v1.GenerationService"
@@ -98,7 +98,7 @@ async def answer_to(address: str, *parts: bytes) -> bytes:
         writer.write(part)
         await writer.drain()
         await asyncio.sleep(0)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         answer = await reader.read()
     writer.close()
     return answer
@@ -170,7 +170,7 @@ async def test_the_receive_window_of_a_call_is_64_kib(running: Running) -> None:
     host, port = running.gateway.grpc_address.rsplit(":", 1)
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.create_connection(Unread, host, int(port))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await protocol.greeted
     transport.close()
     length, kind = int.from_bytes(protocol.received[:3], "big"), protocol.received[3]

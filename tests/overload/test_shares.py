@@ -26,7 +26,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import AsyncClient
 from hfgateway_client._async.timers import Timers
 from tests.overload.conftest import QUEUED, WAITING, WORKING, Start, limits_of
-from tests.support.running import PATIENCE, Running, eventually, name_of, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, name_of, soul
 from tests.support.transports import SERVICE, RpcFailure, Transport, responses_of
 
 UNKNOWN_ID = "00000000-0000-7000-8000-000000000000"
@@ -182,7 +182,7 @@ async def test_unauthenticated_callers_hold_no_places(keyed: Running) -> None:
     async with Withheld(keyed.gateway.grpc_address) as withheld:
         for method in requests():
             for secret in ("", "hfg_000000000000_wrong", "hfw_wrong"):
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(WAIT_TIMEOUT):
                     assert await withheld.call(method, secret).code() is grpc.StatusCode.UNAUTHENTICATED
         everything = limits_of(keyed)
         for pool in everything.pools().values():
@@ -196,7 +196,7 @@ async def test_a_request_that_does_not_arrive_in_time_is_refused(start: Start, m
     async with Withheld(running.gateway.grpc_address) as withheld:
         for method in requests():
             call = withheld.call(method)
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert "did not arrive within 0.05 s" in await call.details()
     assert await running.metric('hfgateway_bad_requests_total{reason="slow"}') == len(requests())
@@ -226,7 +226,7 @@ async def test_places_are_counted_and_returned(running: Running, client: Transpo
 
 
 async def test_a_list_of_characters_that_waits_for_higgsfield_takes_no_place_of_other_reads(running: Running) -> None:
-    running.plan(on="characters", delay=PATIENCE)
+    running.plan(on="characters", delay=WAIT_TIMEOUT)
     listing = asyncio.create_task(running.grpc.call("ListCharacters", character_service_pb2.ListCharactersRequest()))
     await holds(limits_of(running).upstream, 1, 0)
     assert limits_of(running).local.total.held == 0
@@ -317,7 +317,7 @@ async def test_the_python_client_retries_refusals_and_is_charged_once(start: Sta
                 withheld.call("SubmitGeneration")
             await holds(limits_of(running).submitting, WORKING.tenant, QUEUED.tenant)
             submitting = asyncio.create_task(client.submit(soul("a fox").input, idempotency_key="order-1"))
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await passes.wait()
         await holds(limits_of(running).submitting, 0, 0)
         passes.clear()

@@ -14,7 +14,7 @@ from gateway.generations import follower
 from gateway.generations.clock import SystemClock, since_boot
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.overload.conftest import Start
-from tests.support.running import PATIENCE, Running, eventually, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, soul
 from tests.support.transports import RpcFailure
 
 STALL = 6.0
@@ -31,10 +31,10 @@ async def test_a_stall_of_six_seconds_cancels_no_submission(running: Running) ->
         with grpc.insecure_channel(running.gateway.grpc_address) as channel:
             method = channel.unary_unary(submit)
             requests = [soul(f"fox {n}", wait_for=pb.WAIT_FOR_STORED).SerializeToString() for n in range(CALLERS)]
-            calls = [method.future(request, timeout=PATIENCE + STALL) for request in requests[:-1]]
+            calls = [method.future(request, timeout=WAIT_TIMEOUT + STALL) for request in requests[:-1]]
             under_way.release()
             stalled.wait()
-            calls.append(method.future(requests[-1], timeout=PATIENCE))
+            calls.append(method.future(requests[-1], timeout=WAIT_TIMEOUT))
             return [call.code() for call in calls]
 
     stalled = threading.Event()
@@ -59,7 +59,7 @@ async def test_a_stall_of_four_seconds_refuses_no_submission(start: Start, monke
     )
     behind = running.gateway._core.follower.behind
     # The only worker waits for Higgsfield, so the polls of the others are late.
-    running.plan(on="status", delay=PATIENCE, times=1)
+    running.plan(on="status", delay=WAIT_TIMEOUT, times=1)
     for number in range(3):
         await running.submit(soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED))
     await eventually(lambda: behind() > 0.0)

@@ -25,7 +25,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import GatewayProcess, stub
 from tests.support.commits import commits, lose_responses
 from tests.support.operator import ask, refused
-from tests.support.running import PATIENCE, Running, eventually, name_of, run, sized, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, name_of, run, sized, soul
 from tests.support.transports import RpcFailure
 
 STORED = pb.WAIT_FOR_STORED
@@ -92,7 +92,7 @@ async def test_a_stop_before_the_start_is_complete_waits_for_what_was_sent(
         running._settings = {}  # without the limit it is sent at the start
         loaded = threading.Event()
         with monkeypatch.context() as slow:
-            slow.setattr(serving, "_import_late", lambda: loaded.wait(PATIENCE))
+            slow.setattr(serving, "_import_late", lambda: loaded.wait(WAIT_TIMEOUT))
             with running.held(on="submit"):
                 start = asyncio.create_task(running.start_gateway())
                 await eventually(lambda: any(charge.prompt == "a fox" for charge in running.ledger.charges))
@@ -263,7 +263,7 @@ async def test_a_sigterm_between_claim_and_post_charges_once(tmp_path: Path) -> 
 
 async def drains(gateway: GatewayProcess) -> None:
     """Return when /readyz reports that it drains."""
-    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(WAIT_TIMEOUT), aiohttp.ClientSession() as session:
         while True:
             async with session.get(gateway.http_address + "/readyz") as answer:
                 if await answer.text() == "draining\n":

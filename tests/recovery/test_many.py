@@ -14,7 +14,7 @@ import pytest
 from gateway.generations import follower, watch
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.stores import Filter
-from tests.support.running import PATIENCE, Running, public_url, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, public_url, run, soul
 
 COUNT = 100
 
@@ -33,7 +33,7 @@ async def many(running: Running) -> Sequence[Generation]:
 async def turns_during(work: Coroutine[object, object, None]) -> int:
     """Return how many turns another task gets until the work has ended."""
     turns = 0
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         working = asyncio.create_task(work)
         while not working.done():
             await asyncio.sleep(0)

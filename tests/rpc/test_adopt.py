@@ -18,7 +18,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.callbacks.receiver import Receiver, create
 from tests.rpc.conftest import Start
 from tests.support.elsewhere import job_set_elsewhere, request_elsewhere
-from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, sized, soul
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, name_of, sized, soul
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure, Transport
 
@@ -122,7 +122,7 @@ async def test_an_end_of_unknown_age_has_no_expiry_and_is_archived_and_reported(
         assert (name_of(found), found.HasField("outputs_expire_time")) == ("COMPLETED", False)
         (got,) = await receiver.gets(1)
         assert (got.state, got.generation.upstream.request_id) == ("COMPLETED", request_id)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while not (await running.get(found.id)).outputs[0].archived.size:
             await asyncio.sleep(0.01)
 
@@ -228,7 +228,7 @@ async def test_an_adoption_continues_if_its_caller_leaves(running: Running, monk
     caller.cancel()
     assert (await refusal(running.grpc, request_id)).reason == "GATEWAY_OVERLOADED"
     answered.set()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await running.gateway._core.sender.drained()
     assert (await adopted(running.grpc, request_id)).replayed is True
 

@@ -23,7 +23,7 @@ from gateway.setting_values import Address
 from gateway.telemetry import Telemetry
 from gateway.web.server import WebServer, web_app
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import PATIENCE, Running, soul
+from tests.support.running import WAIT_TIMEOUT, Running, soul
 from tests.support.transports import SERVICE, TRANSPORTS, RpcFailure, Transport, open_transport, responses_of
 
 CANARY = "canary-of-a-defect"
@@ -166,7 +166,7 @@ async def defective_gateway() -> AsyncIterator[dict[str, Transport]]:
 
 
 async def test_an_internal_error_shows_only_an_incident_id(caplog: pytest.LogCaptureFixture) -> None:
-    async with defective_gateway() as clients, asyncio.timeout(PATIENCE):
+    async with defective_gateway() as clients, asyncio.timeout(WAIT_TIMEOUT):
         for client in clients.values():
             for method in SERVICE.methods:
                 caplog.clear()

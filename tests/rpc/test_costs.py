@@ -19,7 +19,7 @@ from gateway.generations.model import Steady
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.generations.test_admission import NOW, waiting
 from tests.generations.test_admission import running as running_one
-from tests.support.running import PATIENCE, run, soul
+from tests.support.running import WAIT_TIMEOUT, run, soul
 from tests.support.timeline import run_timed
 
 SOURCE = str(Path(gateway.__file__).parent)
@@ -89,7 +89,7 @@ async def test_a_watch_reads_no_generations_of_other_tenants(tmp_path: Path) -> 
             await red.call("SubmitGeneration", soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED))
         with functions_called() as calls:
             watch = blue.stream("WatchGenerations", pb.WatchGenerationsRequest())
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 assert (await anext(watch)).caught_up
         await watch.aclose()
         assert calls["Generation.tenant"] < OTHERS

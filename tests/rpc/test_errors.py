@@ -32,7 +32,7 @@ from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.error_pb2 import ErrorReason
 from tests.support.promises import CODES, promises_detail, reasons_of
-from tests.support.running import PATIENCE, Running, name_of, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, name_of, run, soul
 from tests.support.transports import SERVICE, TRANSPORTS, RpcFailure, responses_of
 
 ELSEWHERE = {"INVALID_CREDENTIALS": "tests/access tests it, because the gateway of these rows needs no API keys"}
@@ -328,7 +328,7 @@ async def saturated_before(case: Case) -> Message:
     busy = {"status": 429, "body": {"detail": "full"}, "headers": {"Retry-After": "60"}}
     running.plan(on="submit", prompt="the first", **busy)
     first = await running.submit(soul("the first", wait_for=pb.WAIT_FOR_STORED))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for generation in running.history(first.id):
             if generation.HasField("delay"):
                 break
@@ -886,7 +886,7 @@ async def _stored(held: Held, case: Case) -> str:
 async def _held(held: Held, case: Case, generation_id: str) -> None:
     running, client = case.running, case.running.transports[case.transport]
     seen = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for one in client.stream("WatchGeneration", pb.WatchGenerationRequest(id=generation_id)):
             seen.append(one.generation)
             if one.generation.HasField("accept_time"):

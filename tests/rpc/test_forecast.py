@@ -18,7 +18,7 @@ from gateway.rpc import generations
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
-from tests.support.running import CREDENTIALS, PATIENCE, Generation, Running, eventually, name_of, public_url, soul
+from tests.support.running import CREDENTIALS, WAIT_TIMEOUT, Generation, Running, eventually, name_of, public_url, soul
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure, Transport
 from tests.support.webhooks import SECRET
@@ -177,7 +177,7 @@ async def test_progress_never_falls_while_a_generation_runs(start: Start) -> Non
 
 
 async def nexts(stream: AsyncIterator[Any], count: int) -> list[Any]:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         return [await anext(stream) for _ in range(count)]
 
 
@@ -195,7 +195,7 @@ async def test_a_watch_sends_a_forecast_alone_only_when_it_changes(
         assert heartbeat == pb.WatchGenerationResponse()
     before = await running.get(second.id)
     await cancel(running, first)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for newer in stream:
             assert not newer.HasField("generation")
             if newer.HasField("forecast"):
@@ -231,7 +231,7 @@ async def test_a_watch_of_many_sends_changed_forecasts_together(start: Start, mo
     assert dict(heartbeat.forecasts) == {}
     await cancel(running, first)
     newer: dict[str, int] = {}
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for answer in stream:
             assert answer.resume_token
             if answer.HasField("generation"):
@@ -258,7 +258,7 @@ async def test_many_changed_forecasts_are_sent_in_several_messages(
     assert shown[-1].caught_up
     await cancel(running, first)
     found: list[dict[str, int]] = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while len(found) < 2:
             answer = await anext(stream)
             assert answer.resume_token

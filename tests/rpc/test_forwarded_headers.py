@@ -11,7 +11,7 @@ import pytest
 
 from hfgateway_client.status import error_from_rpc
 from tests.durability.process import stub
-from tests.support.running import PATIENCE, Running, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, run, soul
 
 HEADERS = {"x-team": "red", "x-other": "canary"}
 Submit = Callable[[Running, str, dict[str, str]], Awaitable[None]]
@@ -19,7 +19,7 @@ Submit = Callable[[Running, str, dict[str, str]], Awaitable[None]]
 
 async def over_grpc(running: Running, prompt: str, headers: dict[str, str]) -> None:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
-        await stub(channel).SubmitGeneration(soul(prompt), metadata=tuple(headers.items()), timeout=PATIENCE)
+        await stub(channel).SubmitGeneration(soul(prompt), metadata=tuple(headers.items()), timeout=WAIT_TIMEOUT)
 
 
 async def over_connect(running: Running, prompt: str, headers: dict[str, str]) -> None:

@@ -26,7 +26,7 @@ from gateway.rpc.over_grpc import STATUS_DETAILS, method_name
 from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 from tests.support.silence import fall_silent_to
 
 METHOD = "/hfgateway.v1.GenerationService/SubmitGeneration"
@@ -56,7 +56,7 @@ async def leading(serve: Serve) -> AsyncIterator[str]:
 @asynccontextmanager
 async def forwarding_to(serve: Serve, ended: Callable[[str], None] = lambda _: None) -> AsyncIterator[ToLeader]:
     """Yield the connection to a leader that serves every call with a function."""
-    async with leading(serve) as peer, asyncio.timeout(PATIENCE):
+    async with leading(serve) as peer, asyncio.timeout(WAIT_TIMEOUT):
         to_leader = ToLeader(lambda: peer, grpc.aio.insecure_channel, "secret", ended)
         try:
             yield to_leader
@@ -94,7 +94,7 @@ async def test_a_new_leader_ends_the_calls_that_the_former_one_does_not_answer(l
     certificates: list[object] = [None]
     to_leader = ToLeader(lambda: peer, grpc.aio.insecure_channel, "secret", lambda _: None, lambda: certificates[-1])
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             waiting = asyncio.create_task(to_leader.unary(METHOD, b"", Call(METHOD, None)))
             await received.wait()
             certificates.append("renewed")
@@ -139,7 +139,7 @@ async def test_a_forgotten_connection_to_the_leader_ends_calls_before_their_time
             await asyncio.Event().wait()
         return b""
 
-    async with leading(respond) as peer, asyncio.timeout(PATIENCE):
+    async with leading(respond) as peer, asyncio.timeout(WAIT_TIMEOUT):
         to_leader = ToLeader(
             lambda: peer,
             lambda peer: grpc.aio.insecure_channel(peer, serving.LEADER_CHANNEL_OPTIONS),
@@ -166,7 +166,7 @@ async def test_a_leader_that_takes_a_second_to_accept_a_connection_gets_the_call
     async def answer(_: bytes, __: grpc.aio.ServicerContext) -> bytes:
         return b"answered"
 
-    async with leading(answer) as peer, Proxy() as slow, asyncio.timeout(PATIENCE):
+    async with leading(answer) as peer, Proxy() as slow, asyncio.timeout(WAIT_TIMEOUT):
         slow.target = peer
         slow.forwards.clear()
         to_leader = ToLeader(
@@ -195,11 +195,11 @@ async def test_a_call_is_forwarded_with_its_deadline() -> None:
         return b""
 
     async with forwarding_to(answer) as to_leader:
-        for deadline in (time.monotonic() + 2 * PATIENCE, None):
+        for deadline in (time.monotonic() + 2 * WAIT_TIMEOUT, None):
             await to_leader.unary(METHOD, b"", Call(METHOD, deadline))
     limited, unlimited = remaining
     assert limited is not None
-    assert PATIENCE < limited < 3 * PATIENCE  # gRPC rounds the time up in the header
+    assert WAIT_TIMEOUT < limited < 3 * WAIT_TIMEOUT  # gRPC rounds the time up in the header
     assert unlimited is None or unlimited > 1e9  # gRPC's time for none
 
 

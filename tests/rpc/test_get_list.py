@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.generations.limits import Limits
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import PATIENCE, Generation, Running, eventually, model, name_of, soul, without_forecast
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, model, name_of, soul, without_forecast
 from tests.support.transports import Transport
 
 QUEUED, COMPLETED = generation_pb2.GENERATION_STATE_QUEUED, generation_pb2.GENERATION_STATE_COMPLETED
@@ -91,7 +91,7 @@ def _rest(generation: Generation) -> dict[str, Any]:
 async def test_an_unknown_status_is_shown_as_text_and_changes_no_state(running: Running) -> None:
     stored = await running.submit(soul("a fox"))
     running.plan(on="status", patch={"status": "paused"}, times=1000)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for seen in running.history(stored.id):
             if seen.upstream.status == "paused":
                 assert name_of(seen) == "QUEUED"

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.telemetry import DURATION_BUCKETS, MAX_LABELS, Telemetry
 
 METHOD = "/a.Service/Method"
-PATIENCE = 30.0
+WAIT_TIMEOUT = 30.0
 """Seconds after which the test of a scrape that does not end fails."""
 
 
@@ -91,7 +91,7 @@ def test_a_value_that_cannot_be_read_delays_no_scrape() -> None:
             await never.wait()
 
         telemetry.before_scrape(read)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert b"hfgateway_build_info" in await telemetry.exposition()
 
     asyncio.run(scrape())

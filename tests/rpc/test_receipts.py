@@ -8,7 +8,7 @@ import pytest
 
 from gateway.generations import due_steps
 from tests.rpc.conftest import Start
-from tests.support.running import PATIENCE, name_of, sized, soul
+from tests.support.running import WAIT_TIMEOUT, name_of, sized, soul
 
 RARELY = {"POLL_MIN": "600", "POLL_MAX": "600"}
 """Settings under which no poll helps within the patience of a test, except one that is made at once."""
@@ -38,7 +38,7 @@ async def test_the_status_in_a_response_to_a_submission_is_not_believed(start: S
     running.plan(on="submit", patch={"status": said, "images": [{"url": "https://files.example/a.png"}]})
     submitted = await running.submit(soul("a fox"))
     assert (name_of(submitted), submitted.upstream.status, len(submitted.outputs)) == ("QUEUED", said, 0)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for seen in running.history(submitted.id):
             assert name_of(seen) in ("PENDING", "QUEUED")
             if seen.upstream.status == "queued":

@@ -12,7 +12,7 @@ from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.rpc.conftest import Start
-from tests.support.running import PATIENCE, Generation, Running, public_url, sized, soul
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, public_url, sized, soul
 from tests.support.transports import RpcFailure, Transport
 from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body
 
@@ -53,7 +53,7 @@ async def test_a_value_that_appears_while_it_runs_makes_a_revision(running: Runn
     running.plan(on="status", patch={"progress": 0.25}, times=1)
     running.plan(on="status", patch={"progress": 0.5}, times=1000)
     seen = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for generation in running.history(stored.id):
             seen.append((generation.revision, extra(generation).get("progress")))
             if seen[-1][1] == 0.5:
@@ -181,7 +181,7 @@ async def test_an_answer_to_one_tenant_is_not_shown_to_another_that_waits_for_it
     full = {"code": "account_queue_full", "detail": "canary"}
     running.plan(on="submit", status=429, body=full, headers={"Retry-After": "300"}, times=1000)
     waits = (await red.call("SubmitGeneration", soul("a fox", wait_for=pb.WAIT_FOR_STORED))).generation
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for answer in red.stream("WatchGeneration", pb.WatchGenerationRequest(id=waits.id)):
             if answer.generation.delay.HasField("upstream_response"):
                 assert MessageToDict(answer.generation.delay)["upstreamResponse"] == full

@@ -14,7 +14,7 @@ from gateway.generations import due_steps
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
-from tests.support.running import PATIENCE, Generation, Running, eventually, keyframes, name_of, sized, soul, spoken
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, keyframes, name_of, sized, soul, spoken
 from tests.support.transports import RpcFailure, Transport
 
 STATE = generation_pb2.GenerationState
@@ -33,7 +33,7 @@ def several(prompt: str) -> pb.SubmitGenerationRequest:
 
 async def until(running: Running, generation_id: str, wanted: list[str]) -> Generation:
     """Return the generation at its first revision with outputs in these states."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for generation in running.history(generation_id):
             if states(generation) == wanted:
                 return generation
@@ -97,7 +97,7 @@ async def test_polling_continues_after_an_unknown_job_status(running: Running) -
     submitted = await running.submit(sized("a fox"))
     jobs = [{"id": f"{n}", "status": "resting", "results": None} for n in range(4)]
     running.plan(on="status", patch={"jobs": jobs}, times=3)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for seen in running.history(submitted.id):
             assert name_of(seen) in ("PENDING", "QUEUED")
             if seen.upstream.status == "resting":

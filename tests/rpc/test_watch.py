@@ -14,7 +14,7 @@ from gateway.generations import watch as watch_module
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
-from tests.support.running import PATIENCE, Generation, Running, collected, eventually, name_of, soul
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, collected, eventually, name_of, soul
 from tests.support.transports import RpcFailure, Transport
 
 
@@ -59,7 +59,10 @@ async def test_a_resumed_watch_without_a_new_change_begins_with_an_empty_message
 ) -> None:
     monkeypatch.setattr(watch_module, "HEARTBEAT", 1000.0)
     stored = await running.submit(soul("a fox"))
-    async with asyncio.timeout(PATIENCE), contextlib.aclosing(watching(client, stored.id, stored.revision)) as messages:
+    async with (
+        asyncio.timeout(WAIT_TIMEOUT),
+        contextlib.aclosing(watching(client, stored.id, stored.revision)) as messages,
+    ):
         first = await anext(messages)
     assert not first.HasField("generation")
     assert not first.HasField("forecast")
@@ -133,7 +136,7 @@ async def test_an_idle_watch_sends_heartbeats(
         for _ in range(3):
             assert await anext(stream) == pb.WatchGenerationResponse()
         running.clock.advance(60)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             seen = [one.generation async for one in stream if one.HasField("generation")]
     assert [name_of(one) for one in seen] == ["COMPLETED"]
 

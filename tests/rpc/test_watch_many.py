@@ -18,7 +18,7 @@ from gateway.generations.stores import Filter
 from gateway.store.restore import declare_restored
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
-from tests.support.running import PATIENCE, Generation, Running, collected, eventually, name_of, soul
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, collected, eventually, name_of, soul
 from tests.support.transports import RpcFailure, Transport
 
 Message = pb.WatchGenerationsResponse
@@ -33,7 +33,7 @@ def watching(client: Transport, token: str = "", **wanted: Any) -> AsyncGenerato
 
 async def until_caught_up(stream: AsyncGenerator[Message, None]) -> list[Message]:
     messages = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for message in stream:
             messages.append(message)
             if message.caught_up:
@@ -50,7 +50,7 @@ async def caught_up(client: Transport, token: str = "", **wanted: Any) -> list[M
 async def ended_with(stream: AsyncGenerator[Message, None], generation_id: str) -> list[Message]:
     """Return the messages up to the end of the generation."""
     messages = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         async for message in stream:
             messages.append(message)
             if message.generation.id == generation_id and message.generation.done:
@@ -233,7 +233,7 @@ async def test_a_resume_after_an_end_and_a_deletion_resets(running: Running, res
 
 async def eventually_gone(running: Running, generation_id: str) -> None:
     """Wait until retention, which runs right after the start, has removed the generation."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while (await running.grpc.call("ListGenerations", _by_id(generation_id))).generations:
             await asyncio.sleep(0.01)
 
@@ -310,7 +310,7 @@ async def test_changes_that_do_not_match_do_not_suppress_heartbeats(
 
     task = asyncio.create_task(watch())
     await running.calls_open("WatchGenerations", 1)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         number = 0
         while not beaten.is_set():
             assert number < 1000, "no heartbeat while others changed"
@@ -381,7 +381,7 @@ async def test_a_watch_of_many_concurrent_generations_loses_no_change(running: R
         running.clock.advance(60)
         revisions: dict[str, list[int]] = {one.id: [] for one in stored}
         left = set(revisions)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while left:
                 generation = (await anext(stream)).generation
                 revisions[generation.id].append(generation.revision)
@@ -402,7 +402,7 @@ async def test_a_watch_that_is_always_behind_ends_with_its_credentials(running: 
             raise GatewayError(Failure(Reason.INVALID_CREDENTIALS, "the key was revoked"))
 
     tenant = entry.generation.tenant
-    async with contextlib.aclosing(core.watches.many(tenant, Filter(), None, PATIENCE, check)) as watch:
+    async with contextlib.aclosing(core.watches.many(tenant, Filter(), None, WAIT_TIMEOUT, check)) as watch:
         while not (await anext(watch)).caught_up:
             pass
         await running.submit(soul("the first change"))

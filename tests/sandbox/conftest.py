@@ -18,7 +18,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.support.running import eventually
 
 SOUL = "higgsfield-ai/soul/standard"
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 """Timeout of every wait in seconds; no test should come near it."""
 
 RUNNING = {"queue_seconds": 1, "image_seconds": 4, "video_seconds": 12}

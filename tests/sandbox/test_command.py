@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.sandbox.conftest import PATIENCE
+from tests.sandbox.conftest import WAIT_TIMEOUT
 from tests.support import forked
 
 SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two bytes, or so").decode()
@@ -38,7 +38,7 @@ async def _sandbox(*arguments: str) -> AsyncIterator[str]:
     """Start a sandbox with these arguments and yield its URL."""
     process = await _started(*arguments)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             line = (await process.stdout.readline()).decode()
         found = re.match(r"sandbox answers at (\S+)", line)
         assert found, line
@@ -74,7 +74,7 @@ async def test_a_webhook_option_sets_only_its_own_setting(setting: str) -> None:
 )
 async def test_an_invalid_option_is_refused_by_name(argument: str, named: str) -> None:
     process = await _started(argument)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         out, errors = await process.communicate()
     assert (process.returncode, out) == (2, b"")
     assert named in errors.decode()

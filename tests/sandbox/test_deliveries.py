@@ -16,7 +16,7 @@ from gateway.sandbox.accounts.account import SubmitRequest
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.clock import Callback, ManualClock, ScaledClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from tests.sandbox.conftest import PATIENCE
+from tests.sandbox.conftest import WAIT_TIMEOUT
 from tests.support.addresses import free_address
 from tests.support.running import eventually
 
@@ -28,10 +28,10 @@ async def redelivered(api: Any, receiver: Any, answer: int | str) -> bool:
     """Return whether the sandbox retries a delivery whose first attempt got this response."""
     receiver.answers = [answer]
     # Only a hanging receiver may time out, and not before it has the request, however slow the machine is.
-    await api.account(webhook_timeout=2.0 if answer == "hang" else PATIENCE)
+    await api.account(webhook_timeout=2.0 if answer == "hang" else WAIT_TIMEOUT)
     await api.submit_and_finish(query=receiver.hook)
     (first,) = await api.attempts(1)
-    await api.account(webhook_timeout=PATIENCE)
+    await api.account(webhook_timeout=WAIT_TIMEOUT)
     api.clock.advance(5)
     made = await api.all_attempts()
     assert [one.outcome for one in made[1:]] in ([], ["200"])
@@ -258,7 +258,7 @@ async def test_stop_cancels_deliveries_and_start_sends_those_due(receiver: Any) 
         await session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "[slow=9]"}, params=receiver.hook)
     clock.advance(2)
     await eventually(lambda: bool(receiver.received))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await sandbox.stop()
     assert sandbox.ledger.webhook_attempts == []
 
@@ -275,7 +275,7 @@ async def test_a_scaled_clock_triggers_deliveries_and_retries(receiver: Any) -> 
     async with (
         Sandbox(options) as sandbox,
         aiohttp.ClientSession(headers={"Authorization": "Key sandbox:sandbox"}) as session,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(WAIT_TIMEOUT),
     ):
         await session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "fox"}, params=receiver.hook)
         await eventually(lambda: len(sandbox.ledger.webhook_attempts) >= 3)

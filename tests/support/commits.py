@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from gateway import failpoints
 from gateway.generations.stores import UnknownCommitError
-from tests.support.running import PATIENCE, eventually
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 
 class Commits:
@@ -49,7 +49,7 @@ class Commits:
             return
         self.count += 1
         if self._held is not None:
-            assert self._held.wait(PATIENCE), "a test did not release a commit"
+            assert self._held.wait(WAIT_TIMEOUT), "a test did not release a commit"
         if 0 < self._fail_from <= self.count:
             raise sqlite3.OperationalError("database or disk is full")
 

@@ -9,13 +9,13 @@ import grpc.aio
 from gateway.private_sockets import admin_pointer
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from tests.app.command import Finished, environment, run
-from tests.support.running import PATIENCE, Running
+from tests.support.running import WAIT_TIMEOUT, Running
 
 
 async def ask(running: Running, method: str, request: Any) -> Any:
     """Call a method of AdminService on the admin socket; return the response."""
     async with grpc.aio.insecure_channel(admin_pointer(running.store_path).read_text()) as channel:
-        return await getattr(AdminServiceStub(channel), method)(request, timeout=PATIENCE)
+        return await getattr(AdminServiceStub(channel), method)(request, timeout=WAIT_TIMEOUT)
 
 
 async def refused(running: Running, method: str, request: Any) -> str:

@@ -39,7 +39,7 @@ DEFAULT_OPTIONS: dict[str, Any] = {"queue_seconds": 1.0, "image_seconds": 4.0, "
 """Sandbox options. An image is queued for 1 s and runs for 4 s of the sandbox's clock, which the test advances."""
 POLL_INTERVAL = "0.25"
 """Seconds between polls of a generation by default. It is also polled when the test advances the sandbox's clock."""
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 """Timeout of every wait in seconds; no test should come near it."""
 
 Generation = generation_pb2.Generation
@@ -50,7 +50,7 @@ class _HeldFault(Fault):
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait(self) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await self.released.wait()
 
 
@@ -236,14 +236,14 @@ class Running:
 
     async def metric_becomes(self, name: str, value: float) -> None:
         """Wait until a metric has this value."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while await self.metric(name) != value:
                 await asyncio.sleep(0.01)
 
     async def calls_open(self, method: str, count: int, service: str = "GenerationService") -> None:
         """Wait until `count` calls of a method are in progress at the gateway."""
         line = re.compile(rf'^hfgateway_rpc_open{{method="/[\w.]+\.{service}/{method}"}} {count}\.0$', re.MULTILINE)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while not line.search(await self.metrics()):
                 await asyncio.sleep(0.01)
 
@@ -273,7 +273,7 @@ class Running:
 
     async def until(self, generation_id: str, state: str) -> Generation:
         """Watch a generation, and return its first revision in this state."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             async for generation in self.history(generation_id):
                 if name_of(generation) == state:
                     return generation
@@ -299,7 +299,7 @@ class Running:
         return await self.until(generation_id, "IN_PROGRESS")
 
     async def _accepted(self, generation_id: str) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             async for generation in self.history(generation_id):
                 if generation.HasField("accept_time") or generation.done:
                     return
@@ -400,16 +400,16 @@ def public_url() -> dict[str, str]:
 
 
 async def eventually(holds: Callable[[], object]) -> None:
-    """Poll until a condition holds, if there is no event to wait for. Raises TimeoutError after PATIENCE.
+    """Poll until a condition holds, if there is no event to wait for. Raises TimeoutError after WAIT_TIMEOUT.
 
     If the condition returns an awaitable, its result is the condition.
     """
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while not (await found if isinstance(found := holds(), Awaitable) else found):
             await asyncio.sleep(0.01)
 
 
 async def collected(stream: AsyncIterator[Message]) -> list[Any]:
     """Return all messages of a stream that ends with OK."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         return [message async for message in stream]

@@ -21,7 +21,7 @@ from gateway.concurrency import set_signal
 from gateway.generations.clock import SystemClock
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import SandboxOptions
-from tests.support.running import PATIENCE, Running, split
+from tests.support.running import WAIT_TIMEOUT, Running, split
 
 STEP = 0.25
 """Seconds in one step. Timers within one step fire together, as on a busy machine."""
@@ -120,7 +120,7 @@ class Timed(Running):
 
     async def wait_until_idle(self) -> None:
         """Wait until the gateway has done all due work, and all its tasks wait for time or signals."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             for turn in itertools.count():
                 if self._is_idle():
                     return

@@ -31,7 +31,7 @@ from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 from tests.durability.process import GatewayProcess
 from tests.support.namespaces import SMALL_DISK_BYTES, small_disk
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
 MEBIBYTE = bytes(1 << 20)
 
@@ -124,9 +124,9 @@ async def test_a_slot_that_expires_during_a_slow_upload_is_replaced() -> None:
         yield b"two"
 
     clock = SystemClock(wall=time.time, monotonic=lambda: since_boot() + later)
-    async with asyncio.timeout(PATIENCE), Sandbox(SandboxOptions(port=0), at_higgsfield) as sandbox:
+    async with asyncio.timeout(WAIT_TIMEOUT), Sandbox(SandboxOptions(port=0), at_higgsfield) as sandbox:
         client = HiggsfieldClient(sandbox.url, Credentials("sandbox", "sandbox"))
-        storage = HiggsfieldStorage(lambda tenant: client, timeout=PATIENCE)
+        storage = HiggsfieldStorage(lambda tenant: client, timeout=WAIT_TIMEOUT)
         try:
             stored = await Uploads(storage, clock).store("tenant", "image/png", None, chunks())
             async with aiohttp.ClientSession() as session, session.get(stored.url) as answer:

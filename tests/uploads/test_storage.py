@@ -13,7 +13,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.uploads import HiggsfieldStorage, fit_for_files
 from gateway.uploads import Slot
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
 SIZE, PIECES = 1 << 20, 100
 
@@ -61,8 +61,8 @@ async def test_an_upload_is_complete_only_if_the_storage_took_the_whole_file(*, 
             await writer.wait_closed()
         closed.set()
 
-    storage = HiggsfieldStorage(unused, timeout=PATIENCE)
-    async with asyncio.timeout(PATIENCE), await asyncio.start_server(respond, "127.0.0.1", 0) as server:
+    storage = HiggsfieldStorage(unused, timeout=WAIT_TIMEOUT)
+    async with asyncio.timeout(WAIT_TIMEOUT), await asyncio.start_server(respond, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/file"
         try:
             await storage.put(Slot(url, url, {}, 3600.0), SIZE * PIECES, content())
@@ -82,7 +82,7 @@ async def test_a_storage_that_stops_reading_ends_the_upload() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # accepts connections, and reads nothing
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/file"
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 with pytest.raises(GatewayError) as raised:
                     await storage.put(Slot(url, url, {}, 3600.0), SIZE * PIECES, content())
         finally:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.concurrency import in_thread
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
 
 async def test_a_canceled_call_ends_after_its_thread_and_reports_nothing_else() -> None:
@@ -20,11 +20,11 @@ async def test_a_canceled_call_ends_after_its_thread_and_reports_nothing_else() 
 
     def work() -> None:
         began.set()
-        assert may_end.wait(PATIENCE)
+        assert may_end.wait(WAIT_TIMEOUT)
         raise ValueError("the file is closed")
 
     calling = asyncio.create_task(in_thread(work))
-    await asyncio.to_thread(began.wait, PATIENCE)
+    await asyncio.to_thread(began.wait, WAIT_TIMEOUT)
     for _ in range(3):
         calling.cancel()
         await asyncio.sleep(0)

@@ -24,7 +24,7 @@ from hfgateway_client.errors import GatewayError, InputRefused, InvalidInput, Up
 from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 from tests.support.promises import reasons_of
-from tests.support.running import PATIENCE, Running, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, run, soul
 from tests.support.transports import ConnectTransport
 
 PNG = b"\x89PNG" + bytes(range(256)) * 100
@@ -83,7 +83,7 @@ async def test_an_upload_whose_key_is_revoked_ends_without_a_file(tmp_path: Path
             await running.gateway.access.revoke_key(secret.split("_")[1])
             revoked.set()
             with pytest.raises(grpc.aio.AioRpcError) as ended:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(WAIT_TIMEOUT):
                     await result_of(upload)
         assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert running.ledger.uploads == 0
@@ -272,7 +272,7 @@ async def test_an_upload_is_refused_if_its_next_chunk_does_not_arrive_in_time(
         await asyncio.Event().wait()
 
     call = stub.UploadMedia(half())
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "did not arrive within 0.2 s" in await call.details()
     assert running.ledger.uploads == 0

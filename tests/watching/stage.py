@@ -25,7 +25,7 @@ from hfgateway_client import AsyncClient, soul
 from hfgateway_client.requests import StateName
 from hfgateway_client.retry import RetryPolicy
 from tests.support import forked
-from tests.support.running import PATIENCE, eventually
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 LABELS = {"run": "watching"}
 MARKER = "the-last-one"
@@ -34,7 +34,7 @@ POLL_INTERVAL = "0.05"
 MANY = 1000
 RUNNING_AFTER, ENDED_AFTER = 3.0, 600.0
 """Seconds on the sandbox's clock."""
-PATIENT = RetryPolicy(first_delay=0.1, max_delay=0.5, resume_watches_for=PATIENCE)
+PATIENT = RetryPolicy(first_delay=0.1, max_delay=0.5, resume_watches_for=WAIT_TIMEOUT)
 
 
 class ConstantChanges(RandomFaults):
@@ -130,11 +130,11 @@ class Stage:
 
     async def finish(self) -> None:
         """Wait for all watches and record the final states. Fails if a watch has not received everything."""
-        _, hanging = await asyncio.wait(self._watches, timeout=PATIENCE)
+        _, hanging = await asyncio.wait(self._watches, timeout=WAIT_TIMEOUT)
         await self.leave()
         assert not hanging, f"{len(hanging)} watches did not receive everything"
         async with AsyncClient(self.gateway.address) as client:
-            await record_final_states(self._recorder, client, LABELS, PATIENCE)
+            await record_final_states(self._recorder, client, LABELS, WAIT_TIMEOUT)
         record_ledger(self._recorder, self._sandbox.state.describe(with_entries=True))
         self._recorder.record("over")
 
@@ -156,7 +156,7 @@ class Stage:
     async def _pass(self, seconds: float, states: tuple[StateName, ...]) -> None:
         """Advance the sandbox's clock; return when no generation is in one of these states."""
         self._clock.advance(seconds)
-        async with AsyncClient(self.gateway.address) as client, asyncio.timeout(PATIENCE):
+        async with AsyncClient(self.gateway.address) as client, asyncio.timeout(WAIT_TIMEOUT):
             while await anext(client.list(states=states, page_size=1), None) is not None:
                 await asyncio.sleep(0.02)
 

@@ -9,7 +9,7 @@ from typing import Any
 from harness.history import read
 from hfgateway.v1.generation_pb2 import Generation
 from hfgateway_client import AsyncClient
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 from tests.watching.stage import LABELS, Stage, changes_received, found_in, is_marker, stage
 
 CUT_EVERY = 0.2
@@ -105,7 +105,7 @@ async def test_slow_readers_delay_no_others_and_use_little_memory(tmp_path: Path
         await on.more_is_received(1000)
         grown = on.memory() - before
         await on.all_end()
-        await asyncio.wait(in_time, timeout=PATIENCE)
+        await asyncio.wait(in_time, timeout=WAIT_TIMEOUT)
         assert all(task.done() for task in in_time)
         assert not any(task.done() for task in slow)
         released.set()

@@ -22,7 +22,7 @@ from harness.watch_checker import WATCH_INVARIANTS
 from harness.watchers import Watchers, access_to
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
-from tests.support.running import PATIENCE, Generation, Running, collected, eventually, soul
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, collected, eventually, soul
 from tests.support.transports import RpcFailure
 from tests.watching.stage import ConstantChanges
 
@@ -46,7 +46,7 @@ async def since(running: Running, token: str) -> list[pb.WatchGenerationsRespons
     """Return the messages of a resumed watch up to `caught_up`."""
     messages = []
     stream = running.grpc.stream("WatchGenerations", pb.WatchGenerationsRequest(resume_token=token))
-    async with aclosing(stream), asyncio.timeout(PATIENCE):  # type: ignore[type-var]
+    async with aclosing(stream), asyncio.timeout(WAIT_TIMEOUT):  # type: ignore[type-var]
         async for message in stream:
             messages.append(message)
             if message.caught_up:
@@ -73,7 +73,7 @@ async def test_a_slow_watch_of_many_gets_changes_no_longer_in_memory(
         ids = [(await completed(running, f"{number} " + "foxes " * 5_000)).id for number in range(10)]
         in_time = changes(await since(running, token))
         slow_revisions = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while len(slow_revisions) < 30:
                 slow_revisions += changes([await slow.read()])
     assert slow_revisions == in_time == [(name, revision) for name in ids for revision in (1, 2, 3)]
@@ -89,7 +89,7 @@ async def test_a_slow_watch_of_one_gets_changes_no_longer_in_memory(running: Run
         slow_revisions = [(await slow.read()).generation.revision]
         await eventually(lambda: not len(running.sandbox.state.plan))
         ended = await running.finish(stored.id)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while (message := await slow.read()) is not grpc.aio.EOF:
                 slow_revisions.append(message.generation.revision)
     assert slow_revisions == list(range(1, ended.revision + 1))
@@ -227,7 +227,7 @@ async def test_a_watch_between_a_commit_and_its_announcement_misses_nothing(
     with Held() as held:
         submission = asyncio.create_task(running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED)))
         found: list[Generation] = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while not found:
                 found = list((await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations)
         name = found[0].id

@@ -7,7 +7,7 @@ import asyncio
 from harness.proxy import Proxy
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged
 from hfgateway_client.retry import RetryPolicy
-from tests.support.running import PATIENCE, Running, soul
+from tests.support.running import WAIT_TIMEOUT, Running, soul
 
 BACKLOG = 30
 ALLOWANCE = 3000
@@ -31,7 +31,7 @@ async def test_a_watch_of_many_finishes_a_backlog_over_short_connections(running
     await with_many_changes(running)
     proxy.allowance = ALLOWANCE
     revisions = []
-    async with AsyncClient(proxy.address, retry=AT_ONCE) as client, asyncio.timeout(PATIENCE):
+    async with AsyncClient(proxy.address, retry=AT_ONCE) as client, asyncio.timeout(WAIT_TIMEOUT):
         async for event in client.watch_many(resume_token=begun.resume_token):
             match event:
                 case GenerationChanged(generation=generation):
@@ -44,6 +44,6 @@ async def test_a_watch_of_many_finishes_a_backlog_over_short_connections(running
 async def test_a_watch_of_one_finishes_a_history_over_short_connections(running: Running, proxy: Proxy) -> None:
     name = await with_many_changes(running)
     proxy.allowance = ALLOWANCE
-    async with AsyncClient(proxy.address, retry=AT_ONCE) as client, asyncio.timeout(PATIENCE):
+    async with AsyncClient(proxy.address, retry=AT_ONCE) as client, asyncio.timeout(WAIT_TIMEOUT):
         revisions = [generation.revision async for generation in client.watch(name)]
     assert revisions == list(range(1, BACKLOG + 4))

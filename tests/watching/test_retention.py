@@ -23,7 +23,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged, Reset, errors
 from hfgateway_client.events import WatchEvent
-from tests.support.running import PATIENCE, Generation, Running, Start, eventually, soul, starting
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, Start, eventually, soul, starting
 from tests.support.transports import RpcFailure
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -111,7 +111,7 @@ def watching(running: Running, token: str = "", *ids: str) -> AsyncGenerator[Mes
 
 async def caught_up(running: Running, token: str = "", *ids: str) -> list[Message]:
     messages = []
-    async with aclosing(watching(running, token, *ids)) as stream, asyncio.timeout(PATIENCE):
+    async with aclosing(watching(running, token, *ids)) as stream, asyncio.timeout(WAIT_TIMEOUT):
         async for message in stream:
             messages.append(message)
             if message.caught_up:
@@ -187,7 +187,7 @@ async def refused(running: Running, key: str) -> str:
 
 async def becomes_free(running: Running, key: str) -> None:
     """Return when a submission with the key has made a new generation."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while reason := await refused(running, key):
             # The second reason occurs if the key is freed during the lookup.
             assert reason in ("IDEMPOTENCY_KEY_REUSED", "GATEWAY_UNAVAILABLE")
@@ -339,7 +339,7 @@ async def test_the_python_client_reports_a_reset_and_the_current_state(running: 
         clocks.advance(2 * HOUR)
         await clocks.pruned()
         events: list[WatchEvent] = []
-        async with asyncio.timeout(PATIENCE), aclosing(client.watch_many(resume_token=begun.resume_token)) as watch:
+        async with asyncio.timeout(WAIT_TIMEOUT), aclosing(client.watch_many(resume_token=begun.resume_token)) as watch:
             async for event in watch:
                 events.append(event)
                 if isinstance(event, CaughtUp):
@@ -355,7 +355,7 @@ async def test_the_python_client_reports_a_reset_and_the_current_state(running: 
 async def rest(call: Any) -> list[Message]:
     """Return the remaining messages of a stream, which may end with an error."""
     messages = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         with contextlib.suppress(grpc.aio.AioRpcError):
             while (message := await call.read()) is not grpc.aio.EOF:
                 messages.append(message)

@@ -14,7 +14,7 @@ import pytest
 from gateway import failpoints
 from gateway.generations.model import GenerationId, PreparedRequest
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import PATIENCE, name_of, run, soul
+from tests.support.running import WAIT_TIMEOUT, name_of, run, soul
 
 
 @asynccontextmanager
@@ -27,12 +27,12 @@ async def unannounced(
     def hold(step: str) -> None:
         if step.startswith(prefix):
             committed.set()
-            announce.wait(PATIENCE)
+            announce.wait(WAIT_TIMEOUT)
 
     with monkeypatch.context() as patched:
         patched.setattr(failpoints, "after", hold)
         begin()
-        assert await asyncio.to_thread(committed.wait, PATIENCE)
+        assert await asyncio.to_thread(committed.wait, WAIT_TIMEOUT)
         try:
             yield announce
         finally:
@@ -45,7 +45,7 @@ async def test_a_watch_shows_no_change_before_other_calls_do(tmp_path: Path, mon
         watches = running.gateway._core.watches
         async with (
             unannounced("reported", lambda: running.clock.advance(60), monkeypatch) as announce,
-            aclosing(watches.one("default", fox.id, 0, PATIENCE, lambda: None)) as watch,
+            aclosing(watches.one("default", fox.id, 0, WAIT_TIMEOUT, lambda: None)) as watch,
         ):
             for revision in range(1, fox.revision + 1):
                 seen = await anext(watch)
@@ -56,7 +56,7 @@ async def test_a_watch_shows_no_change_before_other_calls_do(tmp_path: Path, mon
             assert not end.done(), "the watch shows the end of a generation that Get shows as queued"
             assert name_of(await running.get(fox.id)) == "QUEUED"
             announce.set()
-            seen = await asyncio.wait_for(end, PATIENCE)
+            seen = await asyncio.wait_for(end, WAIT_TIMEOUT)
             assert seen is not None
             assert seen[0].done
             assert name_of(await running.get(fox.id)) == "COMPLETED"
@@ -76,7 +76,7 @@ async def test_a_list_waits_until_other_calls_show_the_same(tmp_path: Path, monk
         async with unannounced("reported", lambda: running.clock.advance(60), monkeypatch) as announce:
             listing = asyncio.create_task(running.grpc.call("ListGenerations", pb.ListGenerationsRequest()))
             waiting = asyncio.create_task(waits.wait())
-            await asyncio.wait({listing, waiting}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({listing, waiting}, timeout=WAIT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
             assert not listing.done(), "the list shows the end of a generation that Get shows as queued"
             announce.set()
             (listed,) = (await listing).generations
@@ -92,7 +92,7 @@ async def test_a_generation_whose_end_is_not_announced_is_not_sent(
     async with run(tmp_path) as running:
         running.plan(on="submit", kind="429", headers={"Retry-After": "3"})
         fox = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-        async with asyncio.timeout(PATIENCE), aclosing(running.history(fox.id)) as history:
+        async with asyncio.timeout(WAIT_TIMEOUT), aclosing(running.history(fox.id)) as history:
             async for seen in history:
                 if seen.HasField("delay"):
                     break
@@ -115,7 +115,7 @@ async def test_a_generation_whose_end_is_not_announced_is_not_sent(
 
         async with unannounced("cancel asked", cancel, monkeypatch) as announce:
             running.clock.advance(5)
-            await asyncio.wait_for(tried.wait(), PATIENCE)
+            await asyncio.wait_for(tried.wait(), WAIT_TIMEOUT)
             for _ in range(200):
                 await asyncio.sleep(0)
             assert tries == [fox.id]

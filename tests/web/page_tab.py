@@ -9,9 +9,9 @@ from typing import Any
 
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Response, expect
 
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
-WITHIN = PATIENCE * 1000
+WITHIN = WAIT_TIMEOUT * 1000
 """Limit of every wait in the browser, in milliseconds."""
 
 

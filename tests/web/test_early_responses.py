@@ -13,7 +13,7 @@ import pytest
 
 from gateway.rpc.requests import MAX_REQUEST_BYTES
 from gateway.web import connection
-from tests.support.running import PATIENCE, Running, run
+from tests.support.running import WAIT_TIMEOUT, Running, run
 from tests.support.transports import SERVICE
 
 BODY = struct.pack(">BI", 0, MAX_REQUEST_BYTES + 1) + bytes(MAX_REQUEST_BYTES + 1)
@@ -36,7 +36,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 @contextmanager
 def connected(running: Running) -> Iterator[socket.socket]:
     host, port = running.gateway.http_address.removeprefix("http://").rsplit(":", 1)
-    with socket.create_connection((host, int(port)), timeout=PATIENCE) as wire:
+    with socket.create_connection((host, int(port)), timeout=WAIT_TIMEOUT) as wire:
         wire.setblocking(False)
         yield wire
 
@@ -47,14 +47,14 @@ def head(method: str, content_type: str, more: str = "", size: str = f"Content-L
 
 
 async def write(wire: socket.socket, data: bytes) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await asyncio.get_running_loop().sock_sendall(wire, data)
 
 
 async def answer(wire: socket.socket, end: bytes) -> bytes:
     """Read the response, up to a text in it or to the end of the connection."""
     answered = b""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while end not in answered and (part := await asyncio.get_running_loop().sock_recv(wire, 65_536)):
             answered += part
     return answered
@@ -75,7 +75,7 @@ async def refused(running: Running, reason: str = "size") -> None:
     async def counted() -> bool:
         return line in await running.metrics()
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while not await counted():
             await asyncio.sleep(0.01)
 
@@ -118,7 +118,7 @@ async def test_a_refusal_is_sent_if_the_body_does_not_end(
 async def test_a_client_that_waits_for_100_continue_gets_the_response_at_once(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * WAIT_TIMEOUT)
     with connected(running) as wire:
         await write(wire, head("NoSuchMethod", UNARY, "Expect: 100-continue\r\n"))
         assert (await answer(wire, b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")

@@ -15,7 +15,7 @@ import pytest
 
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
-from tests.support.running import PATIENCE, Running, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, run, soul
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Browser:
         if bearer:
             sent["authorization"] = f"Bearer {bearer}"
         url = f"{self.running.gateway.http_address}/v1/generations/{generation_id}/events"
-        async with asyncio.timeout(PATIENCE), self.session.get(url, headers=sent) as answer:
+        async with asyncio.timeout(WAIT_TIMEOUT), self.session.get(url, headers=sent) as answer:
             yield answer
 
 

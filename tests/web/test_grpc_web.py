@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import PATIENCE, Running, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, run, soul
 from tests.support.transports import SERVICE
 from tests.web.page_tab import Tab
 from tools import typescript
@@ -118,7 +118,7 @@ async def post(
     async with (
         aiohttp.ClientSession() as session,
         session.post(url, data=body, headers={"content-type": content_type}) as response,
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(WAIT_TIMEOUT),
     ):
         assert response.status == 200
         text = await response.text()

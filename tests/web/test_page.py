@@ -20,7 +20,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.addresses import free_address
 from tests.support.elsewhere import request_elsewhere
-from tests.support.running import DEFAULT_OPTIONS, PATIENCE, Running, run, sized, soul
+from tests.support.running import DEFAULT_OPTIONS, WAIT_TIMEOUT, Running, run, sized, soul
 from tests.web.page_tab import WITHIN, Tab, browser_tab
 
 pytestmark = [
@@ -322,7 +322,7 @@ async def test_a_hidden_page_gives_its_connection_back(tmp_path: Path, tab: Tab)
         await tab.page.goto(running.gateway.http_address)
         await tab.live()
         await show(tab, "hidden")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert (await ended.get()).endswith("/WatchGenerations")
         await running.submit(soul("a fox"))
         await show(tab, "visible")

@@ -18,7 +18,7 @@ from gateway.generations.model import GenerationId, State
 from gateway.store import restore
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.elsewhere import request_elsewhere
-from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, soul, without_forecast
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body
 from tests.webhooks.conftest import Start
 
@@ -332,7 +332,7 @@ async def test_a_repeat_that_comes_after_a_binding_webhook_leaves_the_slot_of_it
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.1)
     monkeypatch.setattr(core.sender._generations, "request", read_late)
     uncertain = await uncertain_generation(running, "a fox")
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         await marking.wait()
     await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
     await running.until(uncertain.id, "QUEUED")

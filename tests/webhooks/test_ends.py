@@ -14,14 +14,14 @@ from gateway.generations.stores import MAX_WEBHOOKS
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.commits import lose_responses
-from tests.support.running import PATIENCE, Running, eventually, name_of, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, name_of, soul
 from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body, webhook_outcomes
 from tests.webhooks.conftest import Start
 
 
 async def no_webhook_is_pending(running: Running) -> None:
     """Return when the gateway has processed every webhook that it keeps."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while await running.gateway._core.store.webhooks.unprocessed_webhooks():
             await asyncio.sleep(0.01)
 

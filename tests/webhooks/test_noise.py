@@ -15,7 +15,7 @@ from gateway.config import WEBHOOK_PATH
 from gateway.generations.stores import MAX_WEBHOOKS
 from gateway.rpc import call_limits
 from gateway.web import connection, webhook
-from tests.support.running import PATIENCE, Generation, Running, name_of, soul, without_forecast
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body, webhook_outcomes
 from tests.webhooks.conftest import Start
 
@@ -124,7 +124,7 @@ async def raw(running: Running, head: str, *parts: bytes) -> bytes:
         for part in parts:
             writer.write(part)
             await writer.drain()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             return await reader.readuntil(b"\r\n")
     finally:
         writer.close()
@@ -170,7 +170,7 @@ async def test_an_aborted_webhook_has_no_effect(start: Start, caplog: pytest.Log
 
 
 async def test_a_webhook_while_the_store_is_locked_counts_when_repeated(start: Start) -> None:
-    running = await start(**SIGNED, webhook_timeout=PATIENCE)
+    running = await start(**SIGNED, webhook_timeout=WAIT_TIMEOUT)
     queued: Generation = await running.submit(soul("a fox"))
     with closing(sqlite3.connect(running.store_path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -216,13 +216,13 @@ async def test_webhooks_with_unknown_tokens_share_the_places_of_one(
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
         writer.write(f"POST {address.path}one HTTP/1.1\r\nHost: gateway\r\nContent-Length: 5\r\n\r\n".encode())
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while (await post(f"{unknown}another", b"{}")).status != 503:
                 pass  # the first one has not taken the place yet
         body = webhook_body(queued.upstream.request_id)
         assert (await post(path_of(running, "a fox"), body)).status == 200
         writer.write(b"hello")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert b" 404 " in await reader.readuntil(b"\r\n")
     finally:
         writer.close()

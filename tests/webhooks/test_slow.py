@@ -14,7 +14,7 @@ import pytest
 from gateway.web import connection, webhook
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address
-from tests.support.running import PATIENCE, Running, name_of, soul
+from tests.support.running import WAIT_TIMEOUT, Running, name_of, soul
 from tests.support.transports import SERVICE
 from tests.support.webhooks import path_of
 from tests.webhooks.conftest import Start
@@ -51,7 +51,7 @@ async def closed(wire: Wire, byte: bytes = b"") -> bytes:
 
     dripping = asyncio.create_task(drip())
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             with contextlib.suppress(ConnectionResetError):
                 return await reader.read()
             return b""
@@ -64,7 +64,7 @@ async def answered(wire: Wire, request: bytes = READY) -> bytes:
     """Send a request and return the body of the response; the connection stays open."""
     reader, writer = wire
     writer.write(request)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         return await reader.readexactly(length)
@@ -157,7 +157,7 @@ async def test_an_unfinished_request_behind_a_watch_does_not_end_the_watch(
         for _ in range(3):
             await time_passes(running)
         running.clock.advance(60)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             assert b"/0.png" in await wire[0].readuntil(b"\r\n0\r\n\r\n")
 
 

@@ -17,7 +17,7 @@ from hfgateway_client import AsyncClient, Generation, RetryPolicy, soul
 from tests.support.running import eventually
 
 CLIENTS = 4
-PATIENCE = 100.0
+WAIT_TIMEOUT = 100.0
 """Seconds in which a call must succeed, retries included."""
 LAST = "last"
 """The idempotency key of the generation at whose end the watch of all generations ends."""
@@ -38,7 +38,7 @@ class Load:
         self.retries = 0
         self.ended = 0
         self.client = AsyncClient(
-            address, timeout=PATIENCE, retry=RetryPolicy(0.05, 0.25), on_retry=lambda *_: self._retry()
+            address, timeout=WAIT_TIMEOUT, retry=RetryPolicy(0.05, 0.25), on_retry=lambda *_: self._retry()
         )
         self._over = False
         self._recorder = recorder

@@ -25,7 +25,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from harness.checker import check
 from harness.final_states import record_final_states
 from harness.history import Recorder, read, record_ledger
-from tests.contract.store.load import PATIENCE, Load
+from tests.contract.store.load import WAIT_TIMEOUT, Load
 from tests.support import postgres
 from tests.support.addresses import free_address
 
@@ -64,7 +64,7 @@ class Replica:
             )  # fmt: skip
         ready = asyncio.Event()
         self._reading = asyncio.create_task(self._read(ready))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await ready.wait()
 
     async def kill(self) -> None:
@@ -130,7 +130,7 @@ class Soak:
             self.kills += 1
             if victim is leader:
                 # It is started later, because it could take its own lease again.
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(WAIT_TIMEOUT):
                     while not (led := [one for one in self.replicas if one.led_since > killed_at]):
                         await asyncio.sleep(0.01)
                 leader = led[0]

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients import languages
-from tests.clients.languages import BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform
+from tests.clients.languages import BUILD_TIMEOUT, LANGUAGES, RUN_TIMEOUT, Language, Results, perform
 
 if TYPE_CHECKING:
     from tests.support.postgres import Server
 
 pytestmark = [
-    pytest.mark.timeout(BUILD_PATIENCE + RUN_PATIENCE),
+    pytest.mark.timeout(BUILD_TIMEOUT + RUN_TIMEOUT),
     pytest.mark.toolchain("postgres"),
     pytest.mark.toolchain("openssl"),
     pytest.mark.toolchain("cc"),

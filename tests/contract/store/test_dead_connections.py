@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.running import PATIENCE, eventually
+from tests.support.running import WAIT_TIMEOUT, eventually
 from tests.support.silence import fall_silent
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def test_one_connection_that_has_ended_discards_all_idle_connections(empti
         for one in others:
             fall_silent(one)
         reading = asyncio.create_task(database.one("read_writes"))
-        await asyncio.wait({reading}, timeout=PATIENCE)  # psycopg may not end when it is canceled
+        await asyncio.wait({reading}, timeout=WAIT_TIMEOUT)  # psycopg may not end when it is canceled
         assert reading.done()
         assert reading.result() is not None
 
@@ -71,7 +71,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
     database = Database(url, CONNECTIONS, lambda _: None)
     await database.open()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             yield database
     finally:
         await database.close()

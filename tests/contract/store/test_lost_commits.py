@@ -23,7 +23,7 @@ from tests.contract.store import examples
 from tests.contract.store.examples import NOW
 from tests.contract.store.test_postgres import Opened, opened
 from tests.contract.store.test_store import stored
-from tests.durability.process import PATIENCE, GatewayProcess, stub
+from tests.durability.process import WAIT_TIMEOUT, GatewayProcess, stub
 from tests.support.running import eventually
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ async def caught_up(primary: Server) -> None:
 
 async def submitted(gateway: GatewayProcess, key: str) -> Generation:
     """Store a submission. A replica that does not find its leader for a moment refuses it; the client repeats it."""
-    async with AsyncClient(gateway.address, timeout=PATIENCE) as client:
+    async with AsyncClient(gateway.address, timeout=WAIT_TIMEOUT) as client:
         return (await client.submit(soul(f"a fox {key}"), idempotency_key=key, wait_for="stored")).generation
 
 
@@ -224,9 +224,9 @@ async def test_what_was_sent_before_a_failover_is_not_sent_again(tmp_path: Path)
         assert (declared.code, waiting.id in declared.out) == (0, True)
 
         async with gateway() as again, again.channel() as channel:
-            held = await stub(channel).GetGeneration(pb.GetGenerationRequest(id=waiting.id), timeout=PATIENCE)
+            held = await stub(channel).GetGeneration(pb.GetGenerationRequest(id=waiting.id), timeout=WAIT_TIMEOUT)
             assert held.generation.state == GenerationState.GENERATION_STATE_UNCERTAIN
             request = pb.WatchGenerationsRequest(resume_token=token)
-            assert (await stub(channel).WatchGenerations(request, timeout=PATIENCE).read()).reset
+            assert (await stub(channel).WatchGenerations(request, timeout=WAIT_TIMEOUT).read()).reset
             assert (await submitted(again, "second")).id == waiting.id
         assert len(sandbox.ledger.charges) == 2

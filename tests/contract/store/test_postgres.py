@@ -33,7 +33,7 @@ from tests.contract.store import examples
 from tests.contract.store.examples import NOW
 from tests.contract.store.test_limits import DAY, NEXT_MONTH, priced, set_limits, use
 from tests.contract.store.test_store import all_changes, completed, queued, saved, stored
-from tests.support.running import PATIENCE, Generation, eventually, run, soul
+from tests.support.running import WAIT_TIMEOUT, Generation, eventually, run, soul
 from tests.support.transports import RpcFailure
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ async def test_no_key_counts_as_unused_while_the_commit_of_a_submission_with_it_
             with pytest.raises(RpcFailure, match="UNAVAILABLE: it is not known yet"):
                 await running.submit(soul("a fox", "order-1"))
         await other.rollback()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             (late,) = await found()
         await running.until(late.id, "QUEUED")
         assert len(running.ledger.charges) == 2

@@ -52,7 +52,7 @@ from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, errors, soul
 from tests.app.certificates import Authority
 from tests.app.command import environment
-from tests.durability.process import PATIENCE, READY
+from tests.durability.process import READY, WAIT_TIMEOUT
 from tests.support import forked
 from tests.support.addresses import free_address
 from tests.support.connect_proxy import ConnectProxy
@@ -102,8 +102,8 @@ def settings(sandbox: Sandbox, emptied: str) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let replicas serve what they have read, however slow the machine is. Real clients repeat a refused call."""
-    monkeypatch.setattr(tail, "STALE_AFTER", PATIENCE)
-    monkeypatch.setattr("gateway.replica.MAX_KEYS_AGE", PATIENCE)
+    monkeypatch.setattr(tail, "STALE_AFTER", WAIT_TIMEOUT)
+    monkeypatch.setattr("gateway.replica.MAX_KEYS_AGE", WAIT_TIMEOUT)
 
 
 @asynccontextmanager
@@ -131,7 +131,7 @@ async def metrics(gateway: Gateway) -> dict[str, float]:
 
 
 async def to_the_end(client: AsyncClient, generation_id: str) -> list[int]:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         return [generation.revision async for generation in client.watch(generation_id)]
 
 
@@ -206,7 +206,7 @@ async def test_a_client_is_asked_for_new_connections_and_its_calls_continue(
 ) -> None:
     monkeypatch.setattr(serving, "MAX_CONNECTION_AGE", 0.1)
     monkeypatch.delenv("no_proxy")  # the proxy counts the connections
-    async with ConnectProxy() as proxy, gateways(settings, {}) as (one,), asyncio.timeout(PATIENCE):
+    async with ConnectProxy() as proxy, gateways(settings, {}) as (one,), asyncio.timeout(WAIT_TIMEOUT):
         proxy.routes[one.grpc_address] = one.grpc_address
         counted = [("grpc.http_proxy", f"http://{proxy.address}")]
         async with grpc.aio.insecure_channel(one.grpc_address, counted) as channel:
@@ -247,14 +247,14 @@ async def test_any_replica_serves_the_operator(
 
     async def audited(core: Core, entries: int) -> Sequence[Entry]:
         """Wait for entries: a gateway records its start beside its first calls."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while len(found := await core.store.audit.audit_entries(1, 9)) < entries:
                 await asyncio.sleep(0.01)
         return found
 
     async def keys(address: str, *metadata: tuple[str, str]) -> list[str] | str:
         """Return the tenants of the keys, or the code of the error. Retry as the clients do while no gateway leads."""
-        async with asyncio.timeout(PATIENCE), grpc.aio.insecure_channel(address) as channel:
+        async with asyncio.timeout(WAIT_TIMEOUT), grpc.aio.insecure_channel(address) as channel:
             while True:
                 try:
                     listed = await AdminServiceStub(channel).ListApiKeys(listing, metadata=metadata)
@@ -363,7 +363,7 @@ async def test_a_replica_answers_on_every_transport_as_the_leader_does(name: str
             if METHODS[method].server_streaming:
                 answers.extend([answer async for answer in client.stream(method, request, timeout=deadline)])
             else:
-                answers.append(await client.call(method, request, timeout=PATIENCE))
+                answers.append(await client.call(method, request, timeout=WAIT_TIMEOUT))
         except RpcFailure as failure:
             if failure.code == "UNAVAILABLE":  # a busy machine stalls the leader, and the replica loses it for a moment
                 await asyncio.sleep(0.05)
@@ -408,7 +408,7 @@ async def test_a_generation_is_submitted_and_watched_at_a_replica_on_every_trans
             assert (await client.call("GetGeneration", pb.GetGenerationRequest(id=made.id))).generation.id == made.id
             advance(sandbox, 5.0)
             revisions = []
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 async for seen in client.stream("WatchGeneration", pb.WatchGenerationRequest(id=made.id)):
                     revisions.append(seen.generation.revision)
             assert revisions == list(range(1, len(revisions) + 1))
@@ -446,7 +446,7 @@ async def test_an_unknown_webhook_is_refused_at_a_replica_as_by_the_leader(setti
 async def open_calls(gateway: Gateway, method: str, number: int) -> None:
     """Return when a gateway serves this number of calls of a method."""
     name = f'hfgateway_rpc_open{{method="/{METHODS[method].containing_service.full_name}/{method}"}}'
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while (await metrics(gateway)).get(name) != number:
             await asyncio.sleep(0.02)
 
@@ -470,7 +470,7 @@ async def test_events_are_served_at_a_replica(sandbox: Sandbox, settings: dict[s
             assert answer.status == 204
         advance(sandbox, 5.0)
         url = f"{replica.http_address}/v1/generations/{made.id}/events"
-        async with asyncio.timeout(PATIENCE), browser.get(url) as answer:
+        async with asyncio.timeout(WAIT_TIMEOUT), browser.get(url) as answer:
             seen = re.findall(r"^id: (\d+)$", await answer.text(), flags=re.MULTILINE)
         assert seen == [str(number) for number in range(1, len(seen) + 1)]
         async with browser.get(url, headers={"last-event-id": seen[-1]}) as answer:
@@ -483,7 +483,7 @@ async def test_mcp_is_served_at_a_replica(sandbox: Sandbox, settings: dict[str, 
 
     async with (
         gateways(settings | {"HFGATEWAY_MCP": "on"}, {}, {}) as (_, replica),
-        Client(streamable_http_client(f"{replica.http_address}/mcp"), read_timeout_seconds=PATIENCE) as client,
+        Client(streamable_http_client(f"{replica.http_address}/mcp"), read_timeout_seconds=WAIT_TIMEOUT) as client,
     ):
 
         async def content(tool: str, arguments: dict[str, object]) -> dict[str, Any]:
@@ -562,7 +562,7 @@ async def test_replicas_trust_a_renewed_certificate(settings: dict[str, str], tm
 
 async def until_ok(call: Callable[[], Awaitable[grpc.StatusCode]]) -> None:
     """Return when a call succeeds. Until then the leader is unavailable."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         while (code := await call()) is not grpc.StatusCode.OK:
             assert code is grpc.StatusCode.UNAVAILABLE
             await asyncio.sleep(0.05)
@@ -584,12 +584,12 @@ async def test_resume_tokens_are_valid_on_every_replica(sandbox: Sandbox, settin
                 if message.caught_up:
                     break
             stream = GenerationServiceStub(other).WatchGenerations(pb.WatchGenerationsRequest(resume_token=token))
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 message = await stream.read()
             assert (message.reset, message.caught_up) == (False, True)
             stream.cancel()
             watch = pb.WatchGenerationRequest(id=known.id, after_revision=(await client.get(known.id)).revision)
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_TIMEOUT):
                 await GenerationServiceStub(other).WatchGeneration(watch).read()
 
 
@@ -622,7 +622,7 @@ async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
         assert replicated is not None
         await eventually(lambda: replicated.feed.entries[generation.id].has_waiters)
         reading.clear()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await held.wait()
             advance(sandbox, 5.0)
             await leader.wait(generation.id)
@@ -716,7 +716,7 @@ async def test_a_gateway_whose_connection_to_the_server_is_silent_is_not_ready_a
 ) -> None:
     """At once, and not when its statements are given up."""
     monkeypatch.setattr(tail, "STALE_AFTER", 0.5)
-    monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 2 * PATIENCE)
+    monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 2 * WAIT_TIMEOUT)
     async with Proxy() as proxy:
         proxy.target = f"127.0.0.1:{postgres.port}"
         behind = settings["HFGATEWAY_STORE_URL"].replace(str(postgres.port), proxy.address.rpartition(":")[2])
@@ -729,7 +729,7 @@ async def test_a_gateway_whose_connection_to_the_server_is_silent_is_not_ready_a
                 proxy.target = ""  # a statement that waits for a connection would get a new one
                 assert proxy.mute()
                 try:
-                    async with asyncio.timeout(PATIENCE):
+                    async with asyncio.timeout(WAIT_TIMEOUT):
                         with suppress(grpc.aio.AioRpcError):
                             while await watch.read() is not grpc.aio.EOF:
                                 pass
@@ -760,7 +760,7 @@ async def test_a_replica_leads_though_its_disk_is_full_and_is_found_when_it_has_
         part.symlink_to("/dev/full")
         try:
             await leader.stop()
-            async with asyncio.timeout(PATIENCE), AsyncClient(other.grpc_address, retry=RETRY) as client:
+            async with asyncio.timeout(WAIT_TIMEOUT), AsyncClient(other.grpc_address, retry=RETRY) as client:
                 while not (await metrics(other))["hfgateway_leads"]:
                     await asyncio.sleep(0.02)
                 assert (await client.submit(soul("a fox"))).generation.id
@@ -777,7 +777,7 @@ async def test_a_takeover_is_counted(settings: dict[str, str]) -> None:
         heir = Gateway(read_settings(settings), CREDENTIALS)
         await heir.start()
     try:  # the leader has stopped
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while not (found := await metrics(heir))["hfgateway_leads"]:
                 await asyncio.sleep(0.02)
         assert found["hfgateway_takeovers_total"] == 1
@@ -792,7 +792,7 @@ async def test_the_next_leader_reports_that_its_credentials_are_refused(settings
         await heir.start()
         assert (await fetched(f"{heir.http_address}/readyz"))[0] == 200
     try:  # the leader has stopped
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             while (await fetched(f"{heir.http_address}/readyz"))[0] == 200:
                 await asyncio.sleep(0.02)
         assert CREDENTIALS_REFUSED in (await fetched(f"{heir.http_address}/readyz"))[1]
@@ -806,7 +806,7 @@ async def test_a_replica_with_refused_credentials_is_not_ready_until_they_are_ac
     """So that a rollout with wrong credentials stops at the first replica."""
     monkeypatch.setattr("gateway.replica.CHECK_CREDENTIALS_INTERVAL", 0.05)
     sandbox.state.plan.add([Fault.parse({"on": "time", "kind": "401", "times": 10_000})])
-    async with gateways(settings, {}, {}) as (_, replica), asyncio.timeout(PATIENCE):
+    async with gateways(settings, {}, {}) as (_, replica), asyncio.timeout(WAIT_TIMEOUT):
         asking = asyncio.create_task(replica.check_credentials())
         while (found := await fetched(f"{replica.http_address}/readyz"))[0] == 200:
             await asyncio.sleep(0.01)
@@ -829,7 +829,7 @@ async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
         has_taken_over.set()
 
     async def opens_late(ports: Ports) -> str:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await has_taken_over.wait()
         return await open_grpc(ports)
 
@@ -843,7 +843,7 @@ async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
     await starting  # the leader has stopped
     try:
         assert broken == []
-        async with AsyncClient(heir.grpc_address, retry=RETRY) as client, asyncio.timeout(PATIENCE):
+        async with AsyncClient(heir.grpc_address, retry=RETRY) as client, asyncio.timeout(WAIT_TIMEOUT):
             assert (await client.submit(soul("a fox"))).generation.id
             assert (await metrics(heir))["hfgateway_leads"] == 1
     finally:
@@ -855,9 +855,9 @@ async def test_submissions_are_stored_while_the_leader_waits_for_its_last_respon
 ) -> None:
     """The next leader sends them. Until then, no replica can lead."""
     sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "hang", "prompt": "the last"})])
-    async with Proxy() as proxy, asyncio.timeout(PATIENCE):
+    async with Proxy() as proxy, asyncio.timeout(WAIT_TIMEOUT):
         proxy.target = yarl.URL(sandbox.url).authority
-        settings |= {"HFGATEWAY_UPSTREAM_URL": f"http://{proxy.address}", "HFGATEWAY_DRAIN": f"{PATIENCE}"}
+        settings |= {"HFGATEWAY_UPSTREAM_URL": f"http://{proxy.address}", "HFGATEWAY_DRAIN": f"{WAIT_TIMEOUT}"}
         leader = Gateway(read_settings(settings), CREDENTIALS)
         await leader.start()
         async with gateways(settings, {}) as (heir,), AsyncClient(heir.grpc_address, retry=RETRY) as client:
@@ -879,7 +879,7 @@ async def test_a_leader_stops_although_the_server_does_not_respond(
     postgres: Server, sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease expires by itself. Its process exits although statements are still waiting for the server."""
-    monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 10 * PATIENCE)
+    monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 10 * WAIT_TIMEOUT)
     monkeypatch.setattr("gateway.core.LAST_WRITES_TIMEOUT", 0.1)
     monkeypatch.setattr("gateway.core.STORE_CLOSE_TIMEOUT", 0.1)
     failed_poll = [Fault.parse({"on": "status", "kind": "500"})]
@@ -893,10 +893,14 @@ async def test_a_leader_stops_although_the_server_does_not_respond(
         await eventually(recorder._writing.locked)
         sandbox.state.plan.add(failed_poll)
         await eventually(lambda: bool(recorder._unwritten))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await leader.stop()
         assert leader.hangs
-    async with gateways(settings, {}) as (heir,), AsyncClient(heir.grpc_address) as client, asyncio.timeout(PATIENCE):
+    async with (
+        gateways(settings, {}) as (heir,),
+        AsyncClient(heir.grpc_address) as client,
+        asyncio.timeout(WAIT_TIMEOUT),
+    ):
         advance(sandbox, 5.0)
         assert (await client.wait(sent.id)).done
     assert len(sandbox.ledger.charges) == 1
@@ -914,7 +918,7 @@ async def process(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[tu
 
 
 async def line_of(started: forked.ForkedProcess, form: re.Pattern[str]) -> re.Match[str]:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(WAIT_TIMEOUT):
         line = (await started.stdout.readline()).decode()
     found = form.search(line)
     assert found, line
@@ -959,13 +963,13 @@ async def test_clients_of_the_others_see_no_error_when_the_leader_ends(
                 await asyncio.wait(heirs, return_when=asyncio.FIRST_COMPLETED)
                 if end == "pause":
                     leader.send_signal(signal.SIGCONT)
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(WAIT_TIMEOUT):
                     assert await leader.wait() == {"kill": -9, "terminate": 0, "pause": 74}[end]
                 advance(sandbox, 5.0)
             for heir in heirs:
                 heir.cancel()
             for name in (*names, *more):
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(WAIT_TIMEOUT):
                     final = await b.wait(name)
                 recorder.record("final", **generation_fields(final))
         record_ledger(recorder, sandbox.state.describe(with_entries=True))

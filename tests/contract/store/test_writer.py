@@ -17,7 +17,7 @@ from gateway.generations.stores import Saved, StoreError, UnknownCommitError
 from gateway.store import files, writer
 from gateway.store.writer import GATHER_FOR, MAX_GROUP_SIZE, Effect, Write, Writer
 from tests.contract.store.test_faults import held
-from tests.support.running import PATIENCE
+from tests.support.running import WAIT_TIMEOUT
 
 
 class Watched:
@@ -69,7 +69,7 @@ class SlowDisk:
     def inserting(self, name: str) -> Write:
         def write(connection: sqlite3.Connection) -> Effect:
             self.began.set()
-            assert self.responds.wait(PATIENCE)
+            assert self.responds.wait(WAIT_TIMEOUT)
             return inserting(name)(connection)
 
         return write
@@ -211,7 +211,7 @@ async def test_only_the_thread_waits_for_a_locked_file(
 async def test_the_disk_is_late_with_a_group_only_by_the_time_of_that_group(watched: Watched) -> None:
     disk = SlowDisk()
     future = watched.writer.write(None, disk.inserting("a"))
-    await asyncio.to_thread(disk.began.wait, PATIENCE)
+    await asyncio.to_thread(disk.began.wait, WAIT_TIMEOUT)
     watched.writer._watch()  # as if an earlier group had started the timer
     assert watched.writer.trouble == ""
     disk.responds.set()
@@ -226,7 +226,7 @@ async def test_a_caller_that_left_does_not_keep_others_waiting_for_a_hung_disk(
     first, left, stays = watched.writer.write(None, disk.inserting("a")), watched.add("b"), watched.add("c")
     left.cancel()
     with pytest.raises(StoreError, match=writer.HUNG):
-        await asyncio.wait_for(stays, PATIENCE)
+        await asyncio.wait_for(stays, WAIT_TIMEOUT)
     disk.responds.set()
     assert await first == "a"
 
@@ -240,7 +240,7 @@ async def test_a_listener_that_fails_does_not_hide_that_a_write_was_stored(tmp_p
         stored: asyncio.Future[Any] = listened.write(
             None, lambda connection: ("a", Saved(GenerationId("a"), None, None))
         )
-        assert await asyncio.wait_for(stored, PATIENCE) == "a"
+        assert await asyncio.wait_for(stored, WAIT_TIMEOUT) == "a"
     finally:
         await listened.close()
 
@@ -254,4 +254,4 @@ async def test_a_group_that_has_not_begun_is_stored_when_the_writer_is_closed(tm
     assert watched.groups == [["a"], ["b", "c"], ["d"]]
     assert watched.stored() == ["a", "b", "c", "d"]
     with pytest.raises(StoreError, match=writer.CLOSED):
-        await asyncio.wait_for(watched.add("e"), PATIENCE)
+        await asyncio.wait_for(watched.add("e"), WAIT_TIMEOUT)

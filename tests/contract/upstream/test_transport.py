@@ -18,7 +18,7 @@ from aiohttp.client_proto import ResponseHandler
 from gateway.higgsfield.request_context import send_check
 from gateway.higgsfield.transport import AioTransport, Reply
 from tests.support.addresses import free_address
-from tests.support.running import PATIENCE, eventually
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 MAX_BYTES = 100
 HOUR = 3600.0
@@ -235,7 +235,7 @@ async def test_a_canceled_call_closes_its_socket(client: Client) -> None:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_TIMEOUT):
             await upstream.closed.wait()
 
 
