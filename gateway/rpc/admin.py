@@ -21,7 +21,7 @@ from gateway.generations.stores import UsageStore
 from gateway.rpc import wire
 from gateway.rpc.accounts import account_message, assignment_message
 from gateway.rpc.call import Call
-from gateway.rpc.convert import required, seconds, wall_time
+from gateway.rpc.convert import parse_seconds, parse_wall_time, require_text
 from gateway.rpc.pages import Page
 from gateway.rpc.subject_limits import NO_KEY, limits_message, limits_of
 from gateway.rpc.usage import query_of, response_of
@@ -57,7 +57,7 @@ class AdminHandlers:
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
         """Resolve an UNCERTAIN generation."""
-        generation_id = GenerationId(required(request.id))
+        generation_id = GenerationId(require_text(request.id))
         match request.WhichOneof("resolution"):
             case "request_id":
                 generation = await self.resolver.as_request(generation_id, request.request_id)
@@ -100,7 +100,7 @@ class AdminHandlers:
     async def create_api_key(self, request: pb.CreateApiKeyRequest, _: Call) -> pb.CreateApiKeyResponse:
         """Create an API key. Its secret is only in this response."""
         wrong: list[Violation] = []
-        expires = wall_time(request, "expire_time", wrong)
+        expires = parse_wall_time(request, "expire_time", wrong)
         raise_if_invalid(wrong)
         scopes = [_scope(number, place) for place, number in enumerate(request.scopes)]
         key, secret = await self.access.create_key(request.tenant, request.name, scopes, expires)
@@ -108,9 +108,9 @@ class AdminHandlers:
 
     async def rotate_api_key(self, request: pb.RotateApiKeyRequest, _: Call) -> pb.RotateApiKeyResponse:
         """Create a key like another one, which expires after the overlap."""
-        key_id = required(request.id)
+        key_id = require_text(request.id)
         wrong: list[Violation] = []
-        overlap = seconds(request, "overlap", wrong, maximum=MAX_OVERLAP)
+        overlap = parse_seconds(request, "overlap", wrong, maximum=MAX_OVERLAP)
         raise_if_invalid(wrong)
         key, secret = await self.access.rotate_key(key_id, OVERLAP if overlap is None else overlap)
         return pb.RotateApiKeyResponse(api_key=api_key_message(key), secret=secret)
@@ -125,7 +125,7 @@ class AdminHandlers:
 
     async def revoke_api_key(self, request: pb.RevokeApiKeyRequest, _: Call) -> pb.RevokeApiKeyResponse:
         """Revoke an API key."""
-        key = await self.access.revoke_key(required(request.id))
+        key = await self.access.revoke_key(require_text(request.id))
         return pb.RevokeApiKeyResponse(api_key=api_key_message(key))
 
     async def set_limits(self, request: pb.SetLimitsRequest, _: Call) -> pb.SetLimitsResponse:
@@ -189,7 +189,7 @@ class AdminHandlers:
     async def export_audit(self, request: pb.ExportAuditRequest, call: Call) -> AsyncIterator[pb.ExportAuditResponse]:
         """Stream the audit log."""
         wrong: list[Violation] = []
-        since = wall_time(request, "start_time", wrong)
+        since = parse_wall_time(request, "start_time", wrong)
         if request.after_sequence < 0:
             wrong.append(Violation("after_sequence", "must not be negative"))
         raise_if_invalid(wrong)
@@ -215,7 +215,7 @@ def _outcome(resolution: str | None, found: str, field: str) -> str | None:
         raise invalid_field("resolution", f"is required: one of {field}, not_taken")
     if resolution == "not_taken":
         return None
-    return required(found, field)
+    return require_text(found, field)
 
 
 def _scope(number: "pb.ApiKeyScope.ValueType", place: int) -> Scope:

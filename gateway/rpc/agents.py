@@ -27,14 +27,14 @@ class AgentHandlers:
     async def create_session(self, request: pb.CreateSessionRequest, call: Call) -> pb.CreateSessionResponse:
         """Create a session, once for an idempotency key."""
         wrong: list[Violation] = []
-        key = convert.idempotency_key(request.idempotency_key, "session", wrong)
+        key = convert.check_idempotency_key(request.idempotency_key, "session", wrong)
         raise_if_invalid(wrong)
         session, replayed = await self._agents.create_session(call.tenant, key)
         return pb.CreateSessionResponse(session=session_message(session), replayed=replayed)
 
     async def get_session(self, request: pb.GetSessionRequest, call: Call) -> pb.GetSessionResponse:
         """Return the current state of a session."""
-        session = await self._agents.session(call.tenant, convert.required(request.id))
+        session = await self._agents.session(call.tenant, convert.require_text(request.id))
         return pb.GetSessionResponse(session=session_message(session))
 
     async def send_message(self, request: pb.SendMessageRequest, call: Call) -> pb.SendMessageResponse:
@@ -44,7 +44,7 @@ class AgentHandlers:
             wrong.append(Violation("session_id", "is required"))
         if not 1 <= len(request.text) <= MAX_MESSAGE_LENGTH:
             wrong.append(Violation("text", f"must be 1 to {MAX_MESSAGE_LENGTH} characters"))
-        key = convert.idempotency_key(request.idempotency_key, "message", wrong)
+        key = convert.check_idempotency_key(request.idempotency_key, "message", wrong)
         raise_if_invalid(wrong)
         message, replayed = await self._agents.send(call.tenant, request.session_id, request.text, key)
         return pb.SendMessageResponse(message=message_message(message), replayed=replayed)
@@ -52,7 +52,7 @@ class AgentHandlers:
     async def list_messages(self, request: pb.ListMessagesRequest, call: Call) -> pb.ListMessagesResponse:
         """Return a page of messages, oldest first, of at most 2 MiB."""
         size = page_size(request.page_size, 100, 1000)
-        session_id = convert.required(request.session_id, "session_id")
+        session_id = convert.require_text(request.session_id, "session_id")
         binding = page_tokens.binding_of(call.tenant, session_id, request.after_message_id)
         after = page_tokens.read_page_token(request.page_token, binding) or request.after_message_id
         found = await self._agents.messages(call.tenant, session_id, after)
@@ -69,7 +69,7 @@ class AgentHandlers:
 
     async def interrupt_session(self, request: pb.InterruptSessionRequest, call: Call) -> pb.InterruptSessionResponse:
         """Stop the turn that is running."""
-        session = await self._agents.interrupt(call.tenant, convert.required(request.id))
+        session = await self._agents.interrupt(call.tenant, convert.require_text(request.id))
         return pb.InterruptSessionResponse(session=session_message(session))
 
     async def watch_session(
@@ -78,7 +78,7 @@ class AgentHandlers:
         """Stream the session and its messages, and then every change of both."""
         changes = self._agents.watch(
             call.tenant,
-            convert.required(request.id),
+            convert.require_text(request.id),
             request.after_message_id,
             until_idle=request.until_idle,
             check=call.check,
@@ -104,7 +104,7 @@ class AgentHandlers:
 
     async def confirm_media(self, request: pb.ConfirmMediaRequest, call: Call) -> pb.ConfirmMediaResponse:
         """Confirm that a file was uploaded."""
-        await self._agents.confirm_media(call.tenant, convert.required(request.id), _kind(request.kind))
+        await self._agents.confirm_media(call.tenant, convert.require_text(request.id), _kind(request.kind))
         return pb.ConfirmMediaResponse()
 
 

@@ -29,7 +29,7 @@ class CallbackHandlers:
     async def create_callback(self, request: pb.CreateCallbackRequest, call: Call) -> pb.CreateCallbackResponse:
         """Create a callback and return its secret; a replay returns no secret."""
         wrong: list[Violation] = []
-        key = convert.idempotency_key(request.idempotency_key, "callback", wrong)
+        key = convert.check_idempotency_key(request.idempotency_key, "callback", wrong)
         raise_if_invalid(wrong)
         callback, secret = await self._callbacks.create(
             call.tenant,
@@ -41,7 +41,7 @@ class CallbackHandlers:
         return pb.CreateCallbackResponse(callback=self._callback_message(callback), secret=secret, replayed=not secret)
 
     async def get_callback(self, request: pb.GetCallbackRequest, call: Call) -> pb.GetCallbackResponse:
-        callback = self._callbacks.get(call.tenant, convert.required(request.id))
+        callback = self._callbacks.get(call.tenant, convert.require_text(request.id))
         return pb.GetCallbackResponse(callback=self._callback_message(callback))
 
     async def list_callbacks(self, request: pb.ListCallbacksRequest, call: Call) -> pb.ListCallbacksResponse:
@@ -60,7 +60,7 @@ class CallbackHandlers:
         """Change the fields that are set."""
         callback = await self._callbacks.update(
             call.tenant,
-            convert.required(request.id),
+            convert.require_text(request.id),
             paused=request.paused if request.HasField("paused") else None,
             wanted=_parse_filter(request.filter) if request.HasField("filter") else None,
             every_change=request.every_change if request.HasField("every_change") else None,
@@ -69,19 +69,19 @@ class CallbackHandlers:
 
     async def delete_callback(self, request: pb.DeleteCallbackRequest, call: Call) -> pb.DeleteCallbackResponse:
         """Delete a callback with its deliveries."""
-        await self._callbacks.delete(call.tenant, convert.required(request.id))
+        await self._callbacks.delete(call.tenant, convert.require_text(request.id))
         return pb.DeleteCallbackResponse()
 
     async def rotate_callback_secret(
         self, request: pb.RotateCallbackSecretRequest, call: Call
     ) -> pb.RotateCallbackSecretResponse:
         """Replace the signing secret and return the new one."""
-        callback, secret = await self._callbacks.rotate(call.tenant, convert.required(request.id))
+        callback, secret = await self._callbacks.rotate(call.tenant, convert.require_text(request.id))
         return pb.RotateCallbackSecretResponse(callback=self._callback_message(callback), secret=secret)
 
     async def test_callback(self, request: pb.TestCallbackRequest, call: Call) -> pb.TestCallbackResponse:
         """Send a test delivery now and return its outcome."""
-        tested = await self._callbacks.test(call.tenant, convert.required(request.id))
+        tested = await self._callbacks.test(call.tenant, convert.require_text(request.id))
         taken = tested.outcome.problem is None
         message = pb.Delivery(
             id=tested.id,
@@ -98,7 +98,7 @@ class CallbackHandlers:
     async def list_deliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:
         """Return a page of deliveries, newest first."""
         size = page_size(request.page_size, 50, 500)
-        callback_id = convert.required(request.callback_id, "callback_id")
+        callback_id = convert.require_text(request.callback_id, "callback_id")
         binding = page_tokens.binding_of(call.tenant, callback_id, request.generation_id, str(request.failed_only))
         found = await self._callbacks.deliveries(
             call.tenant,
@@ -120,7 +120,7 @@ class CallbackHandlers:
         self, request: pb.RedeliverDeliveryRequest, call: Call
     ) -> pb.RedeliverDeliveryResponse:
         """Send a delivery again."""
-        delivery = await self._callbacks.redeliver(call.tenant, convert.required(request.id))
+        delivery = await self._callbacks.redeliver(call.tenant, convert.require_text(request.id))
         return pb.RedeliverDeliveryResponse(delivery=_delivery_message(delivery, self._callbacks.moment()))
 
     def _callback_message(self, callback: Callback) -> pb.Callback:
@@ -174,7 +174,7 @@ def _parse_filter(message: generation_service_pb2.GenerationFilter) -> Filter:
         if field.name not in _SUPPORTED_FILTER_FIELDS
     ]
     raise_if_invalid(wrong)
-    return convert.generation_filter(message)
+    return convert.parse_filter(message)
 
 
 def _parse_position(token: str | None) -> tuple[float, str, int]:

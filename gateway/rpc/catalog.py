@@ -11,7 +11,7 @@ from gateway.catalog.service import Catalogs
 from gateway.errors import invalid_field
 from gateway.rpc import wire
 from gateway.rpc.call import Call
-from gateway.rpc.convert import required
+from gateway.rpc.convert import require_text
 from gateway.rpc.pages import Page
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2, generation_pb2
@@ -57,7 +57,7 @@ class CatalogHandlers:
 
     async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
         """Return a model with its schema."""
-        model_id = required(request.id)
+        model_id = require_text(request.id)
         models = await self._models(call)
         entry = models.get(model_id)
         listing = entry.model.listing
@@ -114,7 +114,7 @@ class CatalogHandlers:
         """Return a page of a model's presets, sorted by name."""
         page: Page[Preset] = Page(request, _place)
         listed = await self._catalogs.presets(
-            required(request.model_id, "model_id"), call.within_deadline(CATALOG_TIMEOUT)
+            require_text(request.model_id, "model_id"), call.within_deadline(CATALOG_TIMEOUT)
         )
         response = pb.ListPresetsResponse(fetch_time=wire.timestamp(listed.fetch_time))
         response.next_page_token = page.fill(response.presets, _matching(listed.items, request.query), _preset_message)

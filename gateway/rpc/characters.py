@@ -29,7 +29,7 @@ class CharacterHandlers:
 
     async def get_character(self, request: pb.GetCharacterRequest, call: Call) -> pb.GetCharacterResponse:
         """Return the current state of a character."""
-        character = await self._characters.get(call.tenant, convert.required(request.id))
+        character = await self._characters.get(call.tenant, convert.require_text(request.id))
         return pb.GetCharacterResponse(character=_message(character))
 
     async def list_characters(self, request: pb.ListCharactersRequest, call: Call) -> pb.ListCharactersResponse:
@@ -43,14 +43,14 @@ class CharacterHandlers:
 
     async def delete_character(self, request: pb.DeleteCharacterRequest, call: Call) -> pb.DeleteCharacterResponse:
         """Delete a character at Higgsfield."""
-        await self._characters.delete(call.tenant, convert.required(request.id))
+        await self._characters.delete(call.tenant, convert.require_text(request.id))
         return pb.DeleteCharacterResponse()
 
     async def watch_character(
         self, request: pb.WatchCharacterRequest, call: Call
     ) -> AsyncGenerator[pb.WatchCharacterResponse, None]:
         """Stream the current state of a character and every change until its training ends."""
-        changes = self._characters.watch(call.tenant, convert.required(request.id), call.check)
+        changes = self._characters.watch(call.tenant, convert.require_text(request.id), call.check)
         async with contextlib.aclosing(changes):
             async for character in changes:
                 yield pb.WatchCharacterResponse(character=None if character is None else _message(character))
@@ -58,7 +58,7 @@ class CharacterHandlers:
 
 def _order(request: pb.CreateCharacterRequest) -> Order:
     wrong: list[Violation] = []
-    key = convert.idempotency_key(request.idempotency_key, "character", wrong)
+    key = convert.check_idempotency_key(request.idempotency_key, "character", wrong)
     version = SoulVersion.V1
     try:
         version = SoulVersion(request.version or SoulVersion.V1.value)

@@ -53,7 +53,7 @@ _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _E = TypeVar("_E", SoulVersion, DopVariant, SpeakQuality)
 
 
-def submission(
+def parse_submission(
     request: generation_service_pb2.SubmitGenerationRequest, warn: Warn, key_id: str, headers: Mapping[str, str]
 ) -> Submission:
     """Return the submission, which passes on these headers of the call. Raises INVALID_INPUT with all violations.
@@ -65,17 +65,17 @@ def submission(
         for name, value in headers.items()
         if len(value) > MAX_HEADER_LENGTH or not (value.isascii() and value.isprintable())
     ]
-    given, message = checked_input(request.input)
-    key = idempotency_key(request.idempotency_key, "generation", wrong)
+    given, message = parse_input(request.input)
+    key = check_idempotency_key(request.idempotency_key, "generation", wrong)
     labels = dict(request.labels)
     wrong.extend(_wrong_labels("labels", labels))
-    start_timeout = seconds(request, "start_timeout", wrong, positive=True)
-    outputs_ttl = seconds(request, "outputs_ttl", wrong, minimum=HOUR)
+    start_timeout = parse_seconds(request, "start_timeout", wrong, positive=True)
+    outputs_ttl = parse_seconds(request, "outputs_ttl", wrong, minimum=HOUR)
     if outputs_ttl is not None and outputs_ttl != int(outputs_ttl):
         wrong.append(Violation("outputs_ttl", "must be whole seconds"))
     if request.wait_for not in _WAITS:
         wrong.append(Violation("wait_for", "is not a value this gateway knows"))
-    seconds(request, "wait_timeout", wrong, maximum=HOUR)
+    parse_seconds(request, "wait_timeout", wrong, maximum=HOUR)
     raise_if_invalid(wrong)
     return Submission(
         given,
@@ -92,7 +92,7 @@ def submission(
     )
 
 
-def adoption(request: generation_service_pb2.AdoptGenerationRequest) -> Adoption:
+def parse_adoption(request: generation_service_pb2.AdoptGenerationRequest) -> Adoption:
     """Return the adoption. Raises INVALID_INPUT with all violations."""
     wrong: list[Violation] = []
     request_id = request_id_of(request.upstream_request_id, "upstream_request_id", wrong)
@@ -104,7 +104,7 @@ def adoption(request: generation_service_pb2.AdoptGenerationRequest) -> Adoption
     return Adoption(request_id, _APIS[request.api_version], labels)
 
 
-def warnings(doubted: Sequence[Violation]) -> list[error_pb2.FieldViolation]:
+def warning_messages(doubted: Sequence[Violation]) -> list[error_pb2.FieldViolation]:
     """Return the warnings of a response about these fields."""
     return [
         error_pb2.FieldViolation(field=violation.field, description=violation.description[:MAX_WARNING_LENGTH])
@@ -112,7 +112,7 @@ def warnings(doubted: Sequence[Violation]) -> list[error_pb2.FieldViolation]:
     ]
 
 
-def idempotency_key(key: str, what: str, wrong: list[Violation]) -> str:
+def check_idempotency_key(key: str, what: str, wrong: list[Violation]) -> str:
     """Return an idempotency key. Appends a violation to `wrong` if it is invalid; `what` names the thing it is for."""
     if not key:
         wrong.append(Violation("idempotency_key", f"is required: use one for each new {what}"))
@@ -121,7 +121,7 @@ def idempotency_key(key: str, what: str, wrong: list[Violation]) -> str:
     return key
 
 
-def checked_input(message: generation_input_pb2.GenerationInput) -> tuple[Input, bytes]:
+def parse_input(message: generation_input_pb2.GenerationInput) -> tuple[Input, bytes]:
     """Return the input as a value, and its encoded bytes. Raises INVALID_INPUT."""
     kind = message.WhichOneof("kind")
     if kind is None:
@@ -132,14 +132,14 @@ def checked_input(message: generation_input_pb2.GenerationInput) -> tuple[Input,
     return _INPUTS[kind](getattr(message, kind)), as_sent
 
 
-def required(text: str, field: str = "id") -> str:
+def require_text(text: str, field: str = "id") -> str:
     """Return the text of a field. Raises INVALID_INPUT if it is empty."""
     if not text:
         raise invalid_field(field, "is required")
     return text
 
 
-def seconds(
+def parse_seconds(
     message: Message,
     field: str,
     wrong: list[Violation],
@@ -164,7 +164,7 @@ def seconds(
     return value
 
 
-def generation_filter(message: generation_service_pb2.GenerationFilter, within: Filter | None = None) -> Filter:
+def parse_filter(message: generation_service_pb2.GenerationFilter, within: Filter | None = None) -> Filter:
     """Return the filter of a request, restricted to `within`. Raises INVALID_INPUT."""
     _check_size(message)
     wrong = _wrong_labels("filter.labels", message.labels)
@@ -178,8 +178,8 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
         request_id_of(one, f"filter.upstream_request_ids[{index}]", wrong)
         for index, one in enumerate(message.upstream_request_ids)
     )
-    after = wall_time(message, "created_after", wrong, "filter.")
-    before = wall_time(message, "created_before", wrong, "filter.")
+    after = parse_wall_time(message, "created_after", wrong, "filter.")
+    before = parse_wall_time(message, "created_before", wrong, "filter.")
     raise_if_invalid(wrong)
     return Filter(
         ids=frozenset(map(GenerationId, message.ids)) if message.ids else None,
@@ -210,7 +210,7 @@ def _check_size(message: generation_service_pb2.GenerationFilter) -> None:
             raise BadRequestError(Rejection.VALUES, f"at most {maximum}", f"filter.{field}")
 
 
-def parameters(struct: Struct) -> dict[str, Any]:
+def parse_parameters(struct: Struct) -> dict[str, Any]:
     """Convert a Struct to JSON data. Whole numbers up to 2^53 become integers."""
     return {name: _plain(value) for name, value in struct.fields.items()}
 
@@ -225,7 +225,7 @@ def _plain(value: Value) -> Any:
     if kind == "bool_value":
         return value.bool_value
     if kind == "struct_value":
-        return parameters(value.struct_value)
+        return parse_parameters(value.struct_value)
     if kind == "list_value":
         return [_plain(item) for item in value.list_value.values]
     return None
@@ -293,7 +293,7 @@ def _model(message: generation_input_pb2.ModelInput) -> ModelInput:
         raise too_many_values("input.model.parameters")
     if message.api_version not in _APIS:
         raise invalid_field("input.model.api_version", "is not a value this gateway knows")
-    return ModelInput(message.model_id, parameters(message.parameters), _APIS[message.api_version])
+    return ModelInput(message.model_id, parse_parameters(message.parameters), _APIS[message.api_version])
 
 
 _INPUTS: dict[str, Callable[[Any], Input]] = {"soul": _soul, "dop": _dop, "speak": _speak, "model": _model}
@@ -312,7 +312,7 @@ def _known(kind: type[_E], number: int, default: _E, field: str) -> _E:
         raise invalid_field(field, "is not a value this gateway knows") from None
 
 
-def wall_time(message: Message, field: str, wrong: list[Violation], path: str = "") -> float | None:
+def parse_wall_time(message: Message, field: str, wrong: list[Violation], path: str = "") -> float | None:
     """Return a time in a field of a message, or None. Appends a violation to `wrong` if it is invalid.
 
     `path` is the field of the request that has the message, with a dot.

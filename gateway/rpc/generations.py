@@ -89,7 +89,7 @@ class GenerationReads:
     async def list_generations(self, request: pb.ListGenerationsRequest, call: Call) -> Message:
         """Return a page of generations, newest first, of at most 2 MiB."""
         size = page_size(request.page_size, 50, 500)
-        wanted = convert.generation_filter(request.filter, call.within)
+        wanted = convert.parse_filter(request.filter, call.within)
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
         before = page_tokens.read_page_token(request.page_token, filter_hash)
         found, last = await self._generations.page(call.tenant, wanted, before, size)
@@ -158,7 +158,7 @@ class GenerationReads:
         for name in ("states", "idempotency_key", "upstream_request_ids"):
             if getattr(request.filter, name):
                 raise invalid_field(f"filter.{name}", "cannot be watched")
-        wanted = convert.generation_filter(request.filter, call.within)
+        wanted = convert.parse_filter(request.filter, call.within)
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
         resume = page_tokens.read_resume_token(request.resume_token, filter_hash)
         async for seen in self._watches.many(call.tenant, wanted, resume, heartbeats.tick, call.check):
@@ -248,7 +248,7 @@ class GenerationHandlers(GenerationReads):
     async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
         """Submit a generation, then wait as `wait_for` asks, within `wait_timeout` and the call's deadline."""
         doubted: list[Violation] = []
-        submission = convert.submission(request, doubted.extend, call.identity.key_id, call.forwarded)
+        submission = convert.parse_submission(request, doubted.extend, call.identity.key_id, call.forwarded)
         wait_for = request.wait_for
         wait = _wait(request, "wait_timeout", DEFAULT_SUBMIT_WAIT)
         generation, replayed = await self._service.submit(call.tenant, submission)
@@ -261,12 +261,12 @@ class GenerationHandlers(GenerationReads):
             if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
                 named = {**generation.failure.metadata, "generation_id": generation.id}
                 raise GatewayError(replace(generation.failure, metadata=named))
-        rest = pb.SubmitGenerationResponse(replayed=replayed, warnings=convert.warnings(doubted))
+        rest = pb.SubmitGenerationResponse(replayed=replayed, warnings=convert.warning_messages(doubted))
         return wire.embedded(GENERATION, self._shown(call, generation)) + rest.SerializeToString()
 
     async def adopt_generation(self, request: pb.AdoptGenerationRequest, call: Call) -> bytes:
         """Adopt a request that was made without this gateway."""
-        generation, replayed = await self._adopter.adopt(call.tenant, convert.adoption(request))
+        generation, replayed = await self._adopter.adopt(call.tenant, convert.parse_adoption(request))
         rest = pb.AdoptGenerationResponse(replayed=replayed)
         return wire.embedded(GENERATION, self._shown(call, generation)) + rest.SerializeToString()
 
@@ -277,11 +277,11 @@ class GenerationHandlers(GenerationReads):
 
     async def estimate_generation(self, request: pb.EstimateGenerationRequest, call: Call) -> Message:
         """Return the price of an input."""
-        given, _message = convert.checked_input(request.input)
+        given, _message = convert.parse_input(request.input)
         doubted: list[Violation] = []
         estimate = await self._service.estimate(call.tenant, given, doubted.extend)
         response = pb.EstimateGenerationResponse(
-            description=estimate.description, extra=struct(estimate.extra), warnings=convert.warnings(doubted)
+            description=estimate.description, extra=struct(estimate.extra), warnings=convert.warning_messages(doubted)
         )
         if estimate.credits or estimate.usd:
             response.cost.credits = estimate.credits
@@ -355,20 +355,20 @@ def _accepted_or_done(generation: Generation) -> bool:
 
 
 def _id(given: str) -> GenerationId:
-    return GenerationId(convert.required(given))
+    return GenerationId(convert.require_text(given))
 
 
 def _wait(request: Message, field: str, default: float) -> float:
     """Return the seconds to wait that a request wants."""
     wrong: list[Violation] = []
-    wanted = convert.seconds(request, field, wrong, maximum=convert.HOUR)
+    wanted = convert.parse_seconds(request, field, wrong, maximum=convert.HOUR)
     raise_if_invalid(wrong)
     return default if wanted is None else wanted
 
 
 def _interval(request: pb.WatchGenerationRequest | pb.WatchGenerationsRequest) -> float | None:
     wrong: list[Violation] = []
-    interval = convert.seconds(request, "forecast_interval", wrong)
+    interval = convert.parse_seconds(request, "forecast_interval", wrong)
     raise_if_invalid(wrong)
     # A refusal would come after the submission, in a client's `generate`.
     return None if interval is None else max(interval, MIN_INTERVAL)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.limits import SPENDING_STATES, format_credits
 from gateway.generations.usage import DAY, KEY, LABEL, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
-from gateway.rpc.convert import wall_time
+from gateway.rpc.convert import parse_wall_time
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 DEFAULT_PERIOD = 30 * 86_400.0
@@ -17,9 +17,9 @@ _GROUP = re.compile(rf"{DAY}|{TENANT}|{KEY}|{MODEL}|{LABEL}[a-z0-9._/-]{{1,63}}"
 def query_of(request: pb.QueryUsageRequest, now: float) -> UsageQuery:
     """Return the query. `now` is wall time. Raises INVALID_INPUT with all violations."""
     wrong: list[Violation] = []
-    end = wall_time(request, "end_time", wrong)
+    end = parse_wall_time(request, "end_time", wrong)
     until = now if end is None else end
-    start = wall_time(request, "start_time", wrong)
+    start = parse_wall_time(request, "start_time", wrong)
     since = until - DEFAULT_PERIOD if start is None else start
     if since >= until and not wrong:
         wrong.append(Violation("start_time", "must be before end_time"))

@@ -21,7 +21,7 @@ class TokenHandlers:
     async def create_watch_token(self, request: pb.CreateWatchTokenRequest, call: Call) -> pb.CreateWatchTokenResponse:
         """Create a token that allows watching the generations that match the filter."""
         wrong: list[Violation] = []
-        ttl = convert.seconds(request, "ttl", wrong, minimum=1.0, maximum=MAX_TTL)
+        ttl = convert.parse_seconds(request, "ttl", wrong, minimum=1.0, maximum=MAX_TTL)
         for field, _ in request.filter.ListFields():
             if field.name not in {"ids", "labels"}:
                 wrong.append(Violation(f"filter.{field.name}", "is not supported for tokens: use ids or labels"))
@@ -30,7 +30,7 @@ class TokenHandlers:
         if len(request.filter.ids) > MAX_IDS:
             wrong.append(Violation("filter.ids", f"at most {MAX_IDS}"))
         raise_if_invalid(wrong)
-        within = convert.generation_filter(request.filter)
+        within = convert.parse_filter(request.filter)
         token, expire_time = self._access.watch_token(
             call.identity, within, ttl=DEFAULT_TTL if ttl is None else ttl, include_input=request.include_input
         )
