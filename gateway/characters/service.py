@@ -102,7 +102,7 @@ class Characters:
             raise errors.not_shown_yet()
         await self._store_removal(Removal(removal.account, character_id, removal.tenant, gone=True))
         self._changed()
-        self._watches.deleted(character_id)
+        self._watches.end_deleted(character_id)
 
     def watch(self, tenant: str, given: str, check: Callable[[], None]) -> AsyncGenerator[Character | None, None]:
         """Watch a character; see `CharacterWatches.watch`. Raises NOT_FOUND."""

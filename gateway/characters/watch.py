@@ -94,7 +94,7 @@ class CharacterWatches:
             timer.end()
             self._leave(character_id, watched)
 
-    def deleted(self, character_id: str) -> None:
+    def end_deleted(self, character_id: str) -> None:
         """End the watches of a deleted character."""
         watched = self._watched.get(character_id)
         if watched is not None:

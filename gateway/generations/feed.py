@@ -33,11 +33,11 @@ class Entry(Signals):
         "full",
         "generation",
         "poll_at",
+        "polled_at",
+        "polled_run_time",
         "polls",
         "progress",
         "relies_on_webhook",
-        "reported_at",
-        "seen",
         "start_check_at",
         "start_checks",
     )
@@ -60,11 +60,11 @@ class Entry(Signals):
         """The steady time of the next poll for its start."""
         self.start_checks = 0
         """The number of polls for its start."""
-        self.seen: float | None = 0.0
+        self.polled_run_time: float | None = 0.0
         """Its run time in seconds at its last successful poll."""
         self.errors = 0
         """The number of failed calls in a row."""
-        self.reported_at = LONG_AGO
+        self.polled_at = LONG_AGO
         """The steady time of its last poll."""
         self.relies_on_webhook = True
         """Whether the next poll was planned because a webhook should report the end first."""
@@ -78,7 +78,7 @@ class Entry(Signals):
             self.forget()
             self.wake()
 
-    def polled(self) -> None:
+    def count_poll(self) -> None:
         """Count a status call. The count is shown, but is not a change of the generation."""
         self.polls += 1
         self.forget()

@@ -167,7 +167,7 @@ class Follower:
             return True
         now, wall = self._clock.moment()
         elapsed = running_for(generation, wall)
-        if not is_stale(elapsed, min(elapsed, now - entry.reported_at)):
+        if not is_stale(elapsed, min(elapsed, now - entry.polled_at)):
             return False
         account = generation.spec.account
         if (

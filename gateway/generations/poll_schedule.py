@@ -74,7 +74,7 @@ class PollSchedule:
 
     def resume(self, entry: Entry, now: float) -> None:
         """Plan the first poll after a restart, at a random time of one interval, so that not all are polled at once."""
-        entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_INTERVAL), None
+        entry.poll_at, entry.polled_run_time = now + random.uniform(0.0, POLL_INTERVAL), None
 
     def postpone(self, entry: Entry, now: float) -> bool:
         """Put off the poll that is due if nothing needs it; return whether it was put off."""
@@ -83,8 +83,8 @@ class PollSchedule:
     def poll_started(self, entry: Entry, now: Moment) -> float | None:
         """Record the start of a poll. Return an estimate of the run time for the case that it finds the end."""
         ran = _ran(entry, running_for(entry.generation, now.wall), late=now.steady - entry.poll_at)
-        entry.seen = None
-        entry.reported_at = now.steady
+        entry.polled_run_time = None
+        entry.polled_at = now.steady
         self._unpolled.discard(entry.generation.id)
         return ran
 
@@ -93,15 +93,15 @@ class PollSchedule:
         entry.errors = entry.errors + 1 if cancel_failed else 0
         elapsed = running_for(entry.generation, began.wall)
         self._note_start(entry, report, began.steady, elapsed)
-        entry.seen = elapsed
-        entry.polled()
+        entry.polled_run_time = elapsed
+        entry.count_poll()
         self.plan(entry, self._gap(entry))
         if report is None:
             _delay_start_check(entry)
 
     def failed(self, entry: Entry, failure: Failure) -> None:
         """Plan another poll after a failed one. The generation does not change."""
-        entry.polled()
+        entry.count_poll()
         refused = failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED
         self.delay(entry, max(self._intervals.longest if refused else 0.0, failure.retry_after or 0.0))
         _delay_start_check(entry)
@@ -224,9 +224,9 @@ def _ran(entry: Entry, runs: float, late: float) -> float | None:
     It is a random time between this poll and the one before. With the time of this poll, each schedule would be
     later than the one before. If this poll is late, the estimate would only measure that delay.
     """
-    if entry.seen is None or late > LATE_SHARE * runs:
+    if entry.polled_run_time is None or late > LATE_SHARE * runs:
         return None
-    return random.uniform(min(entry.seen, runs), runs) or None
+    return random.uniform(min(entry.polled_run_time, runs), runs) or None
 
 
 def running_for(generation: Generation, wall: Wall) -> float:

@@ -88,7 +88,7 @@ class Holder:
         self.turns: OrderedDict[Holder, None] = OrderedDict()
         """The children with queued calls, and the holder itself if it has some, in the order of their turns."""
 
-    def up(self) -> "Iterator[Holder]":
+    def with_ancestors(self) -> "Iterator[Holder]":
         """Yield the holder and its ancestors."""
         holder: Holder | None = self
         while holder is not None:
@@ -114,12 +114,12 @@ class Holder:
 
     def enqueue(self) -> "asyncio.Future[None] | None":
         """Queue for a place. Returns None if a queue is full on any level."""
-        if any(holder.queued >= holder.max_queued for holder in self.up()):
+        if any(holder.queued >= holder.max_queued for holder in self.with_ancestors()):
             return None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.queue[future] = None
         self.turns[self] = None
-        for holder in self.up():
+        for holder in self.with_ancestors():
             holder.queued += 1
             if holder.parent is not None:
                 holder.parent.turns[holder] = None
@@ -130,7 +130,7 @@ class Holder:
         del self.queue[future]
         if not self.queue:
             del self.turns[self]
-        for holder in self.up():
+        for holder in self.with_ancestors():
             holder.queued -= 1
             if holder.parent is not None and not holder.queued:
                 del holder.parent.turns[holder]

@@ -24,16 +24,16 @@ def page_size(asked: int, default: int, largest: int) -> int:
 
 
 class Page(Generic[T]):
-    """A page of a list that is sorted by `place`, a unique key of texts and numbers.
+    """A page of a list that is sorted by `sort_key`, a unique key of texts and numbers.
 
     Raises INVALID_INPUT for a negative `page_size`, and for a `page_token` of a request with other fields.
     """
 
-    def __init__(self, request: Any, place: Callable[[T], tuple[str | float, ...]]) -> None:
+    def __init__(self, request: Any, sort_key: Callable[[T], tuple[str | float, ...]]) -> None:
         self._size = page_size(request.page_size, 100, 1000)
         self.fetch_limit = self._size + 1
         """The number of items that `of` returns at most."""
-        self._place = place
+        self._sort_key = sort_key
         self._binding = _hash_of_other_fields(request)
         after = page_tokens.read_page_token(request.page_token, self._binding)
         self._after = None if after is None else _read_place(after)
@@ -51,10 +51,10 @@ class Page(Generic[T]):
         """Return the items of the page, and the first item of the next page if there is one."""
         after = self._after
         try:
-            left = items if after is None else [one for one in items if self._place(one) > after]
+            left = items if after is None else [one for one in items if self._sort_key(one) > after]
         except TypeError:
             raise invalid_field("page_token", "was not issued by this gateway") from None
-        return nsmallest(self.fetch_limit, left, key=self._place)
+        return nsmallest(self.fetch_limit, left, key=self._sort_key)
 
     def fill(self, into: Any, items: Iterable[T], message: Callable[[T], Message]) -> str:
         """Add the page's messages to a repeated field, and return the token of the next page."""
@@ -64,7 +64,7 @@ class Page(Generic[T]):
             made = message(one)
             total += made.ByteSize()
             if number == self._size or (total > MAX_PAGE_BYTES and number):
-                return page_tokens.page_token(json.dumps(self._place(found[number - 1])), self._binding)
+                return page_tokens.page_token(json.dumps(self._sort_key(found[number - 1])), self._binding)
             into.append(made)
         return ""
 

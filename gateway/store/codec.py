@@ -107,7 +107,7 @@ def _spec_of(row: Row) -> Spec:
     )
 
 
-def _same(time: Any, kept: Any) -> Any:
+def _reuse_if_same(time: Any, kept: Any) -> Any:
     """Return `kept` if it is the same time, so that it is in memory once. Each object takes 32 bytes."""
     return kept if time == kept else time
 
@@ -151,14 +151,14 @@ def generation_of(row: Row, spec: Spec | None = None) -> Generation:
     `spec` is its part that never changes, if it is known already.
     """
     spec = spec or _spec_of(row)
-    first_sent_at = _same(row["first_sent_at"], spec.created_at)
+    first_sent_at = _reuse_if_same(row["first_sent_at"], spec.created_at)
     return Generation(
         spec=spec,
         version=row["version"],
         revision=row["revision"],
         marker=None if row["owner"] is None else Marker(row["owner"], row["attempt"]),
         send_by=row["send_by"],
-        sent_at=_same(row["sent_at"], first_sent_at),
+        sent_at=_reuse_if_same(row["sent_at"], first_sent_at),
         first_sent_at=first_sent_at,
         sends=row["sends"],
         ambiguous=bool(row["ambiguous"]),
@@ -179,11 +179,11 @@ def shown(generation: Generation) -> str:
     g = generation
     content: dict[str, Any] = {"s": g.state.value, "f": g.source.value, "u": g.update_time}
     if g.outputs:
-        content["o"] = [_output_out(output) for output in g.outputs]
+        content["o"] = [_pack_output(output) for output in g.outputs]
     if g.failure is not None:
-        content["failure"] = _failure_out(g.failure)
+        content["failure"] = _pack_failure(g.failure)
     if g.delay is not None:
-        content["delay"] = _failure_out(g.delay)
+        content["delay"] = _pack_failure(g.delay)
     if g.other_results is not None:
         content["other"] = dict(g.other_results)
     if g.used_input is not None:
@@ -208,8 +208,8 @@ def shown_fields(text: str) -> dict[str, Any]:
         "source": Source(content["f"]),
         "update_time": content["u"],
         "outputs": tuple(Output(State(state), MediaKind(kind), *texts) for state, kind, *texts in content.get("o", ())),
-        "failure": _failure_in(content.get("failure")),
-        "delay": _failure_in(content.get("delay")),
+        "failure": _unpack_failure(content.get("failure")),
+        "delay": _unpack_failure(content.get("delay")),
         "other_results": content.get("other"),
         "used_input": content.get("used"),
     }
@@ -217,7 +217,7 @@ def shown_fields(text: str) -> dict[str, Any]:
         fields[name] = content.get(name, "")
     fields["upstream_status"] = intern(content.get("upstream_status", ""))
     for name in ("accept_time", "start_time", "end_time", "outputs_expire_time"):
-        fields[name] = _same(content.get(name), content["u"])
+        fields[name] = _reuse_if_same(content.get(name), content["u"])
     return fields
 
 
@@ -282,13 +282,13 @@ def event_of(row: Row) -> Event:
     return Event(row["time"], row["description"], source=Source(row["source"]), call=call, times=row["times"])
 
 
-def _output_out(output: Output) -> list[Any]:
+def _pack_output(output: Output) -> list[Any]:
     o = output
     fields = [o.state.value, o.kind.value, o.url, o.preview_url, o.name, o.content_type]
     return [*fields, o.job] if o.job else fields  # few outputs have a job
 
 
-def _failure_out(failure: Failure) -> dict[str, Any]:
+def _pack_failure(failure: Failure) -> dict[str, Any]:
     content: dict[str, Any] = {"r": failure.reason.value, "m": failure.message}
     if failure.violations:
         content["v"] = [[v.field, v.description] for v in failure.violations]
@@ -303,7 +303,7 @@ def _failure_out(failure: Failure) -> dict[str, Any]:
     return content
 
 
-def _failure_in(content: dict[str, Any] | None) -> Failure | None:
+def _unpack_failure(content: dict[str, Any] | None) -> Failure | None:
     if content is None:
         return None
     return Failure(

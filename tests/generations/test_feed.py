@@ -177,7 +177,7 @@ def test_an_entry_counts_all_status_calls(counted: int, stored: int, shown: int)
     feed = filled(1)
     entry = feed.entries["id"]
     for _ in range(counted):
-        entry.polled()
+        entry.count_poll()
     feed.publish([saved(changed(live(), state=State.IN_PROGRESS, polls=stored), START + 2)])
     assert feed.entries["id"].polls == shown
 

@@ -75,7 +75,7 @@ def test_a_pace_stays_accurate_when_it_learns_from_its_own_polls(
 def learned_from(seen: float, at: float) -> float | None:
     """Return the run time that a follower learns from a poll at `at` that finds an end, last seen running at `seen`."""
     entry = Entry(Generation(Spec("id", "tenant", "model", "v2", "account", "origin", b"", {}, "key", 0.0, 0.0)))
-    entry.seen = seen
+    entry.polled_run_time = seen
     return poll_schedule._ran(entry, at, late=0.0)
 
 

@@ -65,19 +65,19 @@ class PostgresGenerations(StorePart, GenerationReads):
 
     async def unfinished(self) -> Sequence[Generation]:
         found: list[Generation] = []
-        at_once = UNFINISHED_BATCH_SIZE
+        batch_size = UNFINISHED_BATCH_SIZE
         while True:
             after = found[-1].id if found else ""
             try:
-                rows = await self._rows("read_unfinished_generations", after=after, limit=at_once)
+                rows = await self._rows("read_unfinished_generations", after=after, limit=batch_size)
             except StoreError:
-                if at_once == 1:
+                if batch_size == 1:
                     raise
-                at_once = max(1, at_once // 5)
+                batch_size = max(1, batch_size // 5)
                 continue
             try:
                 found += [generation_of(row) for row in rows]
             except (ValueError, LookupError, TypeError) as error:
                 raise StoreError("a generation in it cannot be read: the store is corrupt") from error
-            if len(rows) < at_once:
+            if len(rows) < batch_size:
                 return found
