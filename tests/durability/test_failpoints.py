@@ -146,10 +146,11 @@ def requests() -> set[str]:
     found = set()
     for path in sorted((GATEWAY / "higgsfield").glob("*.py")):
         for one in functions(path):
-            makers = ("self.ask", "self.call", "self._client.ask", "self._client.call")
+            names = ("call", "call_uncharged")
+            makers = [f"{client}.{name}" for client in ("self", "self._client") for name in names]
             for call in (call for maker in makers for call in calls(one, maker)):
                 named = {text for given in call.keywords if given.arg == "name" for text in texts(given.value, one)}
-                assert named or one.name == "ask", f"{one.name} makes a call without a name"
+                assert named or one.name == "call_uncharged", f"{one.name} makes a call without a name"
                 found |= named
     return found
 
