@@ -52,9 +52,9 @@ PRUNE_INTERVAL = 3600.0
 PARTS_STOP_TIMEOUT = 3.0
 """Seconds for the parts to end when they are canceled. Only a thread on a hung disk takes longer."""
 LAST_WRITES_TIMEOUT = 3.0
-"""Seconds for the last writes of a drain, which are not needed for the guarantees. A store that hangs takes longer."""
+"""Seconds for the last writes of a drain. No guarantee needs them, so they are given up if the store hangs."""
 STORE_CLOSE_TIMEOUT = 8.0
-"""Seconds in which the store is closed, unless it hangs. A lease that was not given back expires by itself."""
+"""Seconds until a store that hangs is left open. A lease that was not given back expires by itself."""
 RESTART_DELAY = 10.0
 """Seconds until a part that failed because of a bug is started again."""
 HEAL_INTERVAL = 1.0

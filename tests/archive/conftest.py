@@ -29,7 +29,7 @@ from tests.archive.media import MediaServer
 from tests.archive.s3 import BUCKET, IN_S3, s3_server
 from tests.contract.store import examples
 from tests.support.files import contents_below
-from tests.support.running import WAIT_TIMEOUT
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 
 class QuickClock(SystemClock):
@@ -166,7 +166,7 @@ class Stage:
 
         async def read() -> None:
             self._read += count
-            await self.becomes(lambda: self.source.passed >= self._read)
+            await eventually(lambda: self.source.passed >= self._read)
             if then is not None:
                 await then()
 
@@ -180,11 +180,6 @@ class Stage:
             while len(found := await self.archived(generation)) < files:
                 await asyncio.sleep(0.005)
         return found
-
-    async def becomes(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(WAIT_TIMEOUT):
-            while not holds():
-                await asyncio.sleep(0.005)
 
     def rows(self) -> list[tuple[Any, ...]]:
         return [

@@ -28,7 +28,7 @@ from tests.archive.s3 import IN_S3, unfinished_uploads
 from tests.contract.store import examples
 from tests.support.commits import commits
 from tests.support.files import contents_below, files_below
-from tests.support.running import WAIT_TIMEOUT
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 CONTENT = bytes(range(256)) * 1000
 FOLDER_ONLY = pytest.mark.parametrize("place", ["folder"], indirect=True)
@@ -49,7 +49,7 @@ async def test_outputs_are_copied_verified_and_recorded(stage: Stage) -> None:
         2: (7, sha256(CONTENT[:7])),
     }
     assert found[Part(0)].url == f"{stage.place.url}/{folder}/0-image.webp"
-    await stage.becomes(lambda: stage.archiver.archived == 2)  # counted a moment after it is stored
+    await eventually(lambda: stage.archiver.archived == 2)  # counted a moment after it is stored
     assert (stage.archiver.bytes, stage.archiver.failures) == (len(CONTENT) + 7, 0)
     assert await stage.store.copies.copies_waiting() == 0
     assert [url for _, url, _ in stage.rows()] == ["", ""]
@@ -72,7 +72,7 @@ async def test_previews_are_copied_beside_their_files(stage: Stage) -> None:
     assert stage.place.files()[f"{folder}/0-video.preview.webp"] == CONTENT[:7]
     assert list(await stage.becomes_archived(alone)) == [Part(0)]
     await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
-    await stage.becomes(lambda: not any(name.startswith(folder) for name in stage.place.files()))
+    await eventually(lambda: not any(name.startswith(folder) for name in stage.place.files()))
 
 
 async def test_a_lost_preview_does_not_delay_its_file(stage: Stage) -> None:
@@ -80,7 +80,7 @@ async def test_a_lost_preview_does_not_delay_its_file(stage: Stage) -> None:
     stage.start()
     generation = await stage.completed(stage.url("/a.png"), preview_url=stage.url("/missing.png"))
     assert list(await stage.becomes_archived(generation)) == [Part(0)]
-    await stage.becomes(lambda: stage.archiver.failures > 0)
+    await eventually(lambda: stage.archiver.failures > 0)
 
 
 async def test_outputs_from_before_the_archive_was_set_up_are_copied(stage: Stage) -> None:
@@ -138,7 +138,7 @@ async def test_outputs_from_before_are_copied_although_the_store_fails_at_first(
         writes.fail_from(1)
         stage.start()
         await writes.reached(1)
-        await stage.becomes(lambda: STORE_PAUSE in stage.clock.waits)
+        await eventually(lambda: STORE_PAUSE in stage.clock.waits)
     await stage.becomes_archived(generation)
 
 
@@ -147,7 +147,7 @@ async def test_a_gateway_that_was_replaced_publishes_no_file(stage: Stage) -> No
     stage.media.add("/a.png", CONTENT)
     stage.start(may_publish=lambda: False)
     generation = await stage.completed(stage.url("/a.png"))
-    await stage.becomes(lambda: stage.archiver.failures > 0)
+    await eventually(lambda: stage.archiver.failures > 0)
     await stage.stop()
     assert stage.place.files() == {}
     assert await stage.archived(generation) == {}
@@ -159,7 +159,7 @@ async def test_a_gateway_that_was_replaced_while_it_verified_a_file_does_not_pub
     stage.media.add("/a.png", CONTENT)
     stage.start(may_publish=lambda: next(answers))
     await stage.completed(stage.url("/a.png"))
-    await stage.becomes(lambda: stage.archiver.failures > 0)
+    await eventually(lambda: stage.archiver.failures > 0)
     await stage.stop()
     assert stage.place.files() == {}
 
@@ -227,7 +227,7 @@ async def test_tenants_take_turns(stage: Stage) -> None:
         stage.media.add(f"/{tenant}.png", CONTENT, faults=[{"at": 0, "then": partial(requested, tenant)}] * count)
         urls = [stage.url(f"/{tenant}.png")] * count
         generations.append(await stage.completed(*urls, tenant=tenant))
-        await stage.becomes(lambda: len(order) == 1)
+        await eventually(lambda: len(order) == 1)
     async with asyncio.timeout(WAIT_TIMEOUT):
         while await stage.store.copies.copies_waiting() < sum(counts.values()):
             await asyncio.sleep(0.005)
@@ -251,16 +251,16 @@ async def test_a_copy_that_ends_during_a_read_of_the_due_copies_is_not_repeated(
         due = await due_copies(*asked)
         if due and first.requests:
             ending.set()
-            await stage.becomes(lambda: not stage.archiver._busy)
+            await eventually(lambda: not stage.archiver._busy)
         return due
 
     stage.start()
     copied = await stage.completed(stage.url("/a.png"))
-    await stage.becomes(lambda: bool(first.requests))
+    await eventually(lambda: bool(first.requests))
     monkeypatch.setattr(stage.store.copies, "due_copies", slowly)
     await stage.becomes_archived(await stage.completed(stage.url("/b.png")))
     await stage.becomes_archived(copied)
-    await stage.becomes(lambda: not stage.archiver._busy)
+    await eventually(lambda: not stage.archiver._busy)
     assert len(first.requests) == 1
 
 
@@ -291,16 +291,16 @@ async def test_removals_that_are_due_before_a_copy_in_progress_keep_the_limit(
         return await due_copies(*asked)
 
     copied = await stage.completed(stage.url("/b.png"))
-    await stage.becomes(lambda: bool(slow.requests))
+    await eventually(lambda: bool(slow.requests))
     monkeypatch.setattr(stage.storage, "remove", held)
     monkeypatch.setattr(stage.store.copies, "due_copies", due)
     for generation in old:
         await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
     deleted.set()
-    await stage.becomes(lambda: bool(at_once))
+    await eventually(lambda: bool(at_once))
     removing.set()
     await stage.becomes_archived(copied)
-    await stage.becomes(lambda: len(stage.rows()) == 1)
+    await eventually(lambda: len(stage.rows()) == 1)
     assert most == 1
 
 
@@ -413,7 +413,7 @@ async def test_a_copy_to_a_folder_is_resumed_after_a_restart(stage: Stage) -> No
     stage.clock.wait = _never  # type: ignore[method-assign]
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
-    await stage.becomes(lambda: stage.archiver.failures == 1)
+    await eventually(lambda: stage.archiver.failures == 1)
     assert stage.place.files() == {}
     await stage.stop()
 
@@ -434,7 +434,7 @@ async def test_a_copy_to_a_folder_that_a_stop_interrupts_is_resumed(stage: Stage
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
     received = 2 * PIECE
-    await stage.becomes(lambda: [part.stat().st_size for part in place.folder.rglob("*.part")] == [received])
+    await eventually(lambda: [part.stat().st_size for part in place.folder.rglob("*.part")] == [received])
     await stage.stop()
     hanging.set()
 
@@ -457,7 +457,7 @@ async def test_a_corrupted_copy_is_detected_and_made_again(
     async def spoil() -> None:
         partial = place.folder / ".partial"
         resumed = breaks * 30_000 + 1000
-        await stage.becomes(lambda: any(part.stat().st_size > resumed for part in partial.glob("*.part")))
+        await eventually(lambda: any(part.stat().st_size > resumed for part in partial.glob("*.part")))
         (part,) = partial.glob("*.part")
         with part.open("r+b") as file:
             file.seek(500)
@@ -516,7 +516,7 @@ async def test_an_interrupted_upload_is_aborted_before_the_archiver_has_ended(
     await stage.completed(stage.url("/a.png"))
     await asyncio.wait_for(asked.wait(), 20)
     # Four full parts arrive. A part in flight may be stored after the upload is aborted, by S3's own rules.
-    await stage.becomes(lambda: len(unfinished_uploads(s3[0])) == 4)
+    await eventually(lambda: len(unfinished_uploads(s3[0])) == 4)
 
     monkeypatch.setattr("gateway.object_storage.s3.ABORT_TIMEOUT", WAIT_TIMEOUT)
     await stage.stop()
@@ -543,7 +543,7 @@ async def test_a_corrupted_object_is_removed_at_once(
     stage.clock.wait = _never  # type: ignore[method-assign]
     stage.start()
     await stage.completed(stage.url("/a.png"))
-    await stage.becomes(lambda: stage.archiver.failures == 1)
+    await eventually(lambda: stage.archiver.failures == 1)
     assert stage.place.files() == {}
 
 
@@ -571,7 +571,7 @@ async def test_a_copy_is_abandoned_only_after_an_attempt_past_its_expiry(
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
 
-    await stage.becomes(lambda: stage.archiver.given_up == 1)
+    await eventually(lambda: stage.archiver.given_up == 1)
 
     expires = generation.outputs_expire_time or 0.0
     assert expires > examples.NOW + OUTPUTS_KEPT - 60
@@ -616,7 +616,7 @@ async def test_a_clock_that_is_ahead_abandons_no_copy_of_a_file_with_a_short_lif
 
     await stage.completed(stage.url("/a.png"), kept=3600.0)
 
-    await stage.becomes(lambda: stage.archiver.archived + stage.archiver.given_up == 1)
+    await eventually(lambda: stage.archiver.archived + stage.archiver.given_up == 1)
     assert (stage.archiver.failures, stage.archiver.given_up) == (1, 0)
     assert len(file.requests) == 2
 
@@ -630,7 +630,7 @@ async def test_only_copies_of_deleted_generations_are_removed(stage: Stage) -> N
 
     await stage.store.deletions.delete(gone, at_upstream=False, steady=examples.NOW)
 
-    await stage.becomes(lambda: len(stage.rows()) == 1)
+    await eventually(lambda: len(stage.rows()) == 1)
     assert list(stage.place.files()) == [f"tenant/{stays.id}/0-image.png"]
     assert await stage.archived(gone) == {}
     assert list(await stage.archived(stays)) == [Part(0)]
@@ -642,12 +642,12 @@ async def test_a_deletion_removes_what_a_failed_copy_has_left(stage: Stage, plac
     stage.clock.wait = _never  # type: ignore[method-assign]
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
-    await stage.becomes(lambda: stage.archiver.failures == 1)
+    await eventually(lambda: stage.archiver.failures == 1)
     assert len(contents_below(place.folder)) == 2  # the first bytes, and the checkpoint
 
     await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
 
-    await stage.becomes(lambda: stage.rows() == [])
+    await eventually(lambda: stage.rows() == [])
     assert contents_below(place.folder) == {}
 
 
@@ -661,17 +661,17 @@ async def test_a_removal_is_retried_until_it_succeeds(stage: Stage) -> None:
     file.unlink()
     (file / "in the way").mkdir(parents=True)
     await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
-    await stage.becomes(lambda: stage.archiver.failures > 0)
+    await eventually(lambda: stage.archiver.failures > 0)
 
     stage.clock.advance(2 * OUTPUTS_KEPT)
     statement = "UPDATE archive_files SET attempts = 2000"  # after months
     await stage.store.database.writer.write(None, lambda connection: (connection.execute(statement), None))
-    await stage.becomes(lambda: stage.rows()[0][2] > 2001)
+    await eventually(lambda: stage.rows()[0][2] > 2001)
 
     assert stage.archiver.given_up == 0
     (file / "in the way").rmdir()
     file.rmdir()
-    await stage.becomes(lambda: stage.rows() == [])
+    await eventually(lambda: stage.rows() == [])
 
 
 @FOLDER_ONLY
@@ -684,11 +684,11 @@ async def test_a_removal_waits_for_a_folder_that_is_not_mounted(stage: Stage, pl
     place.folder.mkdir()  # the mount point
 
     await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
-    await stage.becomes(lambda: stage.archiver.failures > 0 or stage.rows() == [])
+    await eventually(lambda: stage.archiver.failures > 0 or stage.rows() == [])
     place.folder.rmdir()
     elsewhere.rename(place.folder)
 
-    await stage.becomes(lambda: stage.rows() == [])
+    await eventually(lambda: stage.rows() == [])
     assert place.files() == {}
 
 
@@ -702,10 +702,10 @@ async def test_a_removal_waits_for_a_bucket_that_is_missing(stage: Stage, place:
     elsewhere = bucket.rename(bucket.with_name("elsewhere"))
     try:
         await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
-        await stage.becomes(lambda: stage.archiver.failures > 0 or stage.rows() == [])
+        await eventually(lambda: stage.archiver.failures > 0 or stage.rows() == [])
     finally:
         elsewhere.rename(bucket)
-    await stage.becomes(lambda: stage.rows() == [])
+    await eventually(lambda: stage.rows() == [])
     assert place.files() == {}
 
 
@@ -723,7 +723,7 @@ async def test_a_generation_deleted_during_its_copy_leaves_no_file(stage: Stage)
     await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
     going_on.set()
 
-    await stage.becomes(lambda: stage.rows() == [])
+    await eventually(lambda: stage.rows() == [])
     assert stage.place.files() == {}
     assert await stage.archived(generation) == {}
     assert stage.archiver.archived == 0
@@ -736,7 +736,7 @@ async def test_retention_does_not_remove_copies(stage: Stage) -> None:
     stage.start()
     kept, late = await stage.completed(stage.url("/a.png")), await stage.completed(stage.url("/b.png"))
     await stage.becomes_archived(kept)
-    await stage.becomes(lambda: stage.archiver.failures == 1)
+    await eventually(lambda: stage.archiver.failures == 1)
     await stage.stop()
 
     assert await stage.store.deletions.prune(examples.NOW + 100, examples.NOW) == 2
@@ -746,8 +746,8 @@ async def test_retention_does_not_remove_copies(stage: Stage) -> None:
     del stage.clock.wait  # type: ignore[method-assign]
     waiting.faults.clear()
     stage.start()
-    await stage.becomes(lambda: len(stage.place.files()) == 2)
-    await stage.becomes(lambda: stage.rows() == [])
+    await eventually(lambda: len(stage.place.files()) == 2)
+    await eventually(lambda: stage.rows() == [])
     assert f"tenant/{late.id}/0-image.png" in stage.place.files()
 
 
@@ -759,7 +759,7 @@ async def test_a_new_archive_gets_pending_copies_and_keeps_old_files(stage: Stag
     stage.start()
     first, second = await stage.completed(stage.url("/a.png")), await stage.completed(stage.url("/b.png"))
     before = (await stage.becomes_archived(first))[Part(0)]
-    await stage.becomes(lambda: stage.archiver.failures == 1)
+    await eventually(lambda: stage.archiver.failures == 1)
     await stage.stop()
     del stage.clock.wait  # type: ignore[method-assign]
     late.faults.clear()
@@ -773,7 +773,7 @@ async def test_a_new_archive_gets_pending_copies_and_keeps_old_files(stage: Stag
     assert (await stage.archived(first))[Part(0)] == before
     await stage.store.deletions.delete(first, at_upstream=False, steady=examples.NOW)
     await stage.store.deletions.delete(second, at_upstream=False, steady=examples.NOW)
-    await stage.becomes(lambda: other.files() == {})
+    await eventually(lambda: other.files() == {})
     assert list(stage.place.files()) == [f"tenant/{first.id}/0-image.png"]  # until its archive is configured again
     await stage.stop()
     stage.start()  # which looks for copies of other archives
@@ -781,7 +781,7 @@ async def test_a_new_archive_gets_pending_copies_and_keeps_old_files(stage: Stag
     await stage.stop()
     stage.storage = stage.place.open()
     stage.start()
-    await stage.becomes(lambda: stage.place.files() == {})
+    await eventually(lambda: stage.place.files() == {})
 
 
 @FOLDER_ONLY
@@ -811,7 +811,7 @@ async def test_an_unwritable_folder_is_retried_until_it_is_writable(stage: Stage
     partial.write_text("in the way")
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
-    await stage.becomes(lambda: stage.archiver.failures > 1)
+    await eventually(lambda: stage.archiver.failures > 1)
     assert await stage.archived(generation) == {}
 
     partial.unlink()
@@ -877,7 +877,7 @@ async def test_a_bug_stops_neither_the_archiver_nor_other_copies(stage: Stage, m
     monkeypatch.setattr(stage.storage, "publish", publish)
     stage.start()
     delayed = await stage.completed(stage.url("/b.png"))
-    await stage.becomes(lambda: stage.archiver.failures > 1)
+    await eventually(lambda: stage.archiver.failures > 1)
     assert sum(stage.clock.waits) >= 0.75 * FIRST_PAUSE
 
     monkeypatch.undo()
@@ -893,7 +893,7 @@ async def test_refused_s3_credentials_are_logged_without_the_secret(
     stage.storage = stage.place.open()
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
-    await stage.becomes(lambda: "could not be archived" in caplog.text)
+    await eventually(lambda: "could not be archived" in caplog.text)
     assert await stage.archived(generation) == {}
     logged = " ".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
     assert "PermissionDeniedError" in logged

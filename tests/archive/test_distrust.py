@@ -11,6 +11,7 @@ from gateway.archive.model import Copy, Part
 from tests.archive.conftest import Stage
 from tests.contract.store import examples
 from tests.support.files import contents_below
+from tests.support.running import eventually
 
 CONTENT = b"<script>alert(1)</script>"
 MIB = 1 << 20
@@ -23,9 +24,9 @@ async def test_a_file_over_the_size_limit_is_abandoned(stage: Stage, sized: bool
     stage.media.add("/a.png", bytes(64 * 1024), times=1 << 20, faults=faults)
     archiver = stage.start(largest=MIB)
     await stage.completed(stage.url("/a.png"))
-    await stage.becomes(lambda: archiver.given_up == 1)
+    await eventually(lambda: archiver.given_up == 1)
     assert stage.source.passed <= (0 if sized else 2 * MIB)
-    await stage.becomes(lambda: contents_below(stage.place.folder) == {})
+    await eventually(lambda: contents_below(stage.place.folder) == {})
     assert await stage.store.copies.copies_waiting() == 0
 
 
@@ -78,7 +79,7 @@ async def test_a_planned_copy_with_a_forbidden_suffix_is_abandoned(stage: Stage)
     )
     await stage.store.copies.plan_copies([copy], 0.0)
     archiver = stage.start()
-    await stage.becomes(lambda: archiver.given_up == 1)
+    await eventually(lambda: archiver.given_up == 1)
     assert stage.place.files() == {}
 
 
