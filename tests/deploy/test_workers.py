@@ -289,7 +289,8 @@ async def test_a_workers_own_port_that_another_setting_names_is_refused(
     tmp_path: Path, emptied: str, name: str, port: int, error: str
 ) -> None:
     """Both would listen there, and each would get connections of the other."""
-    first = parse_address(free_address())
+    lower = parse_address(free_address(followed_by=abs(port)))
+    first = Address(lower.host, lower.port - min(port, 0))
     address = Address(first.host, first.port + port)
     settings = {"HFGATEWAY_GRPC_ADDRESS": str(first), f"HFGATEWAY_{name}": str(address)}
     end = await refused(tmp_path, emptied, **settings)
