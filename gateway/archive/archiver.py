@@ -11,11 +11,9 @@ import math
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from gateway.archive.download import Download
-from gateway.archive.media_types import SUFFIXES
 from gateway.archive.model import ArchivedFile, Copy, Part, copies_of
 from gateway.archive.ports import ArchiveError, CopyStore, ObjectStorage, RefusedError, Source, SourceError
 from gateway.archive.throttle import Throttle
@@ -196,8 +194,6 @@ class Archiver:
     async def _copy(self, copy: Copy) -> None:
         """Download a file, write it, verify it by reading it back, and only then publish it."""
         storage = self._storage
-        if PurePosixPath(copy.key).suffix not in SUFFIXES.values():
-            raise RefusedError("an older version planned it with a suffix that is not allowed")
         download = Download(self._source, copy.url, self._throttle, self._largest, copy.content_type)
         try:
             await download.start(await storage.checkpoint(copy.key))

@@ -188,9 +188,7 @@ class Resolver:
             raise invalid_field("id", "was resolved as another request before")
         if claimed.new:
             log_state_change(None, found)
-            return found
-        # An older version made it in two commits, and may have been killed in between.
-        return await self._service.observe(claimed.generation, Accepted(report, Source.OPERATOR))
+        return claimed.generation
 
     async def _generation(self, generation_id: GenerationId) -> Generation:
         found = await self._generations.any(generation_id)

@@ -288,7 +288,7 @@ async def catalog_of(name: str, row: Row | None) -> StoredCatalog | None:
     if row is None:
         return None
     try:
-        items = await asyncio.to_thread(unpack_items, name, row["items"], row["fetch_time"])
+        items = await asyncio.to_thread(unpack_items, name, row["items"])
     except (ValueError, LookupError, TypeError, AttributeError):
         log.warning("a stored catalog cannot be read; fetching it again", extra={"catalog": name})
         return None
@@ -299,21 +299,18 @@ def pack_items(items: Sequence[Item]) -> str:
     return json.dumps([asdict(one) for one in items], ensure_ascii=False)
 
 
-def unpack_items(name: str, text: str, fetch_time: float) -> tuple[Item, ...]:
-    return tuple(_item(name, one, fetch_time) for one in json.loads(text))
+def unpack_items(name: str, text: str) -> tuple[Item, ...]:
+    return tuple(_item(name, one) for one in json.loads(text))
 
 
-def _item(name: str, stored: dict[str, Any], fetch_time: float) -> Item:
+def _item(name: str, stored: dict[str, Any]) -> Item:
     if name == MODELS:
-        listing = _listing(stored.get("listing"), fetch_time)
+        listing = _listing(stored["listing"])
         return Model(stored["id"], MediaKind(stored["kind"]), tuple(stored["tasks"]), stored["schema"], listing)
     kind = Motion if name == MOTIONS else Preset if name.startswith("presets/") else SoulStyle
     return kind(**stored)
 
 
-def _listing(stored: dict[str, Any] | None, fetch_time: float) -> Listing:
-    """Return the listing of a stored model. Older versions of the gateway stored none."""
-    if stored is None:
-        return Listing(fetch_time)
+def _listing(stored: dict[str, Any]) -> Listing:
     change = None if stored["change"] is None else Change(stored["change"])
     return Listing(**(stored | {"change": change, "details": tuple(stored["details"])}))

@@ -7,9 +7,7 @@ import stat
 import pytest
 
 from gateway.archive.media_types import SUFFIXES
-from gateway.archive.model import Copy, Part
 from tests.archive.conftest import Stage
-from tests.contract.store import examples
 from tests.support.files import contents_below
 from tests.support.running import eventually
 
@@ -67,20 +65,6 @@ async def test_a_response_with_another_content_type_is_not_stored(stage: Stage, 
     generation = await stage.completed(stage.url("/a.png"))
     await stage.becomes_archived(generation)  # the second response has no content type
     assert (archiver.failures, len(file.requests)) == (1, 2)
-
-
-@FOLDER_ONLY
-async def test_a_planned_copy_with_a_forbidden_suffix_is_abandoned(stage: Stage) -> None:
-    stage.media.add("/a.html", CONTENT)
-    generation = await stage.completed(stage.url("/a.html"))
-    place = stage.storage.name
-    copy = Copy(
-        generation.id, Part(0), stage.url("/a.html"), "tenant/x/0-a.html", "text/html", place, examples.NOW + 3600
-    )
-    await stage.store.copies.plan_copies([copy], 0.0)
-    archiver = stage.start()
-    await eventually(lambda: archiver.given_up == 1)
-    assert stage.place.files() == {}
 
 
 @FOLDER_ONLY
