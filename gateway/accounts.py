@@ -206,7 +206,7 @@ class AccountManager:
 
     def _has(self, name: str, tenant: str, text: str) -> bool:
         """Return whether an account has these newest credentials: then an earlier call has stored them."""
-        newest = next((one for one in self._stored if one.id == self._accounts.newest(name)), None)
+        newest = next((row for row in self._stored if row.id == self._accounts.newest(name)), None)
         if newest is None or self._encryption is None:
             return False
         return newest.tenant == tenant and self._encryption.decrypt(newest.sealed) == text.strip()
@@ -227,7 +227,7 @@ class AccountManager:
             raise invalid_field("credentials", f"belong to the account {known} already")
         if await self._connections.refuses(text):
             raise invalid_field("credentials", "are refused by Higgsfield")
-        newest = max((one.create_time for one in self._stored if one.account == name), default=0.0)
+        newest = max((row.create_time for row in self._stored if row.account == name), default=0.0)
         create_time = Wall(max(self._clock.moment().wall, newest + 0.001))  # the clock may have been set back
         one = StoredCredentials(credentials, name, tenant, self._encryption.encrypt(text), create_time)
         await self._confirmed(lambda: self._store.save_credentials(one))
@@ -244,7 +244,7 @@ class AccountManager:
             raise invalid_field("name", f"is used by the tenant {tenants[0]}: assign other accounts first")
         gone = account.credentials[1:] if only_old else account.credentials
         in_flight = self._in_flight()
-        needed = sum(in_flight.get(one, 0) for one in gone)
+        needed = sum(in_flight.get(account_id, 0) for account_id in gone)
         if needed and not force:
             raise invalid_field("name", f"has credentials that {needed} unfinished generations need: wait, or force it")
         if not (only_old or force) and not set(gone).isdisjoint(self._trainings()):
@@ -259,7 +259,7 @@ class AccountManager:
                     self._stored[place] = retired
         else:
             await self._confirmed(lambda: self._store.delete_account(name))
-            self._stored = [one for one in self._stored if one.account != name]
+            self._stored = [row for row in self._stored if row.account != name]
         self._publish()
         for credentials in gone:
             self._connections.disconnect(credentials)
@@ -299,7 +299,7 @@ class AccountManager:
 
     def _state(self, name: str, in_flight: Mapping[str, int]) -> AccountState:
         account = self._accounts.by_name[name]
-        stored = {one.id: one for one in self._stored}
+        stored = {row.id: row for row in self._stored}
         return AccountState(
             name,
             account.tenant,

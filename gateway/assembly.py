@@ -338,7 +338,7 @@ async def _manager(base: _Base, feed: Feed, characters: Characters) -> AccountMa
     """Return the manager of accounts, with the stored ones connected. Raises SettingError if a key is wrong."""
 
     def in_flight() -> Mapping[str, int]:
-        return Counter(one.spec.account for one in feed.entries.generations() if not one.done)
+        return Counter(generation.spec.account for generation in feed.entries.generations() if not generation.done)
 
     manager = AccountManager(
         store=base.store.accounts,
@@ -347,7 +347,7 @@ async def _manager(base: _Base, feed: Feed, characters: Characters) -> AccountMa
         encryption=open_encryption(base.settings),
         clock=base.clock,
         in_flight=in_flight,
-        trainings=lambda: {one.account for one in characters.unresolved()},
+        trainings=lambda: {training.account for training in characters.unresolved()},
     )
     await manager.load()
     return manager

@@ -93,7 +93,7 @@ def _register(rows: Sequence[_Row], telemetry: Telemetry) -> None:
 
 def _generations(core: Core) -> list[_Row]:
     def uncertain() -> float:
-        return sum(one.state.name == "UNCERTAIN" for one in core.feed.entries.generations())
+        return sum(generation.state.name == "UNCERTAIN" for generation in core.feed.entries.generations())
 
     health, service = core.store.health, core.service
     return [

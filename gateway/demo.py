@@ -146,8 +146,8 @@ def _signals_deferred() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for one in received:
-        signal.raise_signal(one)
+    for signal_number in received:
+        signal.raise_signal(signal_number)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, ready: re.Pattern[str]) -> tuple[str, ...]:

@@ -134,5 +134,8 @@ async def _with_size_check(size: int, chunks: AsyncIterator[bytes]) -> AsyncIter
 def _with_field_name(error: GatewayError, name: str) -> GatewayError:
     """Replace the field `content_type` of an error with the field of the caller's request."""
     failure = error.failure
-    violations = tuple(replace(one, field=name) if one.field == "content_type" else one for one in failure.violations)
+    violations = tuple(
+        replace(violation, field=name) if violation.field == "content_type" else violation
+        for violation in failure.violations
+    )
     return GatewayError(replace(failure, violations=violations))

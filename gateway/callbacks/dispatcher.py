@@ -72,7 +72,7 @@ class CallbackQueue:
         if attempted and attempted[0].revision == delivery.revision:
             before[0] = delivery
             return
-        others = [one for one in before[len(attempted) :] if one.revision != delivery.revision]
+        others = [other for other in before[len(attempted) :] if other.revision != delivery.revision]
         queue = [*attempted, *sorted([*others, delivery], key=_revision)]
         self._queues[delivery.generation_id] = queue
         self.waiting += len(queue) - len(before)
@@ -214,7 +214,7 @@ class Dispatcher:
 
     def on_commit(self, saved: Sequence[Saved]) -> None:
         """Wake the callbacks of tenants with a change in this commit."""
-        for tenant in {one.change.tenant: None for one in saved if one.change is not None}:
+        for tenant in {save.change.tenant: None for save in saved if save.change is not None}:
             for name in self._of_tenant.get(tenant, ()):
                 self.wake(name)
 
@@ -257,7 +257,7 @@ class Dispatcher:
         woken, self._woken = self._woken, {}
         active = [queue for name in woken if (queue := self.queues.get(name)) is not None and not queue.callback.paused]
         await asyncio.gather(*(self._fill(queue) for queue in active))
-        for tenant in [one for one in self._crowded if self._has_place(one)]:
+        for tenant in [crowded for crowded in self._crowded if self._has_place(crowded)]:
             self._turns.update(self._crowded.pop(tenant))
         self._turns.update(woken)
         # Start one attempt of each in turn, so that a long queue does not delay the others.

@@ -299,7 +299,7 @@ class TenantCallbacks:
         return queue
 
     def _by_key(self, tenant: str, key: str) -> Callback | None:
-        return next((one for one in self._dispatcher.of(tenant) if one.idempotency_key == key), None)
+        return next((callback for callback in self._dispatcher.of(tenant) if callback.idempotency_key == key), None)
 
     async def _add_missing(self) -> None:
         for callback in await self._store.callbacks():

@@ -25,7 +25,7 @@ def headers(delivery_id: str, wall: float, body: bytes, signers: Sequence[Secret
     return {
         "webhook-id": delivery_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join("v1," + base64.b64encode(one).decode() for one in signatures),
+        "webhook-signature": " ".join("v1," + base64.b64encode(value).decode() for value in signatures),
     }
 
 

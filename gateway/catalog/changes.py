@@ -16,12 +16,12 @@ MAX_GONE = 1000
 
 def revision_of(items: Iterable[Item]) -> int:
     """Return the number of the last change of any model; 0 if there was none."""
-    return max((one.listing.revision for one in items if isinstance(one, Model) and one.listing), default=0)
+    return max((item.listing.revision for item in items if isinstance(item, Model) and item.listing), default=0)
 
 
 def changes_after(items: Iterable[Item], revision: int) -> list[tuple[Model, Listing]]:
     """Return the models whose last change is newer than a revision, in the order of their changes."""
-    found = [(one, one.listing) for one in items if isinstance(one, Model) and one.listing is not None]
+    found = [(item, item.listing) for item in items if isinstance(item, Model) and item.listing is not None]
     return sorted((pair for pair in found if pair[1].revision > revision), key=lambda pair: pair[1].revision)
 
 
@@ -34,8 +34,8 @@ def with_listings(
     a missing model may be one that could not be read, and stays as it was.
     """
     if before is None:
-        return tuple(replace(one, listing=Listing(wall)) for one in fetched)
-    known = {one.id: one for one in before}
+        return tuple(replace(model, listing=Listing(wall)) for model in fetched)
+    known = {model.id: model for model in before}
     revision = revision_of(before)
     listed: list[Model] = []
     for model in sorted(fetched, key=lambda one: one.id):

@@ -30,7 +30,7 @@ def differences(before: Model, after: Model) -> tuple[str, ...]:
         found.append(f"the tasks are now {', '.join(after.tasks)}")
     if before.schema is not None and after.schema is not None and before.schema != after.schema:
         found.extend(_of_parameters(before.schema, after.schema))
-    return tuple(printable(one, MAX_DIFFERENCE_LENGTH) for one in found[:MAX_DIFFERENCES])
+    return tuple(printable(difference, MAX_DIFFERENCE_LENGTH) for difference in found[:MAX_DIFFERENCES])
 
 
 def _of_parameters(before: Schema, after: Schema) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _defaults(schema: Schema, levels: int) -> dict[str, Any]:
 def _text(field: Mapping[str, Any]) -> str:
     """Return what a field accepts as a short text: `integer 4..15, default 5`."""
     if "enum" in field:
-        text = " ".join(str(one) for one in field["enum"])
+        text = " ".join(str(option) for option in field["enum"])
     else:
         type_ = field.get("type", "anything")
         text = " or ".join(type_) if isinstance(type_, list) else str(type_)

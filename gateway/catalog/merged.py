@@ -83,7 +83,7 @@ class Models:
     def merged(cls, fetched: StoredCatalog | None) -> "Models":
         """Merge Higgsfield's models with the built-in ones, which can be called even if Higgsfield omits them."""
         known = builtin.models()
-        entries = {one.model.id: Entry(one.model, one) for one in known.values()}
+        entries = {merged.model.id: Entry(merged.model, merged) for merged in known.values()}
         for item in () if fetched is None else fetched.items:
             if isinstance(item, Model):
                 built_in = known.get(item.id)

@@ -45,7 +45,7 @@ def _count(value: object) -> bool:
 
 
 def _names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value) and len({*value}) == len(value)
+    return isinstance(value, list) and all(isinstance(name, str) for name in value) and len({*value}) == len(value)
 
 
 def _types(value: object) -> bool:
@@ -127,7 +127,7 @@ class _Sanitizer:
             return (kept,), kept == value
         within = filled if keyword in _SAME_VALUE else NO_NAMES
         if keyword in _MANY and isinstance(value, list) and value:
-            parts = [self.reduce(one, inside, within) for one in value]
+            parts = [self.reduce(part, inside, within) for part in value]
             return ([part for part, _ in parts],), all(same for _, same in parts)
         if keyword in _NAMED and isinstance(value, Mapping):
             named = {name: self.reduce(one, inside, within) for name, one in value.items()}
@@ -153,7 +153,7 @@ class _Sanitizer:
     def _one_of(
         self, value: list[Any], inside: tuple[str, ...], filled: frozenset[str]
     ) -> tuple[tuple[Any] | None, bool]:
-        parts = [self.reduce(one, inside, filled) for one in value]
+        parts = [self.reduce(part, inside, filled) for part in value]
         if all(same for _, same in parts):
             return ([part for part, _ in parts],), True
         return None, False
@@ -201,7 +201,7 @@ def _without(filled: frozenset[str], keyword: str, value: Any) -> Any:
     if keyword == "required":
         return [name for name in value if name not in filled]
     if keyword == "dependentRequired":
-        return {name: [one for one in needed if one not in filled] for name, needed in value.items()}
+        return {name: [other for other in needed if other not in filled] for name, needed in value.items()}
     return value
 
 

@@ -124,7 +124,7 @@ class Catalogs:
         fetched = await catalog.current_or_wait(timeout)
         if fetched is None:
             raise catalog.unavailable()
-        items = [one for one in fetched.items if isinstance(one, kind)]
+        items = [item for item in fetched.items if isinstance(item, kind)]
         return Listed(sorted(items, key=lambda one: (one.name.casefold(), one.id)), fetched.fetch_time)
 
     def _catalog(self, name: str) -> CachedCatalog:

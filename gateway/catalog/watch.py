@@ -63,8 +63,8 @@ class ModelWatches:
 
 def next_models(before: StoredCatalog | None, reading: Reading, wall: float) -> tuple[Item, ...]:
     """Return the models to store after a fetch, and log what has changed."""
-    known = None if before is None else [one for one in before.items if isinstance(one, Model)]
-    fetched = [one for one in reading.items if isinstance(one, Model)]
+    known = None if before is None else [item for item in before.items if isinstance(item, Model)]
+    fetched = [item for item in reading.items if isinstance(item, Model)]
     models = with_listings(known, fetched, wall, complete=not reading.skipped)
     changed = changes_after(models, revision_of(known or ()))
     if changed:

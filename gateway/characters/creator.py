@@ -159,7 +159,9 @@ class Creator:
             if self.draining:
                 raise gateway_unavailable("the gateway is shutting down; nothing was sent")
             now = self._clock.moment()
-            if any(self._may_still_appear(one, now.steady) for one in self._registry.by_name(order.name, account)):
+            if any(
+                self._may_still_appear(creation, now.steady) for creation in self._registry.by_name(order.name, account)
+            ):
                 raise errors.name_not_free()
             creation = Creation(
                 id=self._ids.next(now.wall),
@@ -169,7 +171,9 @@ class Creator:
                 account=account,
                 name=order.name,
                 version=order.version,
-                known=frozenset(one.id for one in listing.characters if same_name(one.name, order.name)),
+                known=frozenset(
+                    character.id for character in listing.characters if same_name(character.name, order.name)
+                ),
                 sent_date=now.wall if listing.date is None else listing.date,
                 sent_at=now.steady,
             )
@@ -242,7 +246,7 @@ class Creator:
     def _result_of(self, creation: Creation, listing: Listing) -> Character | None:
         # Compare steady times, not ids: ids follow the wall clock, which may have been set back between two processes.
         others = self._registry.by_name(creation.name, creation.account)
-        later = [one for one in others if one.sent_at > creation.sent_at]
+        later = [other for other in others if other.sent_at > creation.sent_at]
         return result_of(creation, listing, self._registry.taken, later)
 
     async def _bind(self, creation: Creation, character: Character) -> Character:

@@ -27,7 +27,7 @@ def result_of(
     `taken` are characters of other creations. `later` are creations with the same name that were sent afterwards. The
     result already existed then, so a character that is not in their `known` is one of theirs.
     """
-    known_later = [one.known for one in later]
+    known_later = [creation.known for creation in later]
     candidates = [
         character
         for character in listing.characters

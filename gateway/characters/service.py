@@ -82,7 +82,7 @@ class Characters:
             if self._registry.exists_for(tenant, character.id) and not self._registry.is_deleted(character.id)
         ]
         ordered = sorted(visible, key=_place, reverse=True)
-        rest = [one for one in ordered if after is None or _place(one) < after]
+        rest = [character for character in ordered if after is None or _place(character) < after]
         page = rest[:limit]
         return page, _place(page[-1]) if len(rest) > limit else None, len(ordered)
 

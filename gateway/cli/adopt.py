@@ -84,7 +84,9 @@ def adopt(
     if not request_ids and file is None:
         raise click.UsageError("give at least one ID, or --file")
     defaults = Entry("", "v1" if is_v1 else "v2", labels)
-    entries = chain((Entry(one, defaults.api_version, labels) for one in request_ids), _read(file or (), defaults))
+    entries = chain(
+        (Entry(request_id, defaults.api_version, labels) for request_id in request_ids), _read(file or (), defaults)
+    )
     counts: Counter[str] = Counter()
     stopped: Result | None = None
     with connection.client(RETRY_TIMEOUT) as client:

@@ -71,7 +71,7 @@ def models(
     elif model_id is not None:
         _describe(found[0])
     else:
-        rows = [(one.id, _kind(one), " ".join(one.tasks), _source(one)) for one in found]
+        rows = [(model.id, _kind(model), " ".join(model.tasks), _source(model)) for model in found]
         print_rows(("ID", "OUTPUT", "TASKS", "SOURCE"), rows)
     return exit_codes.COMPLETED
 
@@ -88,7 +88,10 @@ def motions(connection: Connection, query: str, limit: int | None, as_json: bool
     if as_json:
         print_json(*found)
         return
-    rows = [(one.id, one.name, "first and last" if one.start_end_frame else "first", one.description) for one in found]
+    rows = [
+        (motion.id, motion.name, "first and last" if motion.start_end_frame else "first", motion.description)
+        for motion in found
+    ]
     print_rows(("ID", "NAME", "FRAMES", "DESCRIPTION"), rows)
 
 
@@ -105,7 +108,7 @@ def styles(connection: Connection, query: str, soul: str, limit: int | None, as_
     if as_json:
         print_json(*found)
     else:
-        print_rows(("ID", "NAME", "DESCRIPTION"), [(one.id, one.name, one.description) for one in found])
+        print_rows(("ID", "NAME", "DESCRIPTION"), [(style.id, style.name, style.description) for style in found])
 
 
 @click.command()
@@ -121,7 +124,7 @@ def presets(*, connection: Connection, model_id: str, query: str, limit: int | N
     if as_json:
         print_json(*found)
     else:
-        print_rows(("ID", "NAME"), [(one.id, one.name) for one in found])
+        print_rows(("ID", "NAME"), [(preset.id, preset.name) for preset in found])
 
 
 def like(client: Client, model_id: str) -> str:
@@ -129,7 +132,7 @@ def like(client: Client, model_id: str) -> str:
     from hfgateway_client import GatewayError
 
     with suppress(GatewayError):  # it is only a hint
-        return did_you_mean(model_id, [one.id for one in client.list_models()])
+        return did_you_mean(model_id, [model.id for model in client.list_models()])
     return ""
 
 
@@ -188,14 +191,14 @@ def _watch(client: Client, after: int | None, limit: int | None, *, as_json: boo
     from hfgateway_client import ModelChange
 
     with closing(client.watch_models(after_revision=after)) as changes:
-        for one in islice(changes, limit):
+        for model_change in islice(changes, limit):
             if as_json:
-                print_json(one)
+                print_json(model_change)
                 continue
-            change = ModelChange.Name(one.change).removeprefix("MODEL_CHANGE_").lower()
+            change = ModelChange.Name(model_change.change).removeprefix("MODEL_CHANGE_").lower()
             print_rows(
                 ("REVISION", "CHANGE", "ID", "DETAILS"),
-                [(str(one.revision), change, one.model.id, "; ".join(one.details))],
+                [(str(model_change.revision), change, model_change.model.id, "; ".join(model_change.details))],
             )
     return exit_codes.COMPLETED
 
@@ -211,9 +214,9 @@ def _check(client: Client, *, as_json: bool) -> int:
 
     gone, live = ModelLifecycle.MODEL_LIFECYCLE_GONE, ModelOrigin.MODEL_ORIGIN_LIVE
     listed = {
-        one.id: one
-        for one in client.list_models(include_schema=True)
-        if one.provenance.origin == live and one.lifecycle != gone
+        model.id: model
+        for model in client.list_models(include_schema=True)
+        if model.provenance.origin == live and model.lifecycle != gone
     }
     if not listed:
         echo("error: Higgsfield's list of models has not been fetched yet; try again later", err=True)

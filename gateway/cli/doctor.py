@@ -274,10 +274,10 @@ def _accounts_of_gateway(socket: str) -> list[Finding]:
     except grpc.RpcError:
         return [Finding("accounts", WARNING, "the running gateway does not answer", "see its log")]
     return [
-        _judge_credentials(account.name, one.accepted if one.HasField("accepted") else None)
+        _judge_credentials(account.name, credentials.accepted if credentials.HasField("accepted") else None)
         for account in response.accounts[1:]
-        for one in account.credentials
-        if not one.removed
+        for credentials in account.credentials
+        if not credentials.removed
     ]
 
 

@@ -77,7 +77,7 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
     """Show the limits of a tenant, or of one of its keys or labels, with what is used and left."""
-    found = next((one for one in _fetch_limits(operator, tenant) if one.subject == subject), None)
+    found = next((entry for entry in _fetch_limits(operator, tenant) if entry.subject == subject), None)
     if found is None:
         fail(f"{subject} of {tenant} has no limits", exit_codes.REFUSED)
     print_json(found) if as_json else _show(found)

@@ -72,7 +72,7 @@ def whole_numbers(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: whole_numbers(one) for name, one in value.items()}
     if isinstance(value, list):
-        return [whole_numbers(one) for one in value]
+        return [whole_numbers(element) for element in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

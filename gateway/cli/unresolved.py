@@ -26,8 +26,9 @@ def list_unresolved(operator: Operator, as_json: bool) -> int:
     if as_json:
         print_json(*response.characters, *response.messages)
         return 0
-    for one in response.characters:
-        echo_cells(["character", one.tenant, one.idempotency_key, one.send_time.ToJsonString(), one.name])
+    for character in response.characters:
+        sent = character.send_time.ToJsonString()
+        echo_cells(["character", character.tenant, character.idempotency_key, sent, character.name])
     for message in response.messages:
         sent = message.send_time.ToJsonString()
         echo_cells(["message", message.tenant, message.idempotency_key, sent, message.session_id])

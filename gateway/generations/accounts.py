@@ -41,8 +41,8 @@ class Accounts:
 
     def replace(self, accounts: Sequence[Account], pools: Mapping[str, Pool]) -> None:
         """Replace all accounts but the default one, and all pools."""
-        self.by_name = {one.name: one for one in (self._default, *accounts)}
-        self._names = {id: one.name for one in self.by_name.values() for id in one.credentials}
+        self.by_name = {account.name: account for account in (self._default, *accounts)}
+        self._names = {id: account.name for account in self.by_name.values() for id in account.credentials}
         self._pools = pools
 
     def name_of(self, credentials: str) -> str | None:

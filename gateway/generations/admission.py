@@ -245,9 +245,11 @@ class Admission:
         grows_at = math.inf if self._learned is None else max(self._learned_at + LIMIT_GROWTH_INTERVAL, now + 1.0)
         starts_at = math.inf
         if self._takes_turns:
-            first = (next(iter(self._unstarted[one].values())) for one in self._queues if one in self._unstarted)
+            first = (
+                next(iter(self._unstarted[tenant].values())) for tenant in self._queues if tenant in self._unstarted
+            )
             starts_at = min((sent + UNSTARTED_COUNTS_FOR for _, sent in first), default=math.inf)
-        shares_at = now + 1.0 if any(self._share(one) is not None for one in self._queues) else math.inf
+        shares_at = now + 1.0 if any(self._share(tenant) is not None for tenant in self._queues) else math.inf
         at = min(grows_at, self._running.ends_at(now), starts_at, shares_at)
         return None if at == math.inf else max(at, now)
 

@@ -37,20 +37,20 @@ class Admissions:
 
     def wakes_at(self, now: Steady) -> float | None:
         """Return the time at which `next` may return another result without an event; None if there is none."""
-        return min((at for one in self if (at := one.wakes_at(now)) is not None), default=None)
+        return min((at for admission in self if (at := admission.wakes_at(now)) is not None), default=None)
 
     @property
     def waiting(self) -> int:
         """The number of waiting generations."""
-        return sum(one.waiting for one in self)
+        return sum(admission.waiting for admission in self)
 
     def waiting_of(self, tenant: str) -> int:
         """Return the number of waiting generations of a tenant."""
-        return sum(one.waiting_of(tenant) for one in self)
+        return sum(admission.waiting_of(tenant) for admission in self)
 
     def bytes_of(self, tenant: str) -> int:
         """Return the size in bytes of the inputs of a tenant's waiting generations."""
-        return sum(one.bytes_of(tenant) for one in self)
+        return sum(admission.bytes_of(tenant) for admission in self)
 
     def __iter__(self) -> Iterator[Admission]:
         return iter(self.by_name.values())

@@ -115,7 +115,7 @@ class Budgets:
             stored = await self._read(tenant)
             self._limits.pop(tenant, None)
             if stored:
-                self._limits[tenant] = {one.subject: one.limits for one in stored}
+                self._limits[tenant] = {entry.subject: entry.limits for entry in stored}
         return stored
 
     async def _read(
@@ -128,7 +128,10 @@ class Budgets:
 
     def _with_present_use(self, stored: Sequence[SubjectLimits]) -> Sequence[SubjectLimits]:
         now = self.submission_time(self._clock.moment())
-        return [SubjectLimits(one.tenant, one.subject, one.limits, one.use.at(now.day, now.minute)) for one in stored]
+        return [
+            SubjectLimits(entry.tenant, entry.subject, entry.limits, entry.use.at(now.day, now.minute))
+            for entry in stored
+        ]
 
     async def drained(self) -> None:
         """Wait until all changes that were started have finished."""
@@ -147,7 +150,7 @@ class Budgets:
 
     @staticmethod
     def _find(of_tenant: Sequence[SubjectLimits], tenant: str, subject: str) -> SubjectLimits:
-        found = (one for one in of_tenant if one.subject == subject)
+        found = (entry for entry in of_tenant if entry.subject == subject)
         return next(found, SubjectLimits(tenant, subject, Limits()))
 
     def _applying(self, tenant: str, key_id: str, labels: Mapping[str, str]) -> Iterator[tuple[str, Limits]]:

@@ -143,7 +143,7 @@ class Entries:
 
     def created(self) -> Iterator[Entry]:
         """Return the entries that have been made."""
-        return (one for one in self._live.values() if isinstance(one, Entry))
+        return (entry for entry in self._live.values() if isinstance(entry, Entry))
 
     def put(self, generation: Generation) -> None:
         """Add a generation, or replace it by this version, even if that is older."""

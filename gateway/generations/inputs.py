@@ -225,9 +225,11 @@ def added(default: Any) -> Any:
 
 def added_values(value: Any) -> list[dict[str, Any]]:
     """Return the fields declared by `added` that are set, for the end of a fingerprint's list; empty if none is."""
-    declared = [one for one in fields(value) if "added" in one.metadata]
+    declared = [field for field in fields(value) if "added" in field.metadata]
     found = {
-        one.name: plain(getattr(value, one.name)) for one in declared if not _is_default(one, getattr(value, one.name))
+        field.name: plain(getattr(value, field.name))
+        for field in declared
+        if not _is_default(field, getattr(value, field.name))
     }
     return [found] if found else []
 

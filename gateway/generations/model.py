@@ -331,7 +331,7 @@ class Generation:
         return Generation(*values)
 
 
-_FIELDS = tuple(one.name for one in fields(Generation))
+_FIELDS = tuple(field.name for field in fields(Generation))
 _PLACE_OF = {name: place for place, name in enumerate(_FIELDS)}
 _values_of = attrgetter(*_FIELDS)
 

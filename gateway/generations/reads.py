@@ -51,14 +51,14 @@ class Reads:
         The store may have a later one, which is committed and not announced yet: other calls do not show it.
         """
         found = await self._read(self._change_log.history(entry.generation.id, after_revision, limit))
-        return [one for one in found if one.revision <= entry.generation.revision]
+        return [generation for generation in found if generation.revision <= entry.generation.revision]
 
     async def page(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
         """Return a page of generations; see `GenerationStore.page`."""
         found, last = await self._read(self._generations.page(tenant, wanted, before, limit))
-        if any(self._is_unannounced(one) for one in found):
+        if any(self._is_unannounced(generation) for generation in found):
             await self._read(self._change_log.announced())  # otherwise a later call could show an earlier state
         return found, last
 

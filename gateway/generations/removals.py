@@ -48,7 +48,7 @@ class Removals:
             except UnconfirmedError:
                 await sleep(self._clock, FIRST_PAUSE)
                 continue
-            reachable = [one for one in removals if self._upstream.can_delete(one.account, one.origin)]
+            reachable = [removal for removal in removals if self._upstream.can_delete(removal.account, removal.origin)]
             if not reachable:
                 await self._clock.wait(recorded, None)
                 await sleep(self._clock, FIRST_PAUSE)  # the call that recorded it tries first

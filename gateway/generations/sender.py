@@ -89,7 +89,7 @@ class Sender:
 
     def repeats_off(self, account: str) -> bool:
         """Return whether ambiguous submissions with the account's keys must not be repeated; see `handle_stray`."""
-        return any(self._admissions.accounts.same(one, account) for one in self._repeats_off)
+        return any(self._admissions.accounts.same(other, account) for other in self._repeats_off)
 
     def is_attempting(self, generation_id: GenerationId) -> bool:
         """Return whether this process is making an attempt. A marker of this process without one led to no POST."""

@@ -452,7 +452,7 @@ class Generations(Reads):
         if bound is not None:
             return bound
         now = self._clock.moment().steady
-        usable = (one for one in candidates if not self._admissions.of(one).is_refused(now))
+        usable = (account for account in candidates if not self._admissions.of(account).is_refused(now))
         return next(usable, candidates[0])
 
     async def _refused(self, given: Input, warn: Warn) -> Sequence[Violation]:

@@ -232,7 +232,7 @@ class TrustedTime:
 
     def _replace(self, correction: Correction, forget: Sequence[Steady] = ()) -> None:
         replaced = {correction.since, *forget}
-        self._corrections = [*(one for one in self._corrections if one.since not in replaced), correction]
+        self._corrections = [*(earlier for earlier in self._corrections if earlier.since not in replaced), correction]
 
     def _ahead_now(self) -> float:
         return self._corrections[-1].ahead if self._corrections else 0.0
@@ -242,7 +242,7 @@ class TrustedTime:
         return self._correction_at(at).ahead
 
     def _correction_at(self, at: Steady) -> Correction:
-        return next((one for one in reversed(self._corrections) if one.since <= at), UNCORRECTED)
+        return next((correction for correction in reversed(self._corrections) if correction.since <= at), UNCORRECTED)
 
     def _true(self, at: Steady) -> float:
         return at - self._ahead_at(at)

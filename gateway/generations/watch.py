@@ -151,7 +151,7 @@ class Watches:
             start = Position(self._change_log.epoch, target, presented="")
         position, presented = start.position, start.presented
         generation_ids = wanted.ids or [generation.id for generation in live]
-        rest = set() if presented is None else {one for one in generation_ids if one > presented}
+        rest = set() if presented is None else {id for id in generation_ids if id > presented}
         if lost or missing:
             yield WatchMessage(start, reset=lost, missing=missing)
         async for change in self._until(tenant, position, target, stream):
@@ -227,7 +227,7 @@ class Watches:
         live = self._feed.entries
         if wanted.ids is None:
             return live.of_tenant(tenant)
-        return [one for one in map(live.generation, wanted.ids) if one is not None and one.tenant == tenant]
+        return [found for found in map(live.generation, wanted.ids) if found is not None and found.tenant == tenant]
 
     async def _present(
         self, tenant: str, wanted: Filter, live: Sequence[Generation], generation_ids: set[GenerationId]

@@ -208,7 +208,7 @@ def _kind(value: object) -> MediaKind:
 
 def _tasks(value: object, secrets: tuple[str, ...]) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    return tuple(redacted(one, secrets)[:100] for one in given[:20] if isinstance(one, str) and one)
+    return tuple(redacted(text, secrets)[:100] for text in given[:20] if isinstance(text, str) and text)
 
 
 def _schema(value: object) -> dict[str, Any] | None:
@@ -227,4 +227,4 @@ def _passable(value: object, levels: int) -> bool:
     if isinstance(value, int):
         return value.bit_length() < 1000
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels > 0 and all(_passable(one, levels - 1) for one in inner)
+    return levels > 0 and all(_passable(value, levels - 1) for value in inner)

@@ -197,7 +197,10 @@ def _text(value: object) -> str:
 def _with_request_paths(failure: Failure) -> Failure:
     """Return the failure with the field paths of CreateCharacterRequest."""
     return replace(
-        failure, violations=tuple(Violation(_request_path(one.field), one.description) for one in failure.violations)
+        failure,
+        violations=tuple(
+            Violation(_request_path(violation.field), violation.description) for violation in failure.violations
+        ),
     )
 
 

@@ -43,7 +43,9 @@ class Signatures:
         given = [part[3:] for part in headers.get("webhook-signature", "").split() if part.startswith("v1,")]
         expected = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in self._keys]
         # Every pair is compared, so that the time does not reveal which one matched.
-        matches = [hmac.compare_digest(one.encode(), other) for one in given for other in map(str.encode, expected)]
+        matches = [
+            hmac.compare_digest(signature.encode(), other) for signature in given for other in map(str.encode, expected)
+        ]
         return any(matches)
 
 

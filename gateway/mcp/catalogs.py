@@ -96,7 +96,7 @@ def catalog_tools() -> tuple[Tool, ...]:
 async def _list_models(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     kind = arguments.get("output_kind", "")
     found = await gateway.list_models(arguments.get("query", ""), kind, _limit(arguments))
-    return _listed("models", found, (f"{one.id} ({', '.join(one.tasks)})" for one in found), arguments)
+    return _listed("models", found, (f"{model.id} ({', '.join(model.tasks)})" for model in found), arguments)
 
 
 async def _get_model(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
@@ -109,23 +109,27 @@ async def _get_model(gateway: GatewayPort, arguments: Mapping[str, Any], _: Repo
 
 async def _list_motions(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     found = await gateway.list_motions(arguments.get("query", ""), _limit(arguments))
-    return _listed("motions", found, (f"{one.name}: {one.id} {one.description}" for one in found), arguments)
+    return _listed(
+        "motions", found, (f"{motion.name}: {motion.id} {motion.description}" for motion in found), arguments
+    )
 
 
 async def _list_soul_styles(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     version = arguments.get("version", "SOUL_VERSION_V1")
     found = await gateway.list_soul_styles(arguments.get("query", ""), version, _limit(arguments))
-    return _listed("soul_styles", found, (f"{one.name}: {one.id} {one.description}" for one in found), arguments)
+    return _listed(
+        "soul_styles", found, (f"{style.name}: {style.id} {style.description}" for style in found), arguments
+    )
 
 
 async def _list_presets(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     found = await gateway.list_presets(arguments["model_id"], arguments.get("query", ""), _limit(arguments))
-    return _listed("presets", found, (f"{one.name}: {one.id}" for one in found), arguments)
+    return _listed("presets", found, (f"{preset.name}: {preset.id}" for preset in found), arguments)
 
 
 async def _list_characters(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     found = await gateway.list_characters(_limit(arguments))
-    lines = (f"{one.name}: {one.id} {render.character_state_name(one)}" for one in found)
+    lines = (f"{character.name}: {character.id} {render.character_state_name(character)}" for character in found)
     return _listed("characters", found, lines, arguments, "")
 
 
@@ -136,7 +140,7 @@ def _limit(arguments: Mapping[str, Any]) -> int:
 def _listed(
     name: str, found: Iterable[Message], lines: Iterable[str], arguments: Mapping[str, Any], more: str = "Give a query."
 ) -> ToolResult:
-    content = [render.as_json(one) for one in found]
+    content = [render.as_json(item) for item in found]
     text = "\n".join(line.rstrip() for line in lines) or "Nothing matches."
     rest = f"\nThere may be more. {more}".rstrip() if len(content) == _limit(arguments) else ""
     return ToolResult(text + rest, {name: content})

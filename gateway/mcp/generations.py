@@ -195,9 +195,11 @@ async def _list(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -
     found = await gateway.list(matching, limit)
     more = "\nThere may be more: give filter.created_before." if len(found) == limit else ""
     text = "\n".join(
-        f"{render.state_name(one)} {one.id} {one.model_id} {one.create_time.ToJsonString()}" for one in found
+        f"{render.state_name(generation)} {generation.id} {generation.model_id} {generation.create_time.ToJsonString()}"
+        for generation in found
     )
-    return ToolResult((text or "Nothing matches.") + more, {"generations": [render.as_json(one) for one in found]})
+    content = [render.as_json(generation) for generation in found]
+    return ToolResult((text or "Nothing matches.") + more, {"generations": content})
 
 
 async def _cancel(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:

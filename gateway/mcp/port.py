@@ -81,7 +81,9 @@ def invalid(wrong: Sequence[Violation]) -> RefusedError:
     """Return the error for invalid fields, in the form in which the gateway reports it."""
     failure = error_pb2.Failure(
         reason=error_pb2.ERROR_REASON_INVALID_INPUT,
-        message="; ".join(f"{one.field}: {one.description}" for one in wrong),
-        field_violations=[error_pb2.FieldViolation(field=one.field, description=one.description) for one in wrong],
+        message="; ".join(f"{violation.field}: {violation.description}" for violation in wrong),
+        field_violations=[
+            error_pb2.FieldViolation(field=violation.field, description=violation.description) for violation in wrong
+        ],
     )
     return RefusedError("INVALID_ARGUMENT", failure)

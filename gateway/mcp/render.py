@@ -57,12 +57,12 @@ def progress(generation: generation_pb2.Generation, forecast: generation_pb2.For
 
 def warnings(doubtful: Iterable[error_pb2.FieldViolation]) -> str:
     """Return a line for each field that Higgsfield may refuse."""
-    return "".join(f"Warning: {one.field}: {one.description}\n" for one in doubtful)
+    return "".join(f"Warning: {violation.field}: {violation.description}\n" for violation in doubtful)
 
 
 def failure_line(failure: error_pb2.Failure) -> str:
     """Return a failure as one line: its reason, its message, and the fields that the message does not mention."""
-    fields = [f"{one.field}: {one.description}" for one in failure.field_violations]
+    fields = [f"{violation.field}: {violation.description}" for violation in failure.field_violations]
     more = [text for text in fields if text not in failure.message]
     line = f"{reason_name(failure)}: {failure.message}" + (f" ({'; '.join(more)})" if more else "")
     if failure.HasField("retry_delay"):

@@ -178,7 +178,9 @@ class AdminHandlers:
 
     async def assign_accounts(self, request: pb.AssignAccountsRequest, _: Call) -> pb.AssignAccountsResponse:
         """Set the accounts of a tenant."""
-        pool = await self.accounts.assign(request.tenant, [(one.name, one.weight or 1) for one in request.accounts])
+        pool = await self.accounts.assign(
+            request.tenant, [(account.name, account.weight or 1) for account in request.accounts]
+        )
         return pb.AssignAccountsResponse(assignment=assignment_message(request.tenant, pool))
 
     async def get_audit_head(self, _: pb.GetAuditHeadRequest, __: Call) -> pb.GetAuditHeadResponse:

@@ -49,7 +49,7 @@ class CallbackHandlers:
         size = page_size(request.page_size, 50, 500)
         binding = page_tokens.binding_of("callbacks", call.tenant)
         before = page_tokens.read_page_token(request.page_token, binding)
-        older = [one for one in self._callbacks.listed(call.tenant) if before is None or one.id < before]
+        older = [callback for callback in self._callbacks.listed(call.tenant) if before is None or callback.id < before]
         last = older[size - 1].id if len(older) > size else None
         return pb.ListCallbacksResponse(
             callbacks=[self._callback_message(callback) for callback in older[:size]],

@@ -51,7 +51,9 @@ class CatalogHandlers:
         response = pb.ListModelsResponse()
         message = self._with_schema if request.include_schema else self._model_message
         response.next_page_token = page.fill(response.models, items, message)
-        if models.fetched is not None and any(one.provenance.origin == pb.MODEL_ORIGIN_LIVE for one in response.models):
+        if models.fetched is not None and any(
+            model.provenance.origin == pb.MODEL_ORIGIN_LIVE for model in response.models
+        ):
             response.MergeFrom(pb.ListModelsResponse(fetch_time=wire.timestamp(models.fetched.fetch_time)))
         return response
 
@@ -128,7 +130,7 @@ class CatalogHandlers:
 
     async def _make_schemas(self, models: Sequence[Model]) -> None:
         """Convert the schemas of the models on a page in advance, and give other tasks turns in between."""
-        missing = [one for one in models if one.id not in self._messages]
+        missing = [model for model in models if model.id not in self._messages]
         for number, model in enumerate(missing, 1):
             self._with_schema(model)
             if number % SCHEMA_BATCH_SIZE == 0:
@@ -166,7 +168,7 @@ class CatalogHandlers:
 
 def _matching(items: Iterable[T], query: str) -> Iterator[T]:
     """Return the items whose name contains a text, in any case."""
-    return (one for one in items if query.casefold() in one.name.casefold())
+    return (item for item in items if query.casefold() in item.name.casefold())
 
 
 def _place(item: Item) -> tuple[str, str]:

@@ -43,7 +43,7 @@ class Page(Generic[T]):
         after = self._after
         if after is None:
             return first
-        if len(after) != len(first) or not all(isinstance(one, str) for one in after):
+        if len(after) != len(first) or not all(isinstance(part, str) for part in after):
             raise invalid_field("page_token", "was not issued by this gateway")
         return cast(Texts, after)
 
@@ -51,7 +51,7 @@ class Page(Generic[T]):
         """Return the items of the page, and the first item of the next page if there is one."""
         after = self._after
         try:
-            left = items if after is None else [one for one in items if self._sort_key(one) > after]
+            left = items if after is None else [item for item in items if self._sort_key(item) > after]
         except TypeError:
             raise invalid_field("page_token", "was not issued by this gateway") from None
         return nsmallest(self.fetch_limit, left, key=self._sort_key)

@@ -62,7 +62,9 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
         elif not 1 <= given.concurrency_share <= 100:
             wrong.append(Violation("limits.concurrency_share", "must be from 1 to 100 percent"))
     models = tuple(given.model_id_prefixes)
-    if len(models) > MAX_MODELS or not all(len(one) <= MAX_MODEL_LENGTH and _MODEL.fullmatch(one) for one in models):
+    if len(models) > MAX_MODELS or not all(
+        len(prefix) <= MAX_MODEL_LENGTH and _MODEL.fullmatch(prefix) for prefix in models
+    ):
         wrong.append(Violation("limits.model_id_prefixes", f"must be at most {MAX_MODELS} prefixes of model ids"))
     raise_if_invalid(wrong)
     return request.tenant, subject, Limits(models=models, **found), [FIELDS[path] for path in paths]

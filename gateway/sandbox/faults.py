@@ -106,7 +106,7 @@ class Fault:
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Fault:
         """Parse a fault of a plan; raises ValueError if it is invalid."""
-        unknown = set(data) - {one.name for one in fields(cls)}
+        unknown = set(data) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
         if wrong := [name for name, value in data.items() if name in _CHECKS and not _CHECKS[name](value)]:

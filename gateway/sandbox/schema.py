@@ -107,7 +107,7 @@ def _violations_of_object(value: dict[str, Any], schema: Schema, path: Path) -> 
         elif schema.get("additionalProperties") is False:
             yield Violation("additionalProperties", path, value, name)
     alternatives: list[Schema] = schema.get("anyOf", [])
-    if alternatives and all(any(violations(value, one, path)) for one in alternatives):
+    if alternatives and all(any(violations(value, alternative, path)) for alternative in alternatives):
         yield Violation("anyOf", path, value, alternatives)
 
 

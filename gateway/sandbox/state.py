@@ -69,14 +69,15 @@ class SandboxState:
         """Return the ledger as JSON: the totals, and `with_entries` all records and requests."""
         self.settle()
         numbers = self.ledger.summary() | {
-            "balance": str(sum((one.credits for one in self.accounts.values()), Decimal()))
+            "balance": str(sum((account.credits for account in self.accounts.values()), Decimal()))
         }
         if not with_entries:
             return numbers
-        return numbers | self.ledger.entries() | {"requests": [self._row(one) for one in self._generations()]}
+        requests = [self._row(generation) for generation in self._generations()]
+        return numbers | self.ledger.entries() | {"requests": requests}
 
     def _generations(self) -> list[Generation]:
-        return [one for account in self.accounts.values() for one in account.generations.values()]
+        return [generation for account in self.accounts.values() for generation in account.generations.values()]
 
     def _row(self, generation: Generation) -> dict[str, Any]:
         now = self.clock.now()

@@ -284,7 +284,7 @@ class GenerationReads(StoreReads):
     ) -> tuple[Sequence[Generation], str | None]:
         if wanted.ids is not None or wanted.idempotency_key or wanted.request_ids:
             older = [row for row in await self._look_up(tenant, wanted) if before is None or row["id"] < before]
-            matching = [one for one in map(generation_of, older) if wanted.matches(one)]
+            matching = [generation for generation in map(generation_of, older) if wanted.matches(generation)]
             page = matching[:limit]
             return page, page[-1].id if len(matching) > limit else None
         found: list[Generation] = []
@@ -350,14 +350,18 @@ class LimitReads(StoreReads):
         return found[:limit]
 
     async def uncertain_credits(self, limited: Sequence[SubjectLimits]) -> Sequence[int]:
-        tenants = {one.tenant for one in limited}
+        tenants = {entry.tenant for entry in limited}
         by_day: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         for row in await self._rows("read_uncertain_prices", tenant=tenants.pop() if len(tenants) == 1 else ""):
             for subject in subjects(row["key_id"], json.loads(row["labels"])):
                 by_day[row["tenant"], subject][row["budget_day"]] += row["price"]
         return [
-            sum(price for day, price in by_day[one.tenant, one.subject].items() if day >= first_of_month(one.use.day))
-            for one in limited
+            sum(
+                price
+                for day, price in by_day[entry.tenant, entry.subject].items()
+                if day >= first_of_month(entry.use.day)
+            )
+            for entry in limited
         ]
 
 

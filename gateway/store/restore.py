@@ -149,7 +149,7 @@ async def hold_submissions(store: Store) -> Sequence[Generation]:
     """
     moment = SystemClock(await store.times.newest_steady()).moment()
     unfinished = await store.generations.unfinished()
-    changed = [(one, after) for one in unfinished if (after := advance(one, Restored(), moment)) is not None]
+    changed = [(before, after) for before in unfinished if (after := advance(before, Restored(), moment)) is not None]
     for first in range(0, len(changed), SAVE_BATCH_SIZE):
         some = changed[first : first + SAVE_BATCH_SIZE]
         await asyncio.gather(*(store.generations.save(before, after, step(Restored())) for before, after in some))

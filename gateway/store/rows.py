@@ -296,11 +296,11 @@ async def catalog_of(name: str, row: Row | None) -> StoredCatalog | None:
 
 
 def pack_items(items: Sequence[Item]) -> str:
-    return json.dumps([asdict(one) for one in items], ensure_ascii=False)
+    return json.dumps([asdict(item) for item in items], ensure_ascii=False)
 
 
 def unpack_items(name: str, text: str) -> tuple[Item, ...]:
-    return tuple(_item(name, one) for one in json.loads(text))
+    return tuple(_item(name, item) for item in json.loads(text))
 
 
 def _item(name: str, stored: dict[str, Any]) -> Item:

@@ -173,7 +173,7 @@ class _Uvicorn(uvicorn.Server):
             self._stopping.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._accepting = [asyncio.create_task(self._accept(one)) for one in self._listening]
+        self._accepting = [asyncio.create_task(self._accept(listener)) for listener in self._listening]
         self.started = True
 
     async def main_loop(self) -> None:

@@ -105,7 +105,7 @@ class Characters:
 
     def _later_than_all(self, now: float) -> float:
         """Return now, or a millisecond after the newest character, so that creation times are unique."""
-        newest = max((one.created_at for one in self._all.values()), default=-math.inf)
+        newest = max((character.created_at for character in self._all.values()), default=-math.inf)
         return max(now, newest + 1e-3)
 
     def settle(self) -> Decimal:
@@ -141,7 +141,7 @@ class Characters:
             "page": page,
             "page_size": size,
             "total_pages": math.ceil(len(newest) / size),
-            "items": [self.describe(one) for one in newest[(page - 1) * size : page * size]],
+            "items": [self.describe(character) for character in newest[(page - 1) * size : page * size]],
         }
 
     def check_use(self, slug: str, parameters: dict[str, Any]) -> None:

@@ -97,11 +97,11 @@ class AccountSettings:
     @classmethod
     def of(cls, granted: AccountSettings) -> AccountSettings:
         """Copy the settings from an object that may have more fields, such as SandboxOptions."""
-        return cls(**{one.name: getattr(granted, one.name) for one in fields(cls)})
+        return cls(**{field.name: getattr(granted, field.name) for field in fields(cls)})
 
     def changed(self, changes: dict[str, Any]) -> AccountSettings:
         """Return a copy with the changes of a JSON object; raises ValueError for an unknown name or a wrong value."""
-        known = {one.name for one in fields(self)}
+        known = {field.name for field in fields(self)}
         for name, value in changes.items():
             if name not in known:
                 raise ValueError(f"unknown setting {name}")

@@ -49,7 +49,7 @@ def _presets(kind: str, *names: str) -> list[Item]:
 
 def with_origin(items: list[Item], origin: str) -> list[Item]:
     """Return items with absolute preview URLs."""
-    return [one | {"preview_url": origin + one["preview_url"]} for one in items]
+    return [item | {"preview_url": origin + item["preview_url"]} for item in items]
 
 
 MOTIONS = [

@@ -39,7 +39,7 @@ class ControlRoutes:
 
     async def plan(self, request: web.Request) -> web.Response:
         """Append faults to the plan."""
-        faults = [Fault.parse(one) for one in (await _object(request))["faults"]]
+        faults = [Fault.parse(fault) for fault in (await _object(request))["faults"]]
         self._state.plan.add(faults)
         return web.json_response({"pending": len(self._state.plan)})
 

@@ -56,7 +56,7 @@ def script(fault: Fault, answer: bytes) -> Script:
         case "garbage":
             return Script([b"\x00\x01\x02 this is no HTTP\r\n\r\n"], "close")
         case "drip":
-            return Script([head, *(bytes([one]) for one in body)], "close", pause=fault.delay or _DRIP_PAUSE)
+            return Script([head, *(bytes([byte]) for byte in body)], "close", pause=fault.delay or _DRIP_PAUSE)
     raise ValueError(fault.kind)
 
 

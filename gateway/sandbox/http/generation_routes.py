@@ -93,7 +93,7 @@ class GenerationRoutes:
         """List the models."""
         with_schema = request.query.get("include_schema", "").lower() == "true"
         search, limit = request.query.get("search", ""), request.query.get("limit", "")
-        rows = [one.entry(with_schema) for one in MODELS.values() if one.listed and search in one.slug]
+        rows = [model.entry(with_schema) for model in MODELS.values() if model.listed and search in model.slug]
         return web.json_response({"items": rows[: int(limit)] if limit.isdecimal() else rows})
 
 

@@ -49,10 +49,12 @@ class PresetRoutes:
         `cursor` is the number in the response to the request for the previous page; it is null after the last page.
         """
         search = request.query.get("search", "").lower()
-        found = [one for one in with_origin(PRESETS[_STUDIO], origin_of(request)) if search in one["name"].lower()]
+        found = [
+            preset for preset in with_origin(PRESETS[_STUDIO], origin_of(request)) if search in preset["name"].lower()
+        ]
         size, start = _number(request, "size", _DEFAULT_PAGE_SIZE), _number(request, "cursor", 0)
         end = start + size
-        page = {"items": [_studio(one) for one in found[start:end]], "total": len(found)}
+        page = {"items": [_studio(preset) for preset in found[start:end]], "total": len(found)}
         return web.json_response(page | {"cursor": end if end < len(found) else None})
 
 
