@@ -133,6 +133,27 @@ def test_unsupported_or_invalid_keywords_refuse_nothing(schema: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "negated",
+    [
+        {"type": "text"},
+        {"properties": 5},
+        "no schema at all",
+        {"properties": {"prompt": {"pattern": "z"}}},
+        {"additionalProperties": {"pattern": "z"}},
+        {"propertyNames": {"pattern": "z"}},
+        {"allOf": [{"properties": {"prompt": {"pattern": "z"}}}]},
+        {"if": {"required": ["prompt"]}, "then": {"properties": {"prompt": {"pattern": "z"}}}},
+        {"$ref": "#/$defs/pattern"},
+        {"$ref": "#/$defs/nowhere"},
+        {"$ref": "https://elsewhere.invalid/schema.json"},
+    ],
+)
+def test_a_negation_of_what_cannot_be_evaluated_refuses_nothing(negated: Any) -> None:
+    pattern = {"properties": {"prompt": {"pattern": "z"}}}
+    assert fields({"not": negated, "$defs": {"pattern": pattern}}, {"prompt": "a fox"}) == {}
+
+
+@pytest.mark.parametrize(
     ("schema", "good", "bad"),
     [
         ({"not": {"type": "string"}}, 5, "x"),
@@ -152,6 +173,7 @@ def test_unsupported_or_invalid_keywords_refuse_nothing(schema: Any) -> None:
         ({"enum": [1, "2", None]}, None, 2),
         ({"anyOf": [{"$ref": "#/$defs/Small"}, {"type": "null"}]}, 3, 11),
         ({"$ref": "#/$defs/Small", "description": "with more beside it", "minimum": 2}, 2, 1),
+        ({"$ref": "#/$defs/Small", "allOf": [{"minimum": 2}]}, 2, 1),
         ({"$ref": "#/$defs/Via~1slash"}, 3, 11),
         (False, ..., 1),
     ],
