@@ -202,6 +202,29 @@ async def test_calls_share_the_metrics_and_limits_of_other_transports(start: Sta
     assert counted in (await running.metrics()).splitlines()
 
 
+async def test_a_call_that_waits_takes_no_place_of_other_calls(start: Start) -> None:
+    running = await start()
+    async with over_http(running, mode="legacy") as client:
+        waiting = asyncio.create_task(client.call_tool("generate", soul("fox")))
+        limits = running.gateway._ports.limits
+        await eventually(lambda: limits.waiting.total.held == 1)
+        assert limits.local.total.held == 0
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_an_act_is_logged_with_the_key_of_its_caller(start: Start) -> None:
+    running = await start(AUTH="keys", AUDIT="on")
+    key = await running.key("red")
+    async with over_http(running, key) as client:
+        submitted = content_of(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))
+        await client.call_tool("cancel_generation", {"id": submitted["generation"]["id"]})
+    entries = await running.gateway._core.store.audit.audit_entries(1, 10)
+    acts = [(act["act"], act["actor"]) for act in (json.loads(entry.text) for entry in entries)]
+    actor = f"key:{key.split('_')[1]}"
+    assert acts[-2:] == [("generation.submit", actor), ("generation.cancel", actor)]
+
+
 async def test_a_call_passes_on_the_headers_of_its_request(start: Start) -> None:
     running = await start(FORWARD_HEADERS="x-team")
     async with over_http(running, **{"x-team": "red", "x-other": "canary"}) as client:

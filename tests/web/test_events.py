@@ -168,7 +168,7 @@ async def test_a_session_cookie_carries_a_watch_token(tmp_path: Path) -> None:
         backend = running.caller("grpc", key)
         shown = (await backend.call("SubmitGeneration", soul("a fox"))).generation
         hidden = (await backend.call("SubmitGeneration", soul("an owl"))).generation
-        request = token_pb.CreateWatchTokenRequest(filter=pb.GenerationFilter(ids=[shown.id]))
+        request = token_pb.CreateWatchTokenRequest(filter=pb.GenerationFilter(ids=[shown.id]), ttl={"seconds": 60})
         token = (await backend.call("CreateWatchToken", request)).token
         session_url = running.gateway.http_address + "/v1/session"
 
@@ -182,11 +182,16 @@ async def test_a_session_cookie_carries_a_watch_token(tmp_path: Path) -> None:
         async with browser.session.post(session_url, headers={"authorization": f"Bearer {token}"}) as answer:
             assert answer.status == 204
             cookie = answer.headers["set-cookie"].lower()
-        assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/v1/", "max-age="))
+        parts = cookie.split("; ")
+        assert {"httponly", "samesite=strict", "path=/v1/"} <= {*parts}
+        (age,) = (int(part.removeprefix("max-age=")) for part in parts if part.startswith("max-age="))
+        assert 0 < age <= 60
         async with browser.get(shown.id) as answer:
             assert answer.status == 200
         async with browser.get(hidden.id) as answer:
             assert answer.status == 404
+        async with browser.get(hidden.id, bearer=key) as answer:
+            assert answer.status == 200  # a header takes precedence over the cookie
         # The cookie is not accepted for RPCs.
         url = running.gateway.http_address + "/hfgateway.v1.GenerationService/GetGeneration"
         async with browser.session.post(url, json={"id": shown.id}) as answer:

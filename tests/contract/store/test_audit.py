@@ -256,7 +256,8 @@ def test_an_unchanged_export_is_verified_as_a_whole_and_in_part() -> None:
     assert (result.first, result.head) == (1, heads[-1])
     part = verify(read_export(exported(whole[2:])), [heads[1], heads[3]])
     assert (part.first, part.head) == (3, heads[-1])
-    assert verify([]).head == Head()
+    assert verify(read_export(exported(whole[2:])), [Head()]).first == 3  # noted when the log was empty
+    assert verify([], [Head()]).head == Head()
     assert Head.parse(str(heads[2])) == heads[2]
     with pytest.raises(ValueError, match="NUMBER:HASH"):
         Head.parse("7")
