@@ -21,6 +21,7 @@ from gateway.generations.model import Generation, Source, State, Steady, Wall
 from gateway.generations.resolve import BY_OPERATOR
 from gateway.generations.state import Accepted, CancelAsked, Expired, Marked, Observation, OwnerDied, step
 from gateway.generations.stores import StoredCredentials, UnknownCommitError
+from gateway.store import audit as store_audit
 from gateway.store.audit import stored
 from gateway.store.auditor import ACTS
 from gateway.store.store import Store
@@ -281,6 +282,8 @@ def test_each_change_of_an_export_is_found() -> None:
     assert broken([begun]) == "entry 1: the hash before it is not that of entry 0"
     foreign = line(bytes(range(32)), Entry(3, "{}", chained(bytes(range(32)), 3, "{}"))) + "\n"
     assert broken([*lines[:2], foreign, *lines[3:]]) == "entry 3: the hash before it is not that of entry 2"
+    for heads in ((Head(5, bytes(32)), noted), (noted, Head(5, bytes(32)))):
+        assert broken(lines, *heads) == "entry 5: is not the one whose hash was noted"
     rewritten = chain(6)  # a whole new chain, which is consistent with itself
     text = '{"act":"another"}'
     other = Entry(5, text, chained(rewritten[4][0], 5, text))
@@ -301,7 +304,10 @@ def test_each_change_of_an_export_is_found() -> None:
     ],
     ids=["edited", "deleted", "reordered", "truncated", "emptied"],
 )  # fmt: skip
-async def test_each_change_of_a_file_is_found(tmp_path: Any, statement: str, found: str) -> None:
+async def test_each_change_of_a_file_is_found(
+    tmp_path: Any, statement: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_audit, "ROWS_PER_BATCH", 2)
     engine = SqliteEngine(tmp_path)
     store = await engine.open()
     store.auditor.mode = "on"
