@@ -149,7 +149,10 @@ async def test_an_export_and_a_store_are_verified_without_the_gateway(running: R
     assert "the log ends before it" in (await offline(tmp_path, str(export), "--head", head)).err
     part = (await command(running, "audit", "export", "--after", "1")).out
     export.write_text(part)
-    assert "The entries before 2 are not in it" in (await offline(tmp_path, str(export))).err
+    for heads in ((), ("--head", noted)):  # that of entry 2 shows nothing about entry 1
+        assert "The entries before 2 are not in it" in (await offline(tmp_path, str(export), *heads)).err
+    export.write_text((await command(running, "audit", "export", "--after", "2")).out)
+    assert (await offline(tmp_path, str(export), "--head", noted)).err == ""
 
     await running.stop_gateway()
     variables = {"HFGATEWAY_STORE_URL": f"sqlite:///{store}"}

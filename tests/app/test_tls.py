@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -171,6 +172,23 @@ def put(served: Path, new: Path) -> None:
     copy = served.with_suffix(".new")
     copy.write_bytes(new.read_bytes())
     copy.replace(served)
+
+
+def test_unchanged_files_that_could_not_be_opened_are_tried_again(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificates, "LOAD_RETRY_DELAY", 0.0)
+    served, renewed = authority.signed("served"), authority.signed("renewed")
+    loader, before = Certificates(served.cert, served.key, None), served.cert.read_bytes()
+    replace(served, renewed)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # no file descriptors are left
+    try:
+        kept = loader.current().cert
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert kept == before
+    assert loader.current().cert == renewed.cert.read_bytes()
 
 
 async def test_renewed_certificates_are_used_without_a_restart(authority: Authority, tmp_path: Path) -> None:
