@@ -61,8 +61,10 @@ class Certificates:
         try:
             self._loaded = self._load()
         except OSError as error:
-            if str(error) != self._error:
-                self._error = str(error)
+            unusable = find_unusable(self._cert, self._key, self._client_ca)
+            why = ": ".join(unusable) if unusable else str(error)
+            if why != self._error:
+                self._error = why
                 log.warning("TLS files cannot be loaded; still using the previous ones", extra={"error": self._error})
             self._not_before = time.monotonic() + LOAD_RETRY_DELAY
         else:
@@ -88,6 +90,31 @@ class Certificates:
             None if self._client_ca is None else self._client_ca.read_bytes(),
             _context(self._cert, self._key, self._client_ca),
         )
+
+
+def find_unusable(cert: Path, key: Path, client_ca: Path | None) -> tuple[str, str] | None:
+    """Return the setting whose file cannot be used, and why; None if all can be used."""
+    files = {"HFGATEWAY_TLS_CERT": cert, "HFGATEWAY_TLS_KEY": key}
+    if client_ca is not None:
+        files["HFGATEWAY_TLS_CLIENT_CA"] = client_ca
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for name, path in files.items():
+        try:
+            path.read_bytes()
+        except OSError:
+            return name, "is not a readable file"
+        try:
+            if path is not key:
+                context.load_verify_locations(path)
+        except OSError:
+            return name, "is not a readable PEM file with certificates"
+    try:
+        context.load_cert_chain(cert, key, password="")
+    except OSError as error:
+        if isinstance(error, ssl.SSLError) and error.reason not in {None, "KEY_VALUES_MISMATCH"}:
+            return "HFGATEWAY_TLS_KEY", f"cannot be used with TLS_CERT: {error.reason}"  # such as EE_KEY_TOO_SMALL
+        return "HFGATEWAY_TLS_KEY", "is not the private key of TLS_CERT in PEM without a password"
+    return None
 
 
 def _context(cert: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:

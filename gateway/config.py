@@ -3,7 +3,6 @@
 import contextlib
 import ipaddress
 import os
-import ssl
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.certificates import find_unusable
 from gateway.frozen import frozen
 from gateway.setting_values import (
     Address,
@@ -477,19 +477,9 @@ def _check_webhooks(settings: Settings) -> None:
 
 
 def _check_tls(settings: Settings) -> None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
     # Load the files as both ports will, so that a bad file is reported as a bad setting.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    for name, path in (("TLS_CERT", settings.tls_cert), ("TLS_CLIENT_CA", settings.tls_client_ca)):
-        try:
-            if path is not None:
-                context.load_verify_locations(path)
-        except OSError as error:
-            raise SettingError(PREFIX + name, "is not a readable PEM file with certificates") from error
-    if settings.tls_cert is not None and settings.tls_key is not None:
-        try:
-            context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
-        except OSError as error:
-            why = "is not the private key of TLS_CERT in PEM without a password"
-            if isinstance(error, ssl.SSLError) and error.reason not in {None, "KEY_VALUES_MISMATCH"}:
-                why = f"cannot be used with TLS_CERT: {error.reason}"  # such as EE_KEY_TOO_SMALL
-            raise SettingError(PREFIX + "TLS_KEY", why) from error
+    unusable = find_unusable(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    if unusable:
+        raise SettingError(*unusable)

@@ -20,6 +20,7 @@ import pytest
 from gateway import certificates
 from gateway.certificates import Certificates
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.telemetry import redacted
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from hfgateway.v1.token_service_pb2_grpc import TokenServiceStub
@@ -159,6 +160,31 @@ def test_files_that_can_only_be_loaded_later_are_loaded_then(
         assert loader.current().cert == renewed.cert.read_bytes()
     logged = [record.levelname for record in caplog.records if record.name == certificates.log.name]
     assert logged == ["WARNING", "INFO"]  # each once
+
+
+@pytest.mark.parametrize(
+    ("changed", "content", "why"),
+    [
+        ("cert", b"-", "HFGATEWAY_TLS_CERT: is not a readable PEM file with certificates"),
+        ("key", b"-", "HFGATEWAY_TLS_KEY: is not the private key of TLS_CERT in PEM without a password"),
+        ("key", "other", "HFGATEWAY_TLS_KEY: is not the private key of TLS_CERT in PEM without a password"),
+        ("key", None, "HFGATEWAY_TLS_KEY: is not a readable file"),
+        ("client_ca", b"-", "HFGATEWAY_TLS_CLIENT_CA: is not a readable PEM file with certificates"),
+    ],
+)
+def test_a_failed_reload_names_the_setting_as_a_failed_start_does(
+    authority: Authority, caplog: pytest.LogCaptureFixture, changed: str, content: bytes | str | None, why: str
+) -> None:
+    served, client_ca = authority.signed("served"), authority.cert.with_name("client_ca.pem")
+    client_ca.write_bytes(authority.cert.read_bytes())
+    loader = Certificates(served.cert, served.key, client_ca)
+    file = {"cert": served.cert, "key": served.key, "client_ca": client_ca}[changed]
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(authority.signed(content).key.read_bytes() if isinstance(content, str) else content)
+    loader.current()
+    assert [redacted(vars(record)["error"]) for record in caplog.records] == [why]
 
 
 def replace(pair: Pair, renewed: Pair) -> None:
