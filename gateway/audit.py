@@ -103,9 +103,9 @@ def verify(entries: Iterable[tuple[bytes, Entry]], noted: Iterable[Head] = ()) -
     A chain that does not begin with entry 1 is checked from its first entry on.
     """
     expected: dict[int, set[bytes]] = {}
-    for one in noted:
+    for noted_head in noted:
         # A log that was restored or replaced gives its numbers again: each noted hash counts.
-        expected.setdefault(one.sequence, set()).add(one.hash)
+        expected.setdefault(noted_head.sequence, set()).add(noted_head.hash)
     first, head = 0, Head()
     for previous, entry in entries:
         number = entry.sequence

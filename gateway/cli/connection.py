@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError, TlsConfig
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-_OPTIONS = frozenset({"address", "api_key", "tls", "tls_ca", "insecure"})
+_OPTIONS = frozenset({"address", "api_key", "tls", "tls_ca", "tls_cert", "tls_key", "insecure"})
 _RESPONSE_TIMEOUT = 3.0
 """Seconds after which the gateway counts as unavailable, because a person is waiting: calls are repeated until then."""
 _abandoned: list[Client] = []
@@ -39,6 +39,8 @@ class Connection:
     tls: bool
     tls_ca: Path | None
     insecure: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     given: tuple[str, ...] = ()
     """The options of the command line that name the gateway and the caller."""
 
@@ -51,10 +53,11 @@ class Connection:
 
     @property
     def tls_argument(self) -> bool | TlsConfig:
-        """The client's argument `tls`: whether TLS is used, or which authority is trusted."""
+        """The client's argument `tls`: whether TLS is used, or with which files."""
         from hfgateway_client import TlsConfig
 
-        return TlsConfig(ca=self.tls_ca) if self.tls_ca else self.tls
+        named = self.tls_ca or self.tls_cert
+        return TlsConfig(ca=self.tls_ca, cert=self.tls_cert, key=self.tls_key) if named else self.tls
 
     @property
     def options(self) -> dict[str, Any]:
@@ -118,15 +121,17 @@ class Connection:
             host = port = None
         if not host or not port:
             return "the address must be HOST:PORT"
-        wanted = self.tls or self.tls_ca is not None
+        wanted = bool(self.tls_argument)
         try:
             found = speaks_tls(host, port, _RESPONSE_TIMEOUT)
+            if found and wanted and self.tls_cert is None and refuses_strangers(host, port, _RESPONSE_TIMEOUT):
+                return "it may require the certificate of a client: use --tls-cert FILE and --tls-key FILE"
         except OSError as error:
             return error.strerror or str(error)
         if found and not wanted:
             return "it speaks TLS: use --tls, or --tls-ca FILE for an authority that is not public"
         if wanted and not found:
-            return "it does not speak TLS: leave out --tls and --tls-ca"
+            return "it does not speak TLS: leave out --tls, --tls-ca and --tls-cert"
         return ""
 
 
@@ -137,15 +142,33 @@ def check_reachable(client: Client) -> None:
 
 def speaks_tls(host: str, port: int, timeout: float) -> bool:
     """Return whether a server completes a TLS handshake, with any certificate. Raises OSError without a connection."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2", "http/1.1"])
     with socket.create_connection((host, port), timeout=timeout) as connection:
         try:
-            context.wrap_socket(connection).close()
+            _trusting().wrap_socket(connection).close()
         except OSError:
             return False
     return True
+
+
+def refuses_strangers(host: str, port: int, timeout: float) -> bool:
+    """Return whether a server closes a TLS connection without a client's certificate. Raises OSError if none opens."""
+    with socket.create_connection((host, port), timeout=timeout) as connection:
+        try:
+            with _trusting().wrap_socket(connection) as secured:
+                # A gRPC server sends its settings at once. With TLS 1.3 it refuses a client after the handshake.
+                return secured.recv(1) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
+
+def _trusting() -> ssl.SSLContext:
+    """Return a context that accepts any certificate of a server."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
 
 
 def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,12 +193,9 @@ def connection_options(command: Callable[..., Any], address_option: Decorator, k
     @address_option
     @click.option("--api-key", envvar="HFGATEWAY_API_KEY", show_envvar=True, metavar="KEY", help=key_help)
     @click.option("--tls", is_flag=True, help="Use TLS, and trust the public authorities.")
-    @click.option(
-        "--tls-ca",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Use TLS, and trust this authority (a PEM file).",
-    )
+    @_file_option("--tls-ca", "Use TLS, and trust this authority (a PEM file).")
+    @_file_option("--tls-cert", "Use TLS with this certificate of the client (a PEM file); needs --tls-key.")
+    @_file_option("--tls-key", "The private key of --tls-cert (a PEM file without a password).")
     @click.option("--insecure", is_flag=True, help="Send the API key to another machine without TLS.")
     @functools.wraps(command)
     def with_connection(
@@ -184,23 +204,32 @@ def connection_options(command: Callable[..., Any], address_option: Decorator, k
         api_key: str | None,
         tls: bool,
         tls_ca: Path | None,
+        tls_cert: Path | None,
+        tls_key: Path | None,
         insecure: bool,
         **options: Any,
     ) -> Any:
         from hfgateway_client.configuration import checked_address, checked_key, require_secrecy
 
+        if (tls_cert is None) != (tls_key is None):
+            raise click.UsageError("--tls-cert and --tls-key must be given together")
         try:
             key = checked_key((api_key or "").strip())
-            if checked_address(address) and key and not (tls or tls_ca or insecure):
+            if checked_address(address) and key and not (tls or tls_ca or tls_cert or insecure):
                 require_secrecy(address)
         except ValueError as error:
             raise click.UsageError(
                 str(error).replace("set tls, or insecure=True", "use --tls, or --insecure")
             ) from None
-        connection = Connection(address, key, tls, tls_ca, insecure, _given())
+        connection = Connection(address, key, tls, tls_ca, insecure, tls_cert, tls_key, _given())
         return command(*arguments, connection=connection, **options)
 
     return with_connection
+
+
+def _file_option(name: str, help_text: str) -> Decorator:
+    kind = click.Path(exists=True, dir_okay=False, path_type=Path)
+    return click.option(name, type=kind, metavar="FILE", help=help_text)
 
 
 def _given() -> tuple[str, ...]:

@@ -148,6 +148,26 @@ async def test_tls_trusts_the_named_authority_only(hfgateway: Command, tmp_path:
     assert (trusted.code, stranger.code) == (0, 4)
 
 
+async def test_a_client_certificate_is_presented_and_its_absence_is_explained(
+    hfgateway: Command, tmp_path: Path
+) -> None:
+    cert, key = make_certificate(tmp_path)
+    demanding = ScriptedGateway()
+    pairs = [(key.read_bytes(), cert.read_bytes())]
+    await demanding.start(grpc.ssl_server_credentials(pairs, cert.read_bytes(), require_client_auth=True))
+    demanding.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 1)))
+    command = ("get", "g1", "--gateway", demanding.address, "--tls-ca", str(cert))
+
+    without = await hfgateway(*command)
+    half = await hfgateway(*command, "--tls-cert", str(cert))
+    presented = await hfgateway(*command, "--tls-cert", str(cert), "--tls-key", str(key))
+
+    await demanding.stop()
+    assert (without.code, half.code, presented.code) == (4, 2, 0)
+    assert without.err.endswith("it may require the certificate of a client: use --tls-cert FILE and --tls-key FILE\n")
+    assert "--tls-cert and --tls-key must be given together" in half.err
+
+
 async def test_commands_use_the_address_of_the_clients(gateway: ScriptedGateway, hfgateway: Command) -> None:
     """The listen address may be that of another gateway, which runs on this machine."""
     gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 1)))
