@@ -124,8 +124,8 @@ class Connection:
         wanted = bool(self.tls_argument)
         try:
             found = speaks_tls(host, port, _RESPONSE_TIMEOUT)
-            if found and wanted and self.tls_cert is None and refuses_strangers(host, port, _RESPONSE_TIMEOUT):
-                return "it may require the certificate of a client: use --tls-cert FILE and --tls-key FILE"
+            if found and wanted and self.tls_cert is None and requires_certificate(host, port, _RESPONSE_TIMEOUT):
+                return "it may require a client certificate: use --tls-cert FILE and --tls-key FILE"
         except OSError as error:
             return error.strerror or str(error)
         if found and not wanted:
@@ -144,17 +144,17 @@ def speaks_tls(host: str, port: int, timeout: float) -> bool:
     """Return whether a server completes a TLS handshake, with any certificate. Raises OSError without a connection."""
     with socket.create_connection((host, port), timeout=timeout) as connection:
         try:
-            _trusting().wrap_socket(connection).close()
+            _unverified_context().wrap_socket(connection).close()
         except OSError:
             return False
     return True
 
 
-def refuses_strangers(host: str, port: int, timeout: float) -> bool:
-    """Return whether a server closes a TLS connection without a client's certificate. Raises OSError if none opens."""
+def requires_certificate(host: str, port: int, timeout: float) -> bool:
+    """Return whether a server closes a TLS connection without a client certificate. Raises OSError if none opens."""
     with socket.create_connection((host, port), timeout=timeout) as connection:
         try:
-            with _trusting().wrap_socket(connection) as secured:
+            with _unverified_context().wrap_socket(connection) as secured:
                 # A gRPC server sends its settings at once. With TLS 1.3 it refuses a client after the handshake.
                 return secured.recv(1) == b""
         except TimeoutError:
@@ -163,7 +163,7 @@ def refuses_strangers(host: str, port: int, timeout: float) -> bool:
             return True
 
 
-def _trusting() -> ssl.SSLContext:
+def _unverified_context() -> ssl.SSLContext:
     """Return a context that accepts any certificate of a server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -194,7 +194,7 @@ def connection_options(command: Callable[..., Any], address_option: Decorator, k
     @click.option("--api-key", envvar="HFGATEWAY_API_KEY", show_envvar=True, metavar="KEY", help=key_help)
     @click.option("--tls", is_flag=True, help="Use TLS, and trust the public authorities.")
     @_file_option("--tls-ca", "Use TLS, and trust this authority (a PEM file).")
-    @_file_option("--tls-cert", "Use TLS with this certificate of the client (a PEM file); needs --tls-key.")
+    @_file_option("--tls-cert", "Use TLS with this client certificate (a PEM file); needs --tls-key.")
     @_file_option("--tls-key", "The private key of --tls-cert (a PEM file without a password).")
     @click.option("--insecure", is_flag=True, help="Send the API key to another machine without TLS.")
     @functools.wraps(command)

@@ -164,7 +164,7 @@ async def test_a_client_certificate_is_presented_and_its_absence_is_explained(
 
     await demanding.stop()
     assert (without.code, half.code, presented.code) == (4, 2, 0)
-    assert without.err.endswith("it may require the certificate of a client: use --tls-cert FILE and --tls-key FILE\n")
+    assert without.err.endswith("it may require a client certificate: use --tls-cert FILE and --tls-key FILE\n")
     assert "--tls-cert and --tls-key must be given together" in half.err
 
 
