@@ -257,7 +257,7 @@ class Dispatcher:
         woken, self._woken = self._woken, {}
         active = [queue for name in woken if (queue := self.queues.get(name)) is not None and not queue.callback.paused]
         await asyncio.gather(*(self._fill(queue) for queue in active))
-        for tenant in [crowded for crowded in self._crowded if self._has_place(crowded)]:
+        for tenant in [tenant for tenant in self._crowded if self._has_place(tenant)]:
             self._turns.update(self._crowded.pop(tenant))
         self._turns.update(woken)
         # Start one attempt of each in turn, so that a long queue does not delay the others.

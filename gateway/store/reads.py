@@ -355,14 +355,8 @@ class LimitReads(StoreReads):
         for row in await self._rows("read_uncertain_prices", tenant=tenants.pop() if len(tenants) == 1 else ""):
             for subject in subjects(row["key_id"], json.loads(row["labels"])):
                 by_day[row["tenant"], subject][row["budget_day"]] += row["price"]
-        return [
-            sum(
-                price
-                for day, price in by_day[entry.tenant, entry.subject].items()
-                if day >= first_of_month(entry.use.day)
-            )
-            for entry in limited
-        ]
+        months = [(by_day[entry.tenant, entry.subject], first_of_month(entry.use.day)) for entry in limited]
+        return [sum(price for day, price in prices.items() if day >= first) for prices, first in months]
 
 
 class TimeReads(StoreReads):
