@@ -25,6 +25,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _OPTIONS = frozenset({"address", "api_key", "tls", "tls_ca", "tls_cert", "tls_key", "insecure"})
 _RESPONSE_TIMEOUT = 3.0
 """Seconds after which the gateway counts as unavailable, because a person is waiting: calls are repeated until then."""
+_PRIVATE_AUTHORITY = "--tls-ca FILE for an authority that is not public"
+_UNTRUSTED = range(18, 22)
+"""OpenSSL's codes for a certificate whose authority is not known."""
 _abandoned: list[Client] = []
 """Clients interrupted by Ctrl-C. They are neither closed nor collected: if gRPC was starting a call, either would
 wait for that call forever. The process ends soon afterwards (`gateway.__main__`)."""
@@ -123,15 +126,20 @@ class Connection:
             return "the address must be HOST:PORT"
         wanted = bool(self.tls_argument)
         try:
-            found = speaks_tls(host, port, _RESPONSE_TIMEOUT)
-            if found and wanted and self.tls_cert is None and requires_certificate(host, port, _RESPONSE_TIMEOUT):
-                return "it may require a client certificate: use --tls-cert FILE and --tls-key FILE"
+            if speaks_tls(host, port, _RESPONSE_TIMEOUT):
+                return self._tls_cause(host, port) if wanted else f"it speaks TLS: use --tls, or {_PRIVATE_AUTHORITY}"
         except OSError as error:
             return error.strerror or str(error)
-        if found and not wanted:
-            return "it speaks TLS: use --tls, or --tls-ca FILE for an authority that is not public"
-        if wanted and not found:
-            return "it does not speak TLS: leave out --tls, --tls-ca and --tls-cert"
+        return "it does not speak TLS: leave out --tls, --tls-ca and --tls-cert" if wanted else ""
+
+    def _tls_cause(self, host: str, port: int) -> str:
+        """Return why a connection with TLS fails; empty if it does not. Raises OSError if none opens."""
+        error = find_certificate_error(host, port, self.tls_ca, _RESPONSE_TIMEOUT)
+        if error is not None:
+            cure = f"; use {_PRIVATE_AUTHORITY}" if error.verify_code in _UNTRUSTED else ""
+            return f"its certificate is not valid here: {error.verify_message.rstrip('.')}{cure}"
+        if self.tls_cert is None and requires_certificate(host, port, _RESPONSE_TIMEOUT):
+            return "it may require a client certificate: use --tls-cert FILE and --tls-key FILE"
         return ""
 
 
@@ -148,6 +156,22 @@ def speaks_tls(host: str, port: int, timeout: float) -> bool:
         except OSError:
             return False
     return True
+
+
+def find_certificate_error(
+    host: str, port: int, ca: Path | None, timeout: float
+) -> ssl.SSLCertVerificationError | None:
+    """Return why a server's certificate is refused; None if it is not. Raises OSError without a connection.
+
+    `ca` is the file of the authority to trust; None: the public ones.
+    """
+    context = ssl.create_default_context(cafile=ca)
+    with socket.create_connection((host, port), timeout=timeout) as connection:
+        try:
+            context.wrap_socket(connection, server_hostname=host).close()
+        except ssl.SSLCertVerificationError as error:
+            return error
+    return None
 
 
 def requires_certificate(host: str, port: int, timeout: float) -> bool:

@@ -212,9 +212,12 @@ async def test_an_unreachable_gateway_is_reported_with_the_cause(
     await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
     http = await start_http()
     port = http.sockets[0].getsockname()[1]
+    by_name = secured.address.replace("127.0.0.1", "localhost")
     cases = {
         (f"127.0.0.1:{port}",): "it serves HTTP/1.1 and not gRPC, as HFGATEWAY_HTTP_ADDRESS does",
         (secured.address,): "it speaks TLS: use --tls",
+        (secured.address, "--tls"): "its certificate is not valid here: self-signed certificate; use --tls-ca FILE",
+        (by_name, "--tls-ca", str(cert)): "its certificate is not valid here: Hostname mismatch",
         (gateway.address, "--tls"): "it does not speak TLS: leave out --tls",
         ("127.0.0.1:1",): "Connection refused",
     }
