@@ -384,7 +384,7 @@ class Ports:
 
     async def _open_webhooks(self) -> list[Any]:
         """Return the route of webhooks for the HTTP port; none if they are disabled or have a separate port."""
-        from gateway.web.server import WebServer, webhook_app
+        from gateway.web.server import WebServer, routed
         from gateway.web.webhook import forwarding_route, webhook_receiver
 
         settings = self._settings
@@ -403,7 +403,7 @@ class Ports:
         listening = listen("WEBHOOK_ADDRESS", settings.webhook_address, shared=self._worker is not None)
         self._exit.callback(listening.close)
         server = WebServer(
-            webhook_app([route]),
+            routed([route]),
             [listening],
             certificates=_certificates(settings, ask_clients=False),  # Higgsfield has no client certificate
             max_connections=self._max_connections.webhooks,
