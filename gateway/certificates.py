@@ -5,6 +5,7 @@ previous pair. Open connections are not affected.
 """
 
 import logging
+import math
 import ssl
 import threading
 import time
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 LOAD_RETRY_DELAY = 1.0
 """Seconds after which files that could not be loaded are tried again, even if they have not changed."""
+_NO_CHECK_TIME = 0x200000
+"""OpenSSL's flag to accept a certificate outside its period of validity."""
 _Stamp = tuple[tuple[int, int, int, int], ...]
 
 
@@ -27,6 +30,8 @@ class Loaded:
     key: bytes
     client_ca: bytes | None
     context: ssl.SSLContext
+    expire_time: float
+    """The wall time when the certificate expires; NaN if clients reject it for another reason."""
 
 
 class Certificates:
@@ -84,11 +89,17 @@ class Certificates:
             return ()
 
     def _load(self) -> Loaded:
+        context = _context(self._cert, self._key, self._client_ca)
+        try:
+            _, expire_time = validity(context, self._cert)
+        except ssl.SSLError:
+            expire_time = math.nan
         return Loaded(
             self._cert.read_bytes(),
             self._key.read_bytes(),
             None if self._client_ca is None else self._client_ca.read_bytes(),
-            _context(self._cert, self._key, self._client_ca),
+            context,
+            expire_time,
         )
 
 
@@ -115,6 +126,31 @@ def find_unusable(cert: Path, key: Path, client_ca: Path | None) -> tuple[str, s
             return "HFGATEWAY_TLS_KEY", f"cannot be used with TLS_CERT: {error.reason}"  # such as EE_KEY_TOO_SMALL
         return "HFGATEWAY_TLS_KEY", "is not the private key of TLS_CERT in PEM without a password"
     return None
+
+
+def validity(context: ssl.SSLContext, cert: Path) -> tuple[float, float]:
+    """Return the wall times from which and until which a certificate is valid.
+
+    They are what a client sees in a handshake in memory: Python has no function that reads a certificate. `context` is
+    the server's. Raises ssl.SSLError if no connection is possible, and ssl.SSLCertVerificationError if a client that
+    trusts only this certificate rejects it, but not because of the current time.
+    """
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname = False
+    client_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
+    client_context.load_verify_locations(cert)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    client = client_context.wrap_bio(to_client, to_server)
+    for side in (client, server, client):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    seen = client.getpeercert()
+    assert seen is not None
+    begins, expires = (ssl.cert_time_to_seconds(str(seen[name])) for name in ("notBefore", "notAfter"))
+    return begins, expires
 
 
 def _context(cert: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:

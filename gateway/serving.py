@@ -135,7 +135,13 @@ class Ports:
         self.limits = CallLimits(self._behind)
         start_span = None if traces is None else traces.call
         self._chain = Chain(telemetry, serving.access, self.limits, start_span, serving.settings.forward_headers)
-        self._certificates = _certificates(serving.settings)
+        self._certificates = certificates = _certificates(serving.settings)
+        if certificates is not None:
+            telemetry.add_gauge(
+                "hfgateway_certificate_expire_time_seconds",
+                "When the TLS certificate that is served expires",
+                lambda: certificates.current().expire_time,
+            )
         self._switches: dict[ServiceDescriptor, Switch] = {}
         self._to_leader: ToLeader | None = None
         self._webhooks: ReceiveWebhook | None = None

@@ -377,42 +377,30 @@ def _tls(settings: Settings) -> list[Finding]:
     """Check when the certificate expires. That the files can be loaded was checked with the settings."""
     if settings.tls_cert is None or settings.tls_key is None:
         return []
+    from gateway.certificates import validity
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
     try:
-        left = _valid_until(settings.tls_cert, settings.tls_key) - time.time()
+        begins, expires = validity(context, settings.tls_cert)
     except ssl.SSLCertVerificationError as error:
-        return [Finding("tls", PROBLEM, f"clients reject the certificate: {error.verify_message}", "renew it")]
+        return [Finding("tls", PROBLEM, f"clients reject the certificate: {error.verify_message}", "use another one")]
     except ssl.SSLError as error:
         advice = "use one with an RSA key, or an ECDSA key with the curve P-256"
         return [Finding("tls", PROBLEM, f"clients cannot use the certificate ({error.reason})", advice)]
-    days = f"the certificate is valid for {left / 86_400:.0f} days"
-    if left < RENEW_WITHIN:
-        return [Finding("tls", WARNING, days, "renew it")]
-    return [Finding("tls", OK, days)]
+    now = time.time()
+    if begins > now:
+        text = f"the certificate is not valid yet: it becomes valid in {_days(begins - now)}"
+        return [Finding("tls", PROBLEM, text, "check the clock of this machine, or use another certificate")]
+    if expires <= now:
+        return [Finding("tls", PROBLEM, f"the certificate has expired {_days(now - expires)} ago", "renew it")]
+    text = f"the certificate is valid for {_days(expires - now)}"
+    return [Finding("tls", WARNING, text, "renew it") if expires - now < RENEW_WITHIN else Finding("tls", OK, text)]
 
 
-def _valid_until(cert: Path, key: Path) -> float:
-    """Return when the certificate expires: the wall time that a client sees in a handshake in memory.
-
-    Raises ssl.SSLError if no connection is possible, and ssl.SSLCertVerificationError if a client that trusts only this
-    certificate rejects it.
-    """
-    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_context.load_cert_chain(cert, key)
-    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client_context.check_hostname = False
-    client_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    client_context.load_verify_locations(cert)
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = server_context.wrap_bio(to_server, to_client, server_side=True)
-    client = client_context.wrap_bio(to_client, to_server)
-    for side in (client, server, client):
-        try:
-            side.do_handshake()
-        except ssl.SSLWantReadError:
-            continue
-    seen = client.getpeercert()
-    assert seen is not None
-    return ssl.cert_time_to_seconds(str(seen["notAfter"]))
+def _days(seconds: float) -> str:
+    days = round(seconds / 86_400)
+    return "1 day" if days == 1 else f"{days} days"
 
 
 # -- Addresses ---------------------------------------------------------------------------------------------------------

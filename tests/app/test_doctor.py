@@ -23,6 +23,7 @@ from tests.app.command import CONFINED, environment, run
 from tests.app.test_start import filled, flipped
 from tests.durability.process import GatewayProcess
 from tests.support.addresses import free_address
+from tests.support.forked import AHEAD
 
 SECRET = "swordfish"
 
@@ -252,11 +253,15 @@ async def test_a_port_used_by_another_program_is_a_problem(doctor: Doctor, about
 @pytest.mark.toolchain("openssl")
 async def test_a_certificate_is_reported_with_its_remaining_days(doctor: Doctor, tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
-    for days, status, text in [(90, "ok", "90 days"), (3, "warning", "3 days"), (-1, "problem", "expired")]:
+    for days, ahead, status, text in [
+        (90, 0, "ok", "is valid for 90 days"),
+        (3, 0, "warning", "is valid for 3 days"),
+        (-1, 0, "problem", "has expired 1 day ago"),
+        (90, -3, "problem", "is not valid yet: it becomes valid in 3 days"),
+    ]:
         pair = authority.signed(f"for{days}", days)
-        found = await doctor({"HFGATEWAY_TLS_CERT": str(pair.cert), "HFGATEWAY_TLS_KEY": str(pair.key)})
-        assert found["tls"][0][0] == status
-        assert text in found["tls"][0][1]
+        named = {"HFGATEWAY_TLS_CERT": str(pair.cert), "HFGATEWAY_TLS_KEY": str(pair.key)}
+        assert (await doctor(named | {AHEAD: str(ahead * 86_400)}))["tls"] == [(status, f"the certificate {text}")]
 
 
 @pytest.mark.toolchain("openssl")

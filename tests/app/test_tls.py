@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import resource
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -185,6 +187,21 @@ def test_a_failed_reload_names_the_setting_as_a_failed_start_does(
         file.write_bytes(authority.signed(content).key.read_bytes() if isinstance(content, str) else content)
     loader.current()
     assert [redacted(vars(record)["error"]) for record in caplog.records] == [why]
+
+
+@pytest.mark.parametrize("asks_clients", [False, True])
+def test_the_time_of_expiry_is_that_of_the_served_certificate(authority: Authority, asks_clients: bool) -> None:
+    served = authority.signed("served", -1)
+    loader = Certificates(served.cert, served.key, authority.cert if asks_clients else None)
+
+    def days() -> float:
+        return (loader.current().expire_time - time.time()) / 86_400
+
+    assert days() == pytest.approx(-1, abs=0.1)
+    replace(served, authority.signed("renewed", 20))
+    assert days() == pytest.approx(20, abs=0.1)
+    replace(served, authority.signed("unusable", kind="secp256k1"))
+    assert math.isnan(days())
 
 
 def replace(pair: Pair, renewed: Pair) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections import defaultdict
 from contextlib import aclosing, suppress
@@ -15,7 +16,8 @@ import pytest
 
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from hfgateway_client import AsyncClient, errors, soul
+from hfgateway_client import AsyncClient, TlsConfig, errors, soul
+from tests.app.certificates import Authority
 from tests.docs.markdown import anchors, documents, read
 from tests.durability.process import WAIT_TIMEOUT, GatewayProcess
 from tools import dashboard
@@ -44,20 +46,25 @@ def test_the_rules_are_valid_and_fire() -> None:
     run("promtool", "test", "rules", MONITORING / "alerts_test.yaml")
 
 
+@pytest.mark.toolchain("openssl")
 async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path)
+    served = authority.signed("gateway")
     async with (
         Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox,
         GatewayProcess(
-            tmp_path, sandbox.url, upstream_concurrency="8", archive_url=(tmp_path / "archive").as_uri()
+            tmp_path, sandbox.url, upstream_concurrency="8", archive_url=(tmp_path / "archive").as_uri(),
+            tls_cert=str(served.cert), tls_key=str(served.key),
         ) as gateway,
-        AsyncClient(gateway.address) as client,
-    ):
+        AsyncClient(gateway.address, tls=TlsConfig(ca=authority.cert)) as client,
+    ):  # fmt: skip
         await client.generate(soul("a fox"))
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "402"})])
         with pytest.raises(errors.GatewayError):
             await client.generate(soul("an owl"))
         # Metrics that only exist once they were counted.
-        async with aiohttp.ClientSession() as session:
+        trusted = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=authority.cert))
+        async with aiohttp.ClientSession(connector=trusted) as session:
             await session.get(f"{gateway.http_address}/healthz", headers={"Host": "elsewhere.example"})
             async with session.get(f"{gateway.http_address}/metrics") as answer:
                 text = await answer.text()
