@@ -59,6 +59,7 @@ def unreachable(store: str, error: Exception) -> ServerError:
     text = " ".join(str(error).split())
     # The message repeats host and port, which are in the URL.
     text = re.sub(r'.*?(connection to server at "[^"]*"( \([^)]*\))?, port \d+ failed: )+', "", text)
+    text = re.sub(r" Is the server running [^?]*\?", "", text)  # libpq's advice, which is the same as ours
     text = text.removeprefix("connection failed: ").removeprefix("FATAL: ").strip()
     return ServerError(
         f"{store}: cannot be connected to ({text}); {advice(text) or 'is the server running and reachable?'}"

@@ -1076,6 +1076,8 @@ async def test_an_old_server_foreign_tables_and_a_newer_schema_are_refused(
         proxy.target = ""
         with pytest.raises(ServerError, match="is the server running and reachable"):
             await open_only(postgres.url(fresh, port=int(proxy.address.rpartition(":")[2])), "the store")
+        with pytest.raises(ServerError, match=r"\(Connection refused\); is the server running and reachable\?$"):
+            await open_only(postgres.url(fresh, port=1), "the store")
 
 
 async def test_the_documented_role_can_create_the_schema(postgres: Server) -> None:
