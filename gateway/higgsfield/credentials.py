@@ -89,6 +89,8 @@ def _parse(text: str, about: str) -> Credentials:
 def _check(credentials: Credentials, about: str) -> None:
     if not credentials.header.isascii() or not credentials.header.isprintable():
         raise CredentialsError(f"{about}must be visible ASCII characters")
+    if credentials.key_id[0] in "\"'" and credentials.key_id[0] == credentials.secret[-1]:
+        raise CredentialsError(f"{about}is in quotes: remove them (Docker's --env-file, for example, keeps quotes)")
 
 
 def _content(file: str) -> str:
