@@ -157,9 +157,9 @@ class Connection(HttpToolsProtocol):
             raise ValueError(_UPGRADE)
         self._head = None
         self._without_body = self._of_part = 0
-        self._slot.busy()
         self._start_timer(BODY_TIMEOUT)
         super().on_headers_complete()
+        self._mark_busy()
 
     def on_body(self, body: bytes) -> None:
         self._without_body = 0
@@ -253,7 +253,12 @@ class Connection(HttpToolsProtocol):
             async with asyncio.timeout(HEAD_TIMEOUT):
                 while (await receive()).get("more_body"):
                     pass
-        self._slot.busy()
+        self._mark_busy()
+
+    def _mark_busy(self) -> None:
+        """Mark the connection as busy, unless its client does not read: it still counts as idle."""
+        if not self.flow.write_paused:
+            self._slot.busy()
 
     def _count(self, size: int) -> None:
         self._parsed += size

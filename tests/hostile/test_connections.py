@@ -240,6 +240,39 @@ async def test_a_connection_whose_client_does_not_read_makes_room() -> None:
                 await second.readexactly(64 << 20)  # it continues when its client reads
 
 
+@pytest.mark.parametrize(
+    "behind", [b"GET /now HTTP/1.1\r\n\r\n", b"POST /refuse HTTP/1.1\r\ncontent-length: 9\r\n\r\n"]
+)
+async def test_another_request_does_not_keep_the_connection_of_a_client_that_does_not_read(behind: bytes) -> None:
+    async def refuse(_: Request) -> Response:
+        return PlainTextResponse("refused", status_code=403)
+
+    routes = [
+        Route("/large", lambda _: Response(bytes(64 << 20))),
+        Route("/refuse", refuse, methods=["POST"]),
+    ]
+    async with (
+        server(more=routes) as (web, address, counted),
+        connected(address) as (_, one),
+        connected(address) as (_, other),
+    ):
+        for writer in (one, other):
+            writer.write(GET % b"large")
+        connections = web._server.server_state.connections
+        await eventually(lambda: len(connections) == 2 and all(one._stalled for one in connections))
+        for writer in (one, other):
+            writer.write(behind)
+        await eventually(lambda: all(one._answering for one in connections))
+        if b"POST" in behind:
+            for writer in (one, other):
+                writer.write(b"123456789")
+        await eventually(lambda: all(one.flow._is_writable_event._waiters for one in connections))
+        async with connected(address) as (third, asking):
+            asking.write(GET % b"now")
+            await third.readuntil(b"now")
+        assert counted == [Rejection.CONNECTIONS]
+
+
 async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
