@@ -160,6 +160,8 @@ class _Uvicorn(uvicorn.Server):
         self._limit = limit
         self._count_rejection = count_rejection
         self._certificates = certificates
+        self._opening: set[asyncio.Task[None]] = set()
+        """Connections that are not served yet, usually because of their TLS handshake."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -184,9 +186,10 @@ class _Uvicorn(uvicorn.Server):
                     await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for accepting in self._accepting:
-            accepting.cancel()
-        await asyncio.wait(self._accepting)
+        starting = [*self._accepting, *self._opening]
+        for task in starting:
+            task.cancel()
+        await asyncio.wait(starting)
         for listening in self._listening:
             listening.close()
         open_ones, tasks = self.server_state.connections, self.server_state.tasks
@@ -208,7 +211,6 @@ class _Uvicorn(uvicorn.Server):
     async def _accept(self, listening: socket.socket) -> None:
         """Accept connections until canceled. Without a free file descriptor, wait ACCEPT_RETRY_DELAY seconds."""
         loop = asyncio.get_running_loop()
-        opening: set[asyncio.Task[None]] = set()
         while True:
             try:
                 accepted, _ = await loop.sock_accept(listening)
@@ -225,8 +227,8 @@ class _Uvicorn(uvicorn.Server):
                 continue
             task = loop.create_task(self._open(accepted, slot))
             slot.idle(task.cancel)
-            opening.add(task)
-            task.add_done_callback(opening.discard)
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
 
     async def _open(self, accepted: socket.socket, slot: Slot) -> None:
         """Start to serve a connection; with TLS, after the handshake."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -457,6 +458,22 @@ async def test_a_failed_tls_handshake_leaves_no_open_connection(tmp_path: Path) 
                 await reader.read()
         await eventually(lambda: not web.connections)
         assert counted == [Rejection.ENCODING]
+
+
+async def test_a_connection_whose_tls_handshake_was_not_complete_at_a_stop_is_closed(tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path)
+    pair = authority.signed("server")
+    trusted = ssl.create_default_context(cafile=str(authority.cert))
+    async with server(Certificates(pair.cert, pair.key, None)) as (web, address, _):
+        host, port = address.split(":")
+        with socket.create_connection((host, int(port))) as wire:
+            wire.setblocking(False)
+            await eventually(lambda: web.connections == 1)
+            await web.stop()
+            async with asyncio.timeout(WAIT_TIMEOUT):
+                with pytest.raises(ConnectionResetError):
+                    await asyncio.open_connection(sock=wire, ssl=trusted, server_hostname="localhost")
+        assert web.connections == 0
 
 
 async def test_a_trailer_is_no_header_of_the_request() -> None:
