@@ -22,9 +22,14 @@ class ConnectionLimit:
     def open_connections(self) -> int:
         return len(self._taken)
 
+    @property
+    def full(self) -> bool:
+        """Whether a new connection needs the slot of another one."""
+        return len(self._taken) >= self._max_connections
+
     def take(self) -> "Slot | None":
         """Return a slot for a new connection; None if the connection must be refused."""
-        if len(self._taken) >= self._max_connections:
+        if self.full:
             self._count_rejection(Rejection.CONNECTIONS)
             if not self._idle:
                 return None

@@ -224,11 +224,13 @@ class _Uvicorn(uvicorn.Server):
             if slot is None:
                 accepted.close()
                 log.warning("connection refused: the port has reached its limit of connections, and none is idle")
-                continue
-            task = loop.create_task(self._open(accepted, slot))
-            slot.idle(task.cancel)
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            else:
+                task = loop.create_task(self._open(accepted, slot))
+                slot.idle(task.cancel)
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+            if self._limit.full:
+                await asyncio.sleep(0)  # `sock_accept` itself does not, and a flood would block all other tasks
 
     async def _open(self, accepted: socket.socket, slot: Slot) -> None:
         """Start to serve a connection; with TLS, after the handshake."""

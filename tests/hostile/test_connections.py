@@ -541,6 +541,20 @@ async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:
         assert (web.connections, counted) == (2, [Rejection.CONNECTIONS])
 
 
+async def test_a_flood_of_connections_does_not_block_other_tasks() -> None:
+    async with server() as (_, address, counted):
+        host, port = address.split(":")
+        with contextlib.ExitStack() as stack:
+            for _ in range(100):
+                stack.enter_context(socket.create_connection((host, int(port))))
+            seen = set()
+            async with asyncio.timeout(WAIT_TIMEOUT):
+                while len(counted) < 98:
+                    await asyncio.sleep(0)
+                    seen.add(len(counted))
+        assert len(seen) > 90
+
+
 async def test_connections_without_a_tls_handshake_do_not_block_callers(tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     pair = authority.signed("server")
