@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from gateway.access import keys
-from gateway.access.identity import Access, KeyStore
+from gateway.access.identity import ANONYMOUS, Access, KeyStore
 from gateway.cli import exit_codes
 from gateway.errors import GatewayError, Reason
 from gateway.generations.clock import SystemClock
@@ -285,7 +285,11 @@ def test_the_keys_are_searched_for_several_tenants_only_after_they_change() -> N
 
 def test_a_gateway_that_does_not_know_the_present_keys_judges_no_caller() -> None:
     access = access_of(required=False, current=lambda: False)
-    calls = (lambda: access.identify("", "GetGeneration"), lambda: access.identify_admin("Bearer hfg_new_key"))
+    calls = (
+        lambda: access.identify("", "GetGeneration"),
+        lambda: access.identify_admin("Bearer hfg_new_key"),
+        lambda: access.check(ANONYMOUS),  # as open streams do
+    )
     for call in calls:
         with pytest.raises(GatewayError) as unknown:
             call()

@@ -237,6 +237,18 @@ def test_a_watch_token_lives_no_longer_than_asked_and_than_its_creator(left: flo
     assert expire_time == 1000.0 + lives
 
 
+@pytest.mark.parametrize("by_key", [False, True])
+def test_a_caller_is_refused_from_its_expiry_on(by_key: bool) -> None:
+    key, _ = keys.new_key(DEFAULT_TENANT, "", 900.0, expire_time=1000.0)
+    caller = Identity(DEFAULT_TENANT, key.id) if by_key else Identity(DEFAULT_TENANT, expire_time=1000.0)
+    now = 999.999
+    access = Access(cast(KeyStore, None), SystemClock(wall=lambda: now), [key], b"a secret", required=True)
+    access.check(caller)
+    now = 1000.0
+    with pytest.raises(GatewayError, match="expired"):
+        access.check(caller)
+
+
 async def test_a_modified_watch_token_is_invalid(site: Site) -> None:
     token = await site.token()
     for touched in (token[:-2], token[:60] + ("A" if token[60] != "A" else "B") + token[61:], token + "AAAA", "hfw_"):

@@ -139,7 +139,8 @@ async def server(
 GET = b"GET /%s HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
-async def test_the_longest_idle_connection_is_closed_first() -> None:
+async def test_the_longest_idle_connection_is_closed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * WAIT_TIMEOUT)
     async with (
         server() as (web, address, counted),
         connected(address) as (first, _),
@@ -150,13 +151,13 @@ async def test_the_longest_idle_connection_is_closed_first() -> None:
         async with connected(address) as (third, asking):
             asking.write(GET % b"now")
             await third.readuntil(b"now")
-            assert await first.read() == b""
+            assert await until_closed(first) == b""
             assert not second.at_eof()
             assert (web.connections, counted) == (2, [Rejection.CONNECTIONS])
             async with connected(address) as (fourth, asks):
                 asks.write(GET % b"now")
                 await fourth.readuntil(b"now")
-                assert await second.read() == b""
+                assert await until_closed(second) == b""
                 assert not third.at_eof()
 
 
@@ -491,7 +492,9 @@ async def test_a_trailer_is_no_header_of_the_request() -> None:
             assert b"seen: None!" in await reader.readuntil(b"!")
 
 
-async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_early_response_leaves_one_timeout_for_the_rest_and_one_for_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * WAIT_TIMEOUT)
 
     async def refuse(_: Request) -> Response:
@@ -501,10 +504,15 @@ async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypat
         server(more=[Route("/refuse", refuse, methods=["POST"])]) as (web, address, _),
         connected(address) as (answer, ask),
     ):
-        ask.write(b"POST /refuse HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n")
+        size = connection.BODY_PART_BYTES + 9
+        ask.write(b"POST /refuse HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n" % size)
         await answer.readuntil(b"refused")
         (idle,) = web._server.server_state.connections
         await eventually(lambda: not idle._answering)
+        rest = idle._timer
+        ask.write(bytes(connection.BODY_PART_BYTES))
+        await eventually(lambda: idle._of_part == connection.BODY_PART_BYTES or idle._timer is not rest)
+        assert idle._timer is rest is not None
         ask.write(b"123456789")
         await eventually(lambda: idle._head == 0)
         assert idle._timer is not None
@@ -521,6 +529,19 @@ async def test_a_queued_request_keeps_its_timeout_while_an_earlier_one_is_answer
         first = busy._timer
         await eventually(lambda: busy._timer is not first)
         assert busy._timer is not None
+
+
+async def test_a_client_that_leaves_within_a_request_has_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * WAIT_TIMEOUT)
+    async with server() as (web, address, _):
+        async with connected(address) as (_, ask):
+            ask.write(b"GET")
+            connections = web._server.server_state.connections
+            await eventually(lambda: any(one._head for one in connections))
+            (left,) = connections
+            timeout = left._timer
+        await eventually(lambda: web.connections == 0)
+        assert timeout.cancelled()
 
 
 async def test_only_a_request_that_has_begun_is_counted_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
