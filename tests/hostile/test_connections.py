@@ -553,12 +553,16 @@ async def test_only_a_request_that_has_begun_is_counted_as_slow(monkeypatch: pyt
 
 
 async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:
-    async with server() as (web, address, counted), connected(address) as (_, one), connected(address) as (_, other):
-        for writer in (one, other):
-            writer.write(GET % b"hold")
-        await eventually(lambda: not web._limit._idle and web.connections >= 2)
+    async with (
+        server() as (web, address, counted),
+        connected(address) as (one, ask_one),
+        connected(address) as (other, ask_other),
+    ):
+        for reader, writer in ((one, ask_one), (other, ask_other)):
+            writer.write(GET % b"now" + GET % b"hold")
+            await reader.readuntil(b"now")
         async with connected(address) as (refused, _):
-            assert await refused.read() == b""
+            assert await until_closed(refused) == b""
         assert (web.connections, counted) == (2, [Rejection.CONNECTIONS])
 
 
