@@ -290,10 +290,10 @@ class Connection(HttpToolsProtocol):
         self._timer = None
         if self.pipeline:
             self._start_timer(BODY_TIMEOUT)  # the gateway reads nothing while it answers an earlier request
-        elif self._head is None or not self._answering:
-            if self._head != 0:
-                self._count_rejection(Rejection.SLOW)
-            self.transport.close()
+            return
+        if self._head != 0:
+            self._count_rejection(Rejection.SLOW)
+        self.transport.close()
 
 
 def _announces_body(header: tuple[bytes, bytes]) -> bool:

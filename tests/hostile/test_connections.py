@@ -531,6 +531,42 @@ async def test_a_queued_request_keeps_its_timeout_while_an_earlier_one_is_answer
         assert busy._timer is not None
 
 
+async def test_a_response_does_not_wait_for_the_body_of_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * WAIT_TIMEOUT)
+    go_on = asyncio.Event()
+
+    async def take(request: Request) -> Response:
+        await request.body()
+        await go_on.wait()
+        return PlainTextResponse("taken")
+
+    async with (
+        server(more=[Route("/take", take, methods=["POST"])]) as (web, address, _),
+        connected(address) as (answer, ask),
+    ):
+        head = b"POST /take HTTP/1.1\r\ncontent-length: 1\r\n\r\n"
+        ask.write(head + b"1" + head)
+        connections = web._server.server_state.connections
+        await eventually(lambda: any(one.pipeline for one in connections))
+        (busy,) = connections
+        timeout = busy._timer
+        go_on.set()
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await answer.readuntil(b"taken")
+        assert busy._timer is timeout is not None
+
+
+async def test_the_next_head_has_no_timeout_while_a_request_is_answered() -> None:
+    async with server() as (web, address, _), connected(address) as (_answer, ask):
+        ask.write(GET % b"hold")
+        connections = web._server.server_state.connections
+        await eventually(lambda: any(one._answering for one in connections))
+        (busy,) = connections
+        ask.write(b"GET")
+        await eventually(lambda: busy._head == 3)
+        assert busy._timer is None
+
+
 async def test_a_client_that_leaves_within_a_request_has_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * WAIT_TIMEOUT)
     async with server() as (web, address, _):

@@ -125,12 +125,19 @@ async def test_a_connection_with_an_unfinished_body_is_closed(
         assert b" 200 " not in await closed(wire, more)
 
 
-async def test_a_large_head_is_refused_with_431(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [(HEAD, b"X-Large: " + b"x" * 1_000 + b"\r\n"), (HEAD + b"X-Large: ", b"x" * 1_000)],
+    ids=["headers without end", "a header without end"],
+)
+async def test_a_large_head_is_refused_with_431(
+    start: Start, monkeypatch: pytest.MonkeyPatch, begun: bytes, more: bytes
+) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT", 3600.0)
     running = await start()
     async with connected(running.gateway.http_address) as wire:
-        wire[1].write(HEAD)
-        assert (await closed(wire, b"X-Large: " + b"x" * 1_000 + b"\r\n")).startswith(b"HTTP/1.1 431 ")
+        wire[1].write(begun)
+        assert (await closed(wire, more)).startswith(b"HTTP/1.1 431 ")
 
 
 async def time_passes(running: Running) -> None:
