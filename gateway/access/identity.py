@@ -174,8 +174,8 @@ class Access:
         if self._issuer is not None and not secret.startswith(keys.PREFIX) and secret.count(".") == 2:
             return self._issuer.identify(secret)
         key = self._keys.get(keys.id_of(secret))
-        if key is None or not key.accepts(secret):
-            raise invalid_credentials("the API key is invalid or was revoked")
+        if key is None or not key.matches(secret):
+            raise invalid_credentials("the API key is invalid")
         return Identity(key.tenant, key.id, key.name, scopes=key.scopes)
 
     def check(self, identity: Identity) -> None:

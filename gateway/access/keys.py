@@ -30,9 +30,9 @@ class ApiKey:
     scopes: frozenset[Scope] = ALL
     expire_time: float | None = None
 
-    def accepts(self, secret: str) -> bool:
-        """Return whether `secret` is this key and the key is not revoked. The comparison takes constant time."""
-        return hmac.compare_digest(hash_of(secret), self.hash) and self.revoke_time is None
+    def matches(self, secret: str) -> bool:
+        """Return whether `secret` is this key, which may be revoked. The comparison takes constant time."""
+        return hmac.compare_digest(hash_of(secret), self.hash)
 
 
 def new_key(

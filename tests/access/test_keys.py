@@ -248,7 +248,8 @@ def access_of(*stored: keys.ApiKey, required: bool = True, **settings: Any) -> A
 
 
 @pytest.mark.parametrize(
-    ("tenant", "name"), [("Red", ""), ("r" * 64, ""), ("red\n", ""), ("red", "\x1b[2J"), ("red", "x" * 101)]
+    ("tenant", "name"),
+    [("Red", ""), ("r" * 64, ""), ("red\n", ""), ("-red", ""), ("red", "\x1b[2J"), ("red", "x" * 101)],
 )
 def test_a_key_is_not_made_with_an_invalid_name(tenant: str, name: str) -> None:
     with pytest.raises(GatewayError):

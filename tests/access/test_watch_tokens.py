@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.access import keys
-from gateway.access.identity import ANONYMOUS, DEFAULT_TENANT, WATCHING, Access, Identity, KeyStore
+from gateway.access.identity import ANONYMOUS, DEFAULT_TENANT, ISSUED, WATCHING, Access, Identity, KeyStore
 from gateway.access.tokens import decode, encode
 from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
@@ -225,6 +225,17 @@ def test_a_watch_token_created_without_a_key_is_invalid_once_keys_are_required()
     assert access(required=False).identify(f"Bearer {token}", "GetGeneration").within == within
     with pytest.raises(GatewayError, match="without an API key"):
         access(required=True).identify(f"Bearer {token}", "GetGeneration")
+
+
+def test_a_watch_token_of_an_issuers_caller_is_invalid_without_the_issuer() -> None:
+    def access(issuer: Any) -> Access:
+        return Access(cast(KeyStore, None), SystemClock(), [], b"a secret", required=True, issuer=issuer)
+
+    within = Filter(ids=frozenset({"one"}))
+    token, _ = access(object()).watch_token(Identity("red", ISSUED), within, ttl=60.0, include_input=False)
+    assert access(object()).identify(f"Bearer {token}", "GetGeneration").within == within
+    with pytest.raises(GatewayError, match="not issued by this gateway"):
+        access(None).identify(f"Bearer {token}", "GetGeneration")
 
 
 @pytest.mark.parametrize("by_key", [False, True])

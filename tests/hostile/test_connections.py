@@ -442,11 +442,14 @@ def test_connections_that_arrive_at_once_take_different_slots() -> None:
     """Those that make room are closed a moment later."""
     closed: list[int] = []
     limit = ConnectionLimit(2, lambda _: None)
-    for number in range(2):
-        slot = limit.take()
+    slots = [limit.take(), limit.take()]
+    for number, slot in enumerate(slots):
         assert slot is not None
         slot.idle(partial(closed.append, number))
     assert [limit.take() is None for _ in range(3)] == [False, False, True]
+    assert slots[0] is not None
+    slots[0].idle(partial(closed.append, 0))  # a response has ended in the meantime
+    assert limit.take() is None
     assert (closed, limit.open_connections) == ([0, 1], 2)
 
 
