@@ -30,6 +30,7 @@ from gateway.listening import listen
 from gateway.setting_values import Address
 from gateway.telemetry import LINES_PERIOD, MAX_LINES, LogRateLimit, Rejection
 from gateway.web import connection
+from gateway.web import server as web_server
 from gateway.web.connection_limit import ConnectionLimit
 from gateway.web.server import WebServer
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -300,6 +301,24 @@ async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(
         assert counted == [Rejection.SLOW]
         async with asyncio.timeout(WAIT_TIMEOUT):
             await streamed.readexactly(64 << 20)
+
+
+async def test_a_stop_does_not_wait_for_idle_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_server, "DRAIN_TIMEOUT", 10 * WAIT_TIMEOUT)
+    async with server() as (web, address, _), connected(address) as (answer, ask):
+        ask.write(GET % b"now")
+        await answer.readuntil(b"now")
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await web.stop()
+
+
+async def test_a_stop_cancels_requests_that_do_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_server, "DRAIN_TIMEOUT", 0.1)
+    async with server() as (web, address, _), connected(address) as (_answer, ask):
+        ask.write(GET % b"hold")
+        await eventually(lambda: bool(web._server.server_state.tasks))
+        await web.stop()
+        assert not web._server.server_state.tasks
 
 
 SETTINGS, PING, GOAWAY = 4, 6, 7

@@ -37,12 +37,17 @@ async def test_a_submission_passes_on_the_named_headers(tmp_path: Path, submit: 
 
 
 async def test_pages_of_allowed_origins_may_send_the_named_headers_and_traces(tmp_path: Path) -> None:
-    asks = {"Origin": "https://shop.test", "Access-Control-Request-Method": "POST"}
+    origin = {"Origin": "https://shop.test"}
     settings = {"FORWARD_HEADERS": "x-team", "ALLOWED_ORIGINS": "https://shop.test"}
     async with run(tmp_path, **settings) as running, aiohttp.ClientSession() as session:
         url = f"{running.gateway.http_address}/hfgateway.v1.GenerationService/SubmitGeneration"
-        for names, status in (("content-type,x-team,traceparent", 200), ("x-other", 400)):
-            async with session.options(url, headers=asks | {"Access-Control-Request-Headers": names}) as answer:
+        for method, names, status in (
+            ("POST", "content-type,x-team,traceparent", 200),
+            ("GET", "authorization,last-event-id", 200),
+            ("POST", "x-other", 400),
+        ):
+            asks = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": names}
+            async with session.options(url, headers=origin | asks) as answer:
                 assert answer.status == status
 
 
