@@ -80,7 +80,7 @@ class HiggsfieldStorage:
                 failpoints.after("storage call")
                 if not 200 <= response.status < 300:
                     raise upstream_unavailable(f"Higgsfield's storage answered with HTTP status {response.status}")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             if source.failure is not None:
                 raise source.failure from error
             raise upstream_unavailable("Higgsfield's storage did not accept the file") from error

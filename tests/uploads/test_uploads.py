@@ -188,6 +188,8 @@ async def test_an_unsupported_content_type_is_named(running: Running, stub: Uplo
         {"on": "upload", "kind": "reset"},
         {"on": "upload", "patch": {"upload_url": "ftp://elsewhere.test/"}},
         {"on": "upload", "patch": {"upload_url": "https://user:word@elsewhere.test/"}},
+        {"on": "upload", "patch": {"upload_url": f"https://{'a' * 64}.test/"}},  # no name in DNS
+        {"on": "upload", "patch": {"upload_url": "http://127.0.0.1:9/\x7f"}},
         {"on": "upload", "patch": {"public_url": "ftp://elsewhere.test/"}},
         {"on": "upload", "body": {"unknown": "shape"}, "status": 200},
         {"on": "storage", "kind": "503"},
