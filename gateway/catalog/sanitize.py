@@ -8,7 +8,8 @@ stricter:
 - references that are broken or circular, or lead to another document;
 - every keyword whose value is not valid in the standard;
 - from `required` and `dependentRequired`, the fields that have a default: Higgsfield fills in defaults before it
-  validates. Notes of users report a model that lists such a field as required, and accepts inputs without it.
+  validates. Notes of users report a model that lists such a field as required, and accepts inputs without it. The
+  default may be in another part of the schema, so a default anywhere counts for every field with that name.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ class TooLargeError(Exception):
 
 def sanitized(schema: Schema) -> dict[str, Any]:
     """Return the reduced schema. Raises TooLargeError."""
-    return _Sanitizer(schema).reduce(schema, (), NO_NAMES)[0]
+    return _Sanitizer(schema).reduce(schema, ())[0]
 
 
 def _number(value: object) -> bool:
@@ -77,9 +78,6 @@ _VALUES: dict[str, Callable[[Any], bool]] = {
 _MANY = frozenset({"anyOf", "allOf", "prefixItems"})
 _ONE = frozenset({"items", "contains", "propertyNames"})
 _NAMED = frozenset({"properties", "dependentSchemas"})
-_SAME_VALUE = frozenset({"anyOf", "allOf", "dependentSchemas"})
-"""Keywords whose subschemas describe the same value as the schema, not a part of it."""
-NO_NAMES: frozenset[str] = frozenset()
 
 
 class _Sanitizer:
@@ -87,13 +85,11 @@ class _Sanitizer:
 
     def __init__(self, document: Schema) -> None:
         self._document = document
+        self._with_default = _names_with_default(document)
         self._nodes = 0
 
-    def reduce(self, schema: object, inside: tuple[str, ...], filled: frozenset[str]) -> tuple[dict[str, Any], bool]:
-        """Reduce a subschema. `inside` are the references that lead to it. Raises TooLargeError.
-
-        `filled` are the fields with a default according to the schemas around it that describe the same value.
-        """
+    def reduce(self, schema: object, inside: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
+        """Reduce a subschema. `inside` are the references that lead to it. Raises TooLargeError."""
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise TooLargeError
@@ -101,81 +97,73 @@ class _Sanitizer:
             return ({} if schema else {"not": {}}), True
         if not isinstance(schema, Mapping):
             return {}, False
-        filled |= _with_defaults(schema)
         reduced: dict[str, Any] = {}
         exact = not _REMOVED & schema.keys()
         for keyword, value in schema.items():
-            kept, means_the_same = self._keyword(keyword, value, schema, inside, filled)
+            kept, means_the_same = self._keyword(keyword, value, schema, inside)
             exact = exact and means_the_same
             if kept is not None:
                 reduced[keyword] = kept[0]
         if "$ref" in schema:
-            target, means_the_same = self._target(schema["$ref"], inside, filled)
+            target, means_the_same = self._target(schema["$ref"], inside)
             exact = exact and means_the_same
             reduced["allOf"] = [*reduced.get("allOf", ()), target]
-        exact = self._condition(schema, reduced, inside, filled) and exact
+        exact = self._condition(schema, reduced, inside) and exact
         return _with_null(schema, reduced), exact
 
     def _keyword(
-        self, keyword: str, value: Any, schema: Schema, inside: tuple[str, ...], filled: frozenset[str]
+        self, keyword: str, value: Any, schema: Schema, inside: tuple[str, ...]
     ) -> tuple[tuple[Any] | None, bool]:
         """Reduce the value of a keyword. The first result is a tuple with the value; None if the keyword is removed."""
         if keyword in _VALUES:
             if not _VALUES[keyword](value):
                 return None, False
-            kept = _without(filled, keyword, value)
+            kept = self._without_defaults(keyword, value)
             return (kept,), kept == value
-        within = filled if keyword in _SAME_VALUE else NO_NAMES
         if keyword in _MANY and isinstance(value, list) and value:
-            parts = [self.reduce(part, inside, within) for part in value]
+            parts = [self.reduce(part, inside) for part in value]
             return ([part for part, _ in parts],), all(same for _, same in parts)
         if keyword in _NAMED and isinstance(value, Mapping):
-            named = {name: self.reduce(one, inside, within) for name, one in value.items()}
+            named = {name: self.reduce(one, inside) for name, one in value.items()}
             return ({name: part for name, (part, _) in named.items()},), all(same for _, same in named.values())
         if keyword in _ONE and isinstance(value, Mapping | bool):
-            part, same = self.reduce(value, inside, within)
+            part, same = self.reduce(value, inside)
             return (part,), same
         if keyword == "additionalProperties" and isinstance(value, Mapping | bool):
             if "patternProperties" in schema:
                 return None, False
             if value is False:
                 return (False,), True
-            part, same = self.reduce(value, inside, within)
+            part, same = self.reduce(value, inside)
             return (part,), same
         if keyword == "oneOf" and isinstance(value, list) and value:
-            return self._one_of(value, inside, filled)
+            return self._one_of(value, inside)
         if keyword == "not":
-            part, same = self.reduce(value, inside, filled)
+            part, same = self.reduce(value, inside)
             # If the inner schema accepts more than it did, its negation would accept less.
             return ((part,), True) if same else (None, False)
         return None, keyword not in {*_MANY, *_ONE, *_NAMED, "additionalProperties", "oneOf"}
 
-    def _one_of(
-        self, value: list[Any], inside: tuple[str, ...], filled: frozenset[str]
-    ) -> tuple[tuple[Any] | None, bool]:
-        parts = [self.reduce(part, inside, filled) for part in value]
+    def _one_of(self, value: list[Any], inside: tuple[str, ...]) -> tuple[tuple[Any] | None, bool]:
+        parts = [self.reduce(part, inside) for part in value]
         if all(same for _, same in parts):
             return ([part for part, _ in parts],), True
         return None, False
 
-    def _condition(
-        self, schema: Schema, reduced: dict[str, Any], inside: tuple[str, ...], filled: frozenset[str]
-    ) -> bool:
+    def _condition(self, schema: Schema, reduced: dict[str, Any], inside: tuple[str, ...]) -> bool:
         """Add `if`, `then` and `else` if the reduced condition means exactly the same."""
         if "if" not in schema:
             return True
-        condition, exact = self.reduce(schema["if"], inside, filled)
+        condition, exact = self.reduce(schema["if"], inside)
         if exact:
             reduced["if"] = condition
             for branch in ("then", "else"):
                 if branch in schema:
-                    reduced[branch], same = self.reduce(schema[branch], inside, filled)
+                    reduced[branch], same = self.reduce(schema[branch], inside)
                     exact = exact and same
         return exact
 
-    def _target(
-        self, reference: object, inside: tuple[str, ...], filled: frozenset[str]
-    ) -> tuple[dict[str, Any], bool]:
+    def _target(self, reference: object, inside: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
         """Return the reduced target of a reference; a schema that accepts everything if it cannot be resolved."""
         if not isinstance(reference, str) or not reference.startswith("#") or reference in inside:
             return {}, False
@@ -185,24 +173,27 @@ class _Sanitizer:
             if not isinstance(target, Mapping) or name not in target:
                 return {}, False
             target = target[name]
-        return self.reduce(target, (*inside, reference), filled)
+        return self.reduce(target, (*inside, reference))
+
+    def _without_defaults(self, keyword: str, value: Any) -> Any:
+        """Return the value of a keyword without the required fields that have a default."""
+        if keyword == "required":
+            return [name for name in value if name not in self._with_default]
+        if keyword == "dependentRequired":
+            return {name: self._without_defaults("required", needed) for name, needed in value.items()}
+        return value
 
 
-def _with_defaults(schema: Schema) -> frozenset[str]:
-    """Return the fields with a default."""
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping):
-        return NO_NAMES
-    return frozenset(name for name, one in properties.items() if isinstance(one, Mapping) and "default" in one)
-
-
-def _without(filled: frozenset[str], keyword: str, value: Any) -> Any:
-    """Return the value of a keyword without the required fields that have a default."""
-    if keyword == "required":
-        return [name for name in value if name not in filled]
-    if keyword == "dependentRequired":
-        return {name: [other for other in needed if other not in filled] for name, needed in value.items()}
-    return value
+def _names_with_default(document: object) -> frozenset[str]:
+    """Return the names of the fields that have a default, anywhere in a document."""
+    if isinstance(document, list):
+        return frozenset().union(*map(_names_with_default, document))
+    if not isinstance(document, Mapping):
+        return frozenset()
+    properties = document.get("properties")
+    fields = properties.items() if isinstance(properties, Mapping) else ()
+    here = {name for name, one in fields if isinstance(one, Mapping) and "default" in one}
+    return frozenset(here).union(*map(_names_with_default, document.values()))
 
 
 def _with_null(schema: Schema, reduced: dict[str, Any]) -> dict[str, Any]:

@@ -165,7 +165,6 @@ def test_a_negation_of_what_cannot_be_evaluated_refuses_nothing(negated: Any) ->
         ({"contains": {"const": 1}}, [2, 1], [2]),
         ({"dependentRequired": {"a": ["b"]}}, {"a": 1, "b": 2}, {"a": 1}),
         ({"propertyNames": {"maxLength": 1}}, {"a": 1}, {"aa": 1}),
-        ({"properties": {"b": {"default": 1}, "c": {"required": ["b"]}}}, {"c": {"b": 1}}, {"c": {}}),
         ({"exclusiveMinimum": 0}, 1, 0),
         ({"multipleOf": 5}, 10, 11),
         ({"type": ["integer", "null"]}, None, "x"),
@@ -197,9 +196,19 @@ def test_multiple_of_tolerates_rounding_errors() -> None:
     assert [one / 100 for one in range(101) if fields(schema, {"cfg_scale": one / 100})] == []
 
 
-def test_a_property_with_a_default_is_not_required() -> None:
-    schema = properties(duration={"type": "integer", "default": 6}, prompt={"type": "string"})
-    assert fields({**schema, "required": ["duration", "prompt"]}, {}) == {".prompt": "is required"}
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda default: default,
+        lambda default: {"allOf": [default]},
+        lambda default: {"$ref": "#/$defs/base", "$defs": {"base": default}},
+        lambda default: {"allOf": [{"$ref": "#/$defs/base"}], "$defs": {"base": {"allOf": [default]}}},
+    ],
+    ids=["beside the rule", "in another branch", "behind a reference", "in a branch behind a reference"],
+)
+def test_a_property_with_a_default_is_not_required(place: Any) -> None:
+    default = properties(duration={"type": "integer", "default": 6}, prompt={"type": "string"})
+    assert fields({**place(default), "required": ["duration", "prompt"]}, {}) == {".prompt": "is required"}
 
 
 @pytest.mark.parametrize(
