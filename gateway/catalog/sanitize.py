@@ -165,10 +165,13 @@ class _Sanitizer:
 
     def _target(self, reference: object, inside: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
         """Return the reduced target of a reference; a schema that accepts everything if it cannot be resolved."""
-        if not isinstance(reference, str) or not reference.startswith("#") or reference in inside:
+        if not isinstance(reference, str) or reference in inside:
+            return {}, False
+        start, *path = reference.split("/")
+        if start != "#":
             return {}, False
         target: Any = self._document
-        for part in filter(None, reference[1:].split("/")):
+        for part in path:
             name = part.replace("~1", "/").replace("~0", "~")
             if not isinstance(target, Mapping) or name not in target:
                 return {}, False

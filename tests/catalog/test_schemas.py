@@ -108,6 +108,7 @@ def test_patterns_are_not_evaluated() -> None:
         {"$ref": "#/definitions/MotionSchema"},
         {"$ref": "https://elsewhere.invalid/schema.json"},
         {"$ref": "other.json#/a"},
+        {"$ref": "#//properties/prompt/$defs/null", "$defs": {"null": {"type": "null"}}},
         {"$dynamicRef": "#meta"},
         {"$ref": "#/properties/prompt"},
         {"type": "text"},
