@@ -132,10 +132,6 @@ async def _with_size_check(size: int, chunks: AsyncIterator[bytes]) -> AsyncIter
 
 
 def _with_field_name(error: GatewayError, name: str) -> GatewayError:
-    """Replace the field `content_type` of an error with the field of the caller's request."""
-    failure = error.failure
-    violations = tuple(
-        replace(violation, field=name) if violation.field == "content_type" else violation
-        for violation in failure.violations
-    )
-    return GatewayError(replace(failure, violations=violations))
+    """Replace the field of an error, `content_type`, with that of the caller's request."""
+    violations = tuple(replace(violation, field=name) for violation in error.failure.violations)
+    return GatewayError(replace(error.failure, violations=violations))

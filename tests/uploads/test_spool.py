@@ -80,6 +80,7 @@ async def test_a_tenant_that_uses_its_share_leaves_space_for_others() -> None:
             assert [piece async for piece in other.read()] == [b"1234567890"]
     async with spool.file("one") as third:
         await third.write(b"1234567890")
+    assert not spool._held
 
 
 async def test_a_full_disk_is_reported_as_overload(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from gateway.errors import GatewayError, Reason
 from gateway.higgsfield.client import HiggsfieldClient
-from gateway.higgsfield.uploads import HiggsfieldStorage, fit_for_files
+from gateway.higgsfield.uploads import HiggsfieldStorage, _Source, fit_for_files
 from gateway.uploads import Slot
 from tests.support.running import WAIT_TIMEOUT
 
@@ -88,3 +88,79 @@ async def test_a_storage_that_stops_reading_ends_the_upload() -> None:
         finally:
             await storage.aclose()
     assert raised.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
+async def test_a_storage_that_does_not_respond_ends_the_upload() -> None:
+    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the gateway closes the connection
+        writer.close()
+
+    async with serving(read) as url, opened(timeout=0.1) as storage:
+        with pytest.raises(GatewayError) as raised:
+            await storage.put(Slot(url, url, {}, 3600.0), SIZE, one_chunk(SIZE))
+    assert raised.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
+async def test_the_time_of_a_slow_source_does_not_count() -> None:
+    limits: list[bool] = []
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(2):
+            limits.append(limit.when() is not None)
+            yield b"x"
+
+    async with asyncio.timeout(None) as limit:
+        async for _ in _Source(slow()).read(limit, WAIT_TIMEOUT):
+            limits.append(limit.when() is not None)
+    assert limits == [False, True, False, True]
+
+
+async def test_uploads_share_no_connections_and_no_cookies() -> None:
+    """The HTTP client opens 100 connections by default, and has cookies for all of them."""
+    heads: list[bytes] = []
+    count, connected, all_connected = 101, 0, asyncio.Event()
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connected
+        connected += 1
+        if connected == count:
+            all_connected.set()
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        await reader.readexactly(1)
+        writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async def wait() -> AsyncIterator[bytes]:
+        await all_connected.wait()
+        yield b"x"
+
+    async with serving(respond) as url, opened(timeout=WAIT_TIMEOUT) as storage:
+        slot = Slot(url, url, {}, 3600.0)
+        await asyncio.gather(*(storage.put(slot, 1, wait()) for _ in range(count)))
+        await storage.put(slot, 1, one_chunk(1))
+    assert len(heads) == count + 1
+    assert not any(b"Cookie" in head for head in heads)
+
+
+async def one_chunk(size: int) -> AsyncIterator[bytes]:
+    yield bytes(size)
+
+
+@asynccontextmanager
+async def serving(
+    respond: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """Serve connections, and yield a URL."""
+    async with asyncio.timeout(WAIT_TIMEOUT), await asyncio.start_server(respond, "127.0.0.1", 0) as server:
+        yield f"http://localhost:{server.sockets[0].getsockname()[1]}/file"
+        server.close()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def opened(*, timeout: float) -> AsyncIterator[HiggsfieldStorage]:
+    storage = HiggsfieldStorage(unused, timeout=timeout)
+    try:
+        yield storage
+    finally:
+        await storage.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,18 @@ import pytest
 from PIL import Image
 
 from gateway import uploads
+from gateway.higgsfield.uploads import SLOT_SECONDS
 from gateway.rpc import call_limits
 from gateway.uploads import MAX_CHUNK_BYTES, MEDIA_KEPT
 from hfgateway.v1 import upload_service_pb2 as pb
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client import AsyncClient, dop
 from hfgateway_client._async.timers import Timers
-from hfgateway_client.errors import GatewayError, InputRefused, InvalidInput, UpstreamUnavailable
+from hfgateway_client.errors import GatewayError, GatewayOverloaded, InputRefused, InvalidInput, UpstreamUnavailable
 from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 from tests.support.promises import reasons_of
-from tests.support.running import WAIT_TIMEOUT, Running, run, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, run, soul
 from tests.support.transports import ConnectTransport
 
 PNG = b"\x89PNG" + bytes(range(256)) * 100
@@ -109,11 +111,12 @@ async def test_higgsfields_refusals_of_an_upload_have_its_documented_reasons(
 async def test_an_uploaded_file_can_be_read_and_used_as_input(
     running: Running, stub: UploadServiceStub, size: int | None
 ) -> None:
+    began = time.time()
     answer = await uploaded(stub, [header(size=size), *chunks(PNG)])
 
     assert answer.size == len(PNG)
     assert await content_of(answer.url) == PNG
-    assert answer.expire_time.seconds > MEDIA_KEPT
+    assert began <= answer.expire_time.ToNanoseconds() / 1e9 - MEDIA_KEPT <= time.time()
     request = soul("a fox")
     request.input.soul.image_reference_url = answer.url
     assert (await running.submit(request)).id
@@ -133,12 +136,14 @@ async def test_a_direct_upload_needs_the_returned_headers(running: Running, stub
     assert await content_of(slot.url) == PNG
 
 
+EMPTY = pb.UploadMediaRequest(chunk=b"")
 WRONG: dict[str, tuple[list[pb.UploadMediaRequest], str]] = {
     "nothing": ([], "header"),
     "no header": (chunks(PNG), "header"),
     "a second header": ([header(size=2000), *chunks(PNG[:1000]), header()], "header"),
     "more than was said": ([header(size=10), *chunks(PNG)], "header.size"),
     "one byte more": ([header(size=1999), *chunks(PNG[:2000])], "header.size"),
+    "more after an empty chunk": ([header(size=2000), *chunks(PNG[:2000]), EMPTY, *chunks(b"x")], "header.size"),
     "fewer than was said": ([header(size=10**6), *chunks(PNG)], "header.size"),
     "one byte fewer": ([header(size=2001), *chunks(PNG[:2000])], "header.size"),
     "none at all": ([header()], "chunk"),
@@ -157,7 +162,8 @@ async def test_an_invalid_upload_leaves_no_file(running: Running, stub: UploadSe
         await uploaded(stub, requests)
     assert refused.value.reason == "INVALID_INPUT"
     assert [violation.field for violation in refused.value.field_violations] == [field]
-    assert running.ledger.uploads == 0
+    await uploaded(stub, [header(), *chunks(PNG)])  # by then the storage has handled the first call
+    assert running.ledger.uploads == 1
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["of known size", "of unknown size"])
@@ -170,6 +176,32 @@ async def test_the_size_of_a_file_is_limited(
     assert [one.field for one in refused.value.field_violations] == ["header.size" if known else "chunk"]
     assert running.ledger.uploads == 0
     assert (await uploaded(stub, [header(size=3000 if known else None), *chunks(PNG[:3000])])).size == 3000
+
+
+async def test_an_upload_of_one_tenant_leaves_space_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.spool._free", lambda descriptor: len(PNG) * 3 // 2)
+    ended = asyncio.Event()
+
+    async def source(*, slow: bool = False) -> AsyncIterator[bytes]:
+        yield PNG
+        if slow:
+            await ended.wait()
+
+    async with (
+        run(tmp_path, AUTH="keys") as running,
+        AsyncClient(running.gateway.grpc_address, api_key=await running.key("one")) as one,
+        AsyncClient(running.gateway.grpc_address, api_key=await running.key("two")) as two,
+    ):
+        slow = asyncio.create_task(one.upload(source(slow=True), "image/png"))
+        await eventually(lambda: running.gateway._core.uploads._spool._held.total() == len(PNG))
+        with pytest.raises(GatewayOverloaded):
+            await one.upload(source(), "image/png")
+        await two.upload(source(), "image/png")
+        ended.set()
+        await slow
+    assert running.ledger.uploads == 2
 
 
 async def test_an_unsupported_content_type_is_named(running: Running, stub: UploadServiceStub) -> None:
@@ -227,7 +259,8 @@ async def test_a_proxy_of_the_environment_is_not_used(
 
 
 async def test_no_header_of_the_connection_is_set_by_a_slot(running: Running, stub: UploadServiceStub) -> None:
-    headers = {"Content-Type": "image/png", "Host": "elsewhere.test", "Authorization": "Key a:b", "x-note": "a\nb"}
+    refused = ("Host", "Authorization", "Cookie", "content-length", "Transfer-Encoding", "Connection", "a b")
+    headers = {"Content-Type": "image/png", **dict.fromkeys(refused, "1"), "x-note": "a\nb"}
     running.plan(on="upload", patch={"upload_headers": headers})
     slot = await stub.CreateUpload(pb.CreateUploadRequest(content_type="image/png"))
     assert dict(slot.upload_headers) == {"Content-Type": "image/png"}
@@ -239,10 +272,13 @@ async def test_a_slot_without_headers_needs_the_content_type(running: Running, s
     assert dict(slot.upload_headers) == {"Content-Type": "image/png"}
 
 
-async def test_a_slot_is_valid_for_as_long_as_its_url_says(running: Running, stub: UploadServiceStub) -> None:
-    running.plan(on="upload", patch={"upload_url": "https://storage.test/file?X-Amz-Expires=60"})
+@pytest.mark.parametrize(("said", "seconds"), [("60", 60), ("", SLOT_SECONDS), ("9" * 400, SLOT_SECONDS)])
+async def test_a_slot_is_valid_for_as_long_as_its_url_says(
+    running: Running, stub: UploadServiceStub, said: str, seconds: float
+) -> None:
+    running.plan(on="upload", patch={"upload_url": f"https://storage.test/file?X-Amz-Expires={said}"})
     slot = await stub.CreateUpload(pb.CreateUploadRequest(content_type="image/png"))
-    assert slot.expire_time.seconds - slot.upload_expire_time.seconds == MEDIA_KEPT - 60
+    assert slot.expire_time.seconds - slot.upload_expire_time.seconds == MEDIA_KEPT - seconds
 
 
 async def test_a_canceled_upload_leaves_no_file(running: Running, stub: UploadServiceStub) -> None:
