@@ -175,12 +175,14 @@ def test_a_negation_of_what_cannot_be_evaluated_refuses_nothing(negated: Any) ->
         ({"$ref": "#/$defs/Small", "description": "with more beside it", "minimum": 2}, 2, 1),
         ({"$ref": "#/$defs/Small", "allOf": [{"minimum": 2}]}, 2, 1),
         ({"$ref": "#/$defs/Via~1slash"}, 3, 11),
+        ({"$ref": "#/$defs/~01"}, 3, 11),
         (False, ..., 1),
     ],
 )
 def test_supported_keywords_are_enforced(schema: Any, good: Any, bad: Any) -> None:
+    small = {"type": "integer", "maximum": 10}
     whole = properties(a=schema) | {
-        "$defs": {"Small": {"type": "integer", "maximum": 10}, "Via/slash": {"$ref": "#/$defs/Small"}}
+        "$defs": {"Small": small, "Via/slash": {"$ref": "#/$defs/Small"}, "~1": small, "/": False}
     }
     assert fields(whole, {} if good is ... else {"a": good}) == {}
     assert list(fields(whole, {"a": bad})) != []
@@ -190,6 +192,10 @@ def test_a_recursive_reference_terminates() -> None:
     tree = {"type": "object", "properties": {"next": {"$ref": "#"}, "n": {"type": "integer"}}}
     assert fields(tree, {"n": 1, "next": {"n": 2, "next": {"n": "x", "next": {"n": "x"}}}}) == {}
     assert fields(tree, {"n": 1, "next": {"n": "x"}}) == {".next.n": "must be an integer"}
+    person = {"properties": {"name": {"type": "string"}, "pet": {"$ref": "#/$defs/pet"}}}
+    pet = {"properties": {"name": {"type": "string"}, "owner": {"$ref": "#/$defs/person"}}}
+    schema = {"$ref": "#/$defs/person", "$defs": {"person": person, "pet": pet}}
+    assert fields(schema, {"pet": {"name": 5, "owner": {"name": 5}}}) == {".pet.name": "must be a string"}
 
 
 def test_multiple_of_tolerates_rounding_errors() -> None:
@@ -287,11 +293,59 @@ def test_the_sanitized_schema_agrees_with_another_validator(schema: Any, paramet
     assert (found == ()) is Draft202012Validator(sanitized(schema)).is_valid(parameters)
 
 
+# -- Descriptions ------------------------------------------------------------------------------------------------------
+
+NUMBERS = [f"{number:03}" for number in range(37)]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        ({"minimum": 2}, 1, "must be at least 2"),
+        ({"maximum": 2}, 3, "must be at most 2"),
+        ({"exclusiveMinimum": 2}, 2, "must be more than 2"),
+        ({"exclusiveMaximum": 2}, 2, "must be less than 2"),
+        ({"multipleOf": 5}, 2, "must be a multiple of 5"),
+        ({"minLength": 2}, "a", "must have at least 2 characters"),
+        ({"maxLength": 2}, "abc", "must have at most 2 characters"),
+        ({"minLength": 1}, "", "must not be empty"),
+        ({"minItems": 2}, [1], "must have at least 2 items"),
+        ({"maxItems": 2}, [1, 2, 3], "must have at most 2 items"),
+        ({"minProperties": 2}, {"b": 1}, "must have at least 2 fields"),
+        ({"maxProperties": 0}, {"b": 1}, "must have at most 0 fields"),
+        ({"const": True}, False, "must be true"),
+        ({"type": ["integer", "null"]}, "x", "must be null or an integer"),
+        ({"enum": ["x", 1, None]}, 2, "must be one of x, 1, null"),
+        ({"enum": NUMBERS}, 2, f"must be one of {', '.join(NUMBERS[:36])}, …"),
+        ({"not": {}}, 2, "does not match the schema of this model"),
+        ({"oneOf": [{"minimum": 1}, {"maximum": 5}]}, 3, "matches more than one of several exclusive alternatives"),
+        ({"oneOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}, 0, "must be at least 1"),
+        ({"anyOf": [{"minimum": 5}, {"maximum": -5}]}, 0, "matches none of the forms that this model accepts"),
+        ({"anyOf": [{"required": ["x"]}, {"required": ["x", "y"]}]}, {}, "needs x or y"),
+        ({"anyOf": [{"required": ["x"]}, {"type": "string"}]}, {}, {".x": "is required"}),
+        (
+            {"anyOf": [{"properties": {"b": {"required": [name]}}} for name in "cd"]},
+            {"b": {}},
+            "matches none of the forms that this model accepts",
+        ),
+        (
+            {"anyOf": [{"required": ["x"], "properties": {"n": {"type": "integer"}}}, {"type": "null"}]},
+            {"n": "x"},
+            {".n": "must be an integer", ".x": "is required"},
+        ),
+    ],
+)
+def test_a_violation_is_described(schema: Any, value: Any, expected: str | dict[str, str]) -> None:
+    below = {"": expected} if isinstance(expected, str) else expected
+    assert fields(properties(a=schema), {"a": value}) == {f".a{name}": text for name, text in below.items()}
+
+
 # -- Bounded -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_schema_over_the_size_limit_is_not_used() -> None:
     wide = properties(**{f"p{number}": {"type": "null"} for number in range(MAX_NODES)})
+    sanitized(properties(**dict(list(wide["properties"].items())[1:])))  # the schema itself counts, too
     doubling = {"$defs": {"d0": {"type": "null"}}} | properties(a={"$ref": "#/$defs/d30"})
     for number in range(30):
         doubling["$defs"][f"d{number + 1}"] = {"allOf": [{"$ref": f"#/$defs/d{number}"}] * 2}
@@ -310,7 +364,8 @@ def test_a_schema_over_the_depth_limit_is_not_used() -> None:
 
 def test_an_input_over_the_step_limit_is_left_to_higgsfield() -> None:
     validator = SchemaValidator(properties(numbers={"type": "array", "items": {"type": "string"}}))
-    assert len(validator.violations({"numbers": [1] * (MAX_STEPS // 10)})) == MAX_VIOLATIONS
+    found = validator.violations({"numbers": [1] * (MAX_STEPS // 10)})
+    assert [one.field for one in found] == sorted(f"{PARAMETERS}.numbers[{n}]" for n in range(MAX_VIOLATIONS))
     assert validator.violations({"numbers": [1] * MAX_STEPS}) == ()
 
 
