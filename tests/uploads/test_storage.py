@@ -91,9 +91,9 @@ async def test_a_storage_that_stops_reading_ends_the_upload() -> None:
 
 
 async def test_a_storage_that_does_not_respond_ends_the_upload() -> None:
-    async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()  # until the gateway closes the connection
-        writer.close()
+    async def read(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read()  # until the gateway closes the connection
 
     async with serving(read) as url, opened(timeout=0.1) as storage:
         with pytest.raises(GatewayError) as raised:
@@ -128,7 +128,6 @@ async def test_uploads_share_no_connections_and_no_cookies() -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         await reader.readexactly(1)
         writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        writer.close()
 
     async def wait() -> AsyncIterator[bytes]:
         await all_connected.wait()
@@ -150,11 +149,21 @@ async def one_chunk(size: int) -> AsyncIterator[bytes]:
 async def serving(
     respond: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[str]:
-    """Serve connections, and yield a URL."""
-    async with asyncio.timeout(WAIT_TIMEOUT), await asyncio.start_server(respond, "127.0.0.1", 0) as server:
+    """Serve connections, and yield a URL. At the end, wait until all are closed."""
+    served: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await respond(reader, writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.create_task(serve(reader, writer)))
+
+    async with asyncio.timeout(WAIT_TIMEOUT), await asyncio.start_server(accept, "127.0.0.1", 0) as server:
         yield f"http://localhost:{server.sockets[0].getsockname()[1]}/file"
-        server.close()
-        await server.wait_closed()
+        await asyncio.gather(*served)
 
 
 @asynccontextmanager
