@@ -286,6 +286,8 @@ async def test_a_drain_answers_waiting_calls_and_refuses_new_ones(start: Start) 
             ended = await again
     assert error(refused)["reason"] == "GATEWAY_UNAVAILABLE"
     assert error(refused)["retryable"]
+    key = (refused.structured_content or {})["idempotency_key"]
+    assert f"Call generate again with the same arguments and idempotency_key {key}" in text(refused)
     assert content_of(ended)["generation"]["id"] == generation["id"]
     assert state(ended) == "COMPLETED"
     assert len(running.ledger.charges) == 1

@@ -123,6 +123,17 @@ async def test_a_generation_continues_after_wait_seconds(start: Start, port: Con
     assert content_of(seen)["generation"]["input"] == soul("fox")["input"]
 
 
+async def test_a_wait_reports_no_earlier_state(start: Start, port: Connect) -> None:
+    running = await start()
+    progress = Progress(running.clock)
+    async with port(running) as client:
+        generation_id = generation_id_of(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))
+        await running.start_running(generation_id)
+        await client.call_tool("wait_generation", {"id": generation_id}, progress_callback=progress)
+    assert list(dict.fromkeys(progress.states)) == ["IN_PROGRESS", "COMPLETED"]
+    assert re.search(r"about \d+ s left", progress.reports[0][2] or "")
+
+
 async def test_cancel_refunds_a_queued_generation_and_refuses_a_running_one(start: Start, port: Connect) -> None:
     running = await start()
     async with port(running) as client:
@@ -230,7 +241,7 @@ async def test_estimates_are_free_and_lists_are_limited(start: Start, port: Conn
             found = content_of(await client.call_tool("list_generations", {"filter": nothing}))
             assert found == {"generations": []}, nothing
 
-    assert re.search(r"cost [\d.]+ credits", text(estimate))
+    assert re.search(r"cost [\d.]+ credits \([\d.]+ USD\)", text(estimate))
     assert float(content_of(estimate)["cost"]["credits"]) > 0
     assert "There may be more" in text(newest)
     shown = [*content_of(newest)["generations"], *content_of(older)["generations"]]
