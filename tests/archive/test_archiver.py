@@ -36,21 +36,21 @@ S3_ONLY = pytest.mark.parametrize("place", [IN_S3], indirect=True)
 
 
 async def test_outputs_are_copied_verified_and_recorded(stage: Stage) -> None:
-    first, second = stage.media.add("/a.png", CONTENT), stage.media.add("/b", CONTENT[:7])
+    first, second = stage.media.add("/a.png", CONTENT), stage.media.add("/b", CONTENT[:1])
     stage.start()
     generation = await stage.completed(stage.url("/a.png"), "", stage.url("/b"), content_type="image/webp")
 
     found = await stage.becomes_archived(generation, 2)
 
     folder = f"tenant/{generation.id}"
-    assert stage.place.files() == {f"{folder}/0-image.webp": CONTENT, f"{folder}/2-image.webp": CONTENT[:7]}
+    assert stage.place.files() == {f"{folder}/0-image.webp": CONTENT, f"{folder}/2-image.webp": CONTENT[:1]}
     assert {part.output: (file.size, file.sha256) for part, file in found.items()} == {
         0: (len(CONTENT), sha256(CONTENT)),
-        2: (7, sha256(CONTENT[:7])),
+        2: (1, sha256(CONTENT[:1])),
     }
     assert found[Part(0)].url == f"{stage.place.url}/{folder}/0-image.webp"
     await eventually(lambda: stage.archiver.archived == 2)  # counted a moment after it is stored
-    assert (stage.archiver.bytes, stage.archiver.failures) == (len(CONTENT) + 7, 0)
+    assert (stage.archiver.bytes, stage.archiver.failures) == (len(CONTENT) + 1, 0)
     assert await stage.store.copies.copies_waiting() == 0
     assert [url for _, url, _ in stage.rows()] == ["", ""]
     for request in (*first.requests, *second.requests):
