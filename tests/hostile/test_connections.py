@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import re
+import resource
 import socket
 import ssl
 import sys
@@ -321,6 +323,43 @@ async def test_a_stop_cancels_requests_that_do_not_end(monkeypatch: pytest.Monke
         assert not web._server.server_state.tasks
 
 
+async def test_a_stop_sends_the_rest_of_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_server, "DRAIN_TIMEOUT", 10 * WAIT_TIMEOUT)
+    routes = [Route("/large", lambda _: Response(bytes(64 << 20)))]
+    async with server(more=routes) as (web, address, _), connected(address) as (reader, writer):
+        writer.write(GET % b"large")
+        await eventually(lambda: any(one._stalled for one in web._server.server_state.connections))
+        stopping = asyncio.create_task(web.stop())
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(64 << 20)
+            await stopping
+
+
+async def test_a_port_without_a_free_file_descriptor_accepts_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(web_server, "ACCEPT_RETRY_DELAY", 0.01)
+    async with server() as (_, address, _counted):
+        host, port = address.split(":")
+        wire = socket.socket()
+        wire.setblocking(False)
+        free = os.dup(wire.fileno())
+        os.close(free)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            await asyncio.get_running_loop().sock_connect(wire, (host, int(port)))
+            await eventually(lambda: "cannot accept a connection" in caplog.text)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        reader, writer = await asyncio.open_connection(sock=wire)
+        writer.write(GET % b"now")
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await reader.readuntil(b"now")
+        writer.close()
+
+
 SETTINGS, PING, GOAWAY = 4, 6, 7
 """Types of frames of HTTP/2."""
 
@@ -479,6 +518,16 @@ async def test_a_failed_tls_handshake_leaves_no_open_connection(tmp_path: Path) 
             writer.write(GET % b"now")
             with contextlib.suppress(ConnectionError):
                 await reader.read()
+        await eventually(lambda: not web.connections)
+        assert counted == [Rejection.ENCODING]
+
+
+async def test_a_tls_handshake_has_a_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_server, "HEAD_TIMEOUT", 0.2)
+    pair = Authority.made(tmp_path).signed("server")
+    async with server(Certificates(pair.cert, pair.key, None)) as (web, address, counted):
+        async with connected(address) as (reader, _), asyncio.timeout(WAIT_TIMEOUT / 2):  # asyncio's default is 60 s
+            assert await until_closed(reader) == b""
         await eventually(lambda: not web.connections)
         assert counted == [Rejection.ENCODING]
 
