@@ -268,7 +268,7 @@ async def test_a_modified_watch_token_is_invalid(site: Site) -> None:
         assert refused.reason == "INVALID_CREDENTIALS"
 
 
-@pytest.mark.parametrize("text", ["+/8", "-/8", "-_8=", "-_9", "-_8\n"])
+@pytest.mark.parametrize("text", ["+/8", "-/8", "-_8=", "-_9", "-_8\n", "é"])
 def test_a_token_has_one_spelling(text: str) -> None:
     """The limits of a token are those of its spelling."""
     assert encode(b"\xfb\xff") == "-_8"
