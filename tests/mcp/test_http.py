@@ -161,6 +161,16 @@ async def test_malformed_requests_are_refused(start: Start) -> None:
         assert (await post(running, b"", method))[0] == 405
 
 
+async def test_refusals_have_the_headers_that_http_requires(start: Start) -> None:
+    running = await start(AUTH="keys")
+    url = f"{running.gateway.http_address}/mcp"
+    async with aiohttp.ClientSession() as session:
+        async with session.post(url, data=initialize()) as without_key:
+            assert (without_key.status, without_key.headers["www-authenticate"]) == (401, "Bearer")
+        async with session.get(url) as wrong_method:
+            assert (wrong_method.status, wrong_method.headers["allow"]) == (405, "POST")
+
+
 NO_TEXT = "\ud800"
 """A lone surrogate, which JSON can hold, but no message."""
 
