@@ -246,7 +246,8 @@ class AccountManager:
         in_flight = self._in_flight()
         needed = sum(in_flight.get(account_id, 0) for account_id in gone)
         if needed and not force:
-            raise invalid_field("name", f"has credentials that {needed} unfinished generations need: wait, or force it")
+            why = f"has credentials that unfinished generations need ({needed}): wait, or force it"
+            raise invalid_field("name", why)
         if not (only_old or force) and not set(gone).isdisjoint(self._trainings()):
             raise invalid_field(
                 "name", "has trainings of characters with an unknown outcome: resolve them, or force it"
