@@ -122,6 +122,7 @@ class Connection(HttpToolsProtocol):
             raise ValueError("too many requests are queued")
         super().on_message_begin()
         self._parsed = 0
+        self._head = self._head or 1  # it is 0 if the head begins in the bytes that were counted for another request
 
     def on_url(self, url: bytes) -> None:
         """Count the URL, and refuse a fragment: a proxy that refuses /metrics may not know it as /metrics#x."""

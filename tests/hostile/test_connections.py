@@ -659,6 +659,19 @@ async def test_only_a_request_that_has_begun_is_counted_as_slow(monkeypatch: pyt
         assert counted == [Rejection.SLOW]
 
 
+async def test_a_head_that_begins_in_the_bytes_of_another_request_has_its_own_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with server() as (_, address, counted), connected(address) as (answer, ask):
+        ask.write(GET % b"now")
+        await answer.readuntil(b"now")
+        monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.2)
+        ask.write(GET % b"now" + b"GET")
+        await answer.readuntil(b"now")
+        assert await until_closed(answer) == b""
+        assert counted == [Rejection.SLOW]
+
+
 async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:
     async with (
         server() as (web, address, counted),
