@@ -4,6 +4,7 @@ A renewal replaces the certificate and the key one after the other. Until they m
 previous pair. Open connections are not affected.
 """
 
+import contextlib
 import logging
 import math
 import ssl
@@ -19,6 +20,8 @@ LOAD_RETRY_DELAY = 1.0
 """Seconds after which files that could not be loaded are tried again, even if they have not changed."""
 _NO_CHECK_TIME = 0x200000
 """OpenSSL's flag to accept a certificate outside its period of validity."""
+_HANDSHAKE_ROUNDS = 4
+"""More than a handshake takes: two, and one more if the server asks for another key exchange."""
 _Stamp = tuple[tuple[int, int, int, int], ...]
 
 
@@ -142,11 +145,14 @@ def validity(context: ssl.SSLContext, cert: Path) -> tuple[float, float]:
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = context.wrap_bio(to_server, to_client, server_side=True)
     client = client_context.wrap_bio(to_client, to_server)
-    for side in (client, server, client):
-        try:
-            side.do_handshake()
-        except ssl.SSLWantReadError:
-            continue
+    for _ in range(_HANDSHAKE_ROUNDS):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+            break  # the server would go on, and miss a certificate of the client
+        with contextlib.suppress(ssl.SSLWantReadError):
+            server.do_handshake()
+    else:
+        raise ssl.SSLError("the handshake does not end")
     seen = client.getpeercert()
     assert seen is not None
     begins, expires = (ssl.cert_time_to_seconds(str(seen[name])) for name in ("notBefore", "notAfter"))

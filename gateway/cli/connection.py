@@ -161,7 +161,7 @@ def speaks_tls(host: str, port: int, timeout: float) -> bool:
 def find_certificate_error(
     host: str, port: int, ca: Path | None, timeout: float
 ) -> ssl.SSLCertVerificationError | None:
-    """Return why a server's certificate is refused; None if it is not. Raises OSError without a connection.
+    """Return why a server's certificate is not trusted; None if it is. Raises OSError without a connection.
 
     `ca` is the file of the authority to trust; None: the public ones.
     """
@@ -171,6 +171,8 @@ def find_certificate_error(
             context.wrap_socket(connection, server_hostname=host).close()
         except ssl.SSLCertVerificationError as error:
             return error
+        except OSError:
+            return None  # for example, the server refuses the client
     return None
 
 
