@@ -12,7 +12,7 @@ stricter:
   default may be in another part of the schema, so a default anywhere counts for every field with that name.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from gateway.catalog.model import Schema
@@ -187,16 +187,20 @@ class _Sanitizer:
         return value
 
 
-def _names_with_default(document: object) -> frozenset[str]:
+def _names_with_default(document: object) -> Set[str]:
     """Return the names of the fields that have a default, anywhere in a document."""
-    if isinstance(document, list):
-        return frozenset().union(*map(_names_with_default, document))
-    if not isinstance(document, Mapping):
-        return frozenset()
-    properties = document.get("properties")
-    fields = properties.items() if isinstance(properties, Mapping) else ()
-    here = {name for name, one in fields if isinstance(one, Mapping) and "default" in one}
-    return frozenset(here).union(*map(_names_with_default, document.values()))
+    names: set[str] = set()
+    parts = [document]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts += part
+        elif isinstance(part, Mapping):
+            properties = part.get("properties")
+            if isinstance(properties, Mapping):
+                names |= {name for name, one in properties.items() if isinstance(one, Mapping) and "default" in one}
+            parts += part.values()
+    return names
 
 
 def _with_null(schema: Schema, reduced: dict[str, Any]) -> dict[str, Any]:

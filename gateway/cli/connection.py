@@ -171,8 +171,6 @@ def find_certificate_error(
             context.wrap_socket(connection, server_hostname=host).close()
         except ssl.SSLCertVerificationError as error:
             return error
-        except OSError:
-            return None  # for example, the server refuses the client
     return None
 
 

@@ -257,7 +257,7 @@ class Connection(HttpToolsProtocol):
         self._mark_busy()
 
     def _mark_busy(self) -> None:
-        """Mark the connection as busy, unless its client does not read: it still counts as idle."""
+        """Count the connection as busy, unless its client does not read: then it still counts as idle."""
         if not self.flow.write_paused:
             self._slot.busy()
 
