@@ -76,10 +76,10 @@ class KeyStore(Protocol):
     async def add_api_key(self, key: ApiKey) -> None:
         """Store a new key."""
 
-    async def revoke_api_key(self, key_id: str, wall: float) -> None:
+    async def revoke_api_key(self, key: ApiKey, wall: float) -> None:
         """Store when a key was revoked. A second call does not change the time."""
 
-    async def expire_api_key(self, key_id: str, wall: float) -> None:
+    async def expire_api_key(self, key: ApiKey, wall: float) -> None:
         """Store when a key expires."""
 
     async def api_keys(self) -> Sequence[ApiKey]:
@@ -231,7 +231,7 @@ class Access:
         # In this order, a failure between the two writes leaves a key too many, and never none.
         await self._add(key)
         ends = now + overlap if old.expire_time is None else min(now + overlap, old.expire_time)
-        await self._store.expire_api_key(key_id, ends)
+        await self._store.expire_api_key(old, ends)
         self._keep(replace(self._known(key_id), expire_time=ends))
         return key, secret
 
@@ -249,7 +249,7 @@ class Access:
         key = self._known(key_id)
         if key.revoke_time is None:
             now = self._clock.moment().wall
-            await self._store.revoke_api_key(key_id, now)
+            await self._store.revoke_api_key(key, now)
             key = replace(key, revoke_time=now)
             self._keep(key)
             for wake in self._on_revoke:

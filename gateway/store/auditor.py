@@ -75,9 +75,10 @@ class Auditor:
             details["expire_time"] = _shown(key.expire_time)
         return self.entry("key.create", key.create_time, id=key.id, tenant=key.tenant, details=details)
 
-    def expiry(self, key_id: str, expire_time: float) -> str | None:
+    def expiry(self, key: ApiKey, expire_time: float) -> str | None:
         """Describe a new expiry of an API key."""
-        return self.entry("key.expire", time.time(), id=key_id, details={"expire_time": _shown(expire_time)})
+        details = {"expire_time": _shown(expire_time)}
+        return self.entry("key.expire", time.time(), id=key.id, tenant=key.tenant, details=details)
 
     def limits(self, tenant: str, subject: str, limits: Limits) -> str | None:
         """Describe new limits."""

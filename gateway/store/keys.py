@@ -12,10 +12,10 @@ class SqliteKeys(StorePart, KeyReads):
     async def add_api_key(self, key: ApiKey) -> None:
         await self._write("api key", ("insert_api_key", api_key_row(key)), entry=self._auditor.key(key))
 
-    async def revoke_api_key(self, key_id: str, wall: float) -> None:
-        entry = self._auditor.entry("key.revoke", wall, id=key_id)
-        await self._write("revocation", ("revoke_api_key", {"id": key_id, "revoke_time": wall}), entry=entry)
+    async def revoke_api_key(self, key: ApiKey, wall: float) -> None:
+        entry = self._auditor.entry("key.revoke", wall, id=key.id, tenant=key.tenant)
+        await self._write("revocation", ("revoke_api_key", {"id": key.id, "revoke_time": wall}), entry=entry)
 
-    async def expire_api_key(self, key_id: str, wall: float) -> None:
-        entry = self._auditor.expiry(key_id, wall)
-        await self._write("revocation", ("expire_api_key", {"id": key_id, "expire_time": wall}), entry=entry)
+    async def expire_api_key(self, key: ApiKey, wall: float) -> None:
+        entry = self._auditor.expiry(key, wall)
+        await self._write("revocation", ("expire_api_key", {"id": key.id, "expire_time": wall}), entry=entry)

@@ -120,8 +120,8 @@ async def test_changes_of_keys_and_limits_have_entries(audited: Store) -> None:
     key = ApiKey("k2", "red", "the shop's", b"\x00" * 32, NOW)
     await audited.keys.add_api_key(key)
     for _ in range(2):
-        await audited.keys.expire_api_key("k2", NOW + 60)
-        await audited.keys.revoke_api_key("k2", NOW + 1)
+        await audited.keys.expire_api_key(key, NOW + 60)
+        await audited.keys.revoke_api_key(key, NOW + 1)
         await audited.limits.set_limits("red", "tenant", Limits(in_flight=3, models=("acme/",)), "")
     changed = Limits(in_flight=4)
     for name, value in (*((name, 5) for name in COUNTS), ("models", ("b/",))):
@@ -136,6 +136,7 @@ async def test_changes_of_keys_and_limits_have_entries(audited: Store) -> None:
         ("key.create", "k2"), ("key.expire", "k2"), ("key.revoke", "k2"),
         ("limits.set", "tenant"), *[("limits.set", "tenant")] * 2 * (len(COUNTS) + 1), ("limits.clear", "tenant"),
     ]  # fmt: skip
+    assert {entry["tenant"] for entry in found[:3]} == {"red"}
     assert found[0]["details"] == {"name": "the shop's", "scopes": ["cancel", "read", "submit"]}
     assert found[3]["details"] == {"in_flight": 3, "models": ["acme/"]}
 
@@ -217,8 +218,9 @@ async def test_a_statement_whose_answer_was_lost_is_recorded_once(
         assert (await store.claims.claim(claim(one))).new
         assert await store.generations.save(one, after(one, CancelAsked()), step(CancelAsked()))
         await store.deletions.delete(one, at_upstream=False, steady=Steady(NOW))
-        await store.keys.add_api_key(ApiKey("k2", "red", "", b"\x00" * 32, NOW))
-        await store.keys.revoke_api_key("k2", NOW + 1)
+        key = ApiKey("k2", "red", "", b"\x00" * 32, NOW)
+        await store.keys.add_api_key(key)
+        await store.keys.revoke_api_key(key, NOW + 1)
         await store.limits.set_limits("red", "tenant", Limits(in_flight=3), "")
         assert len(lost) == 6
         assert [act for act, _ in acts(await entries(store))] == [

@@ -240,8 +240,8 @@ async def test_a_key_is_revoked_once(store: Store) -> None:
     other = replace(key, id="k2", hash=b"\x01" * 32)
     for one in (key, other):
         await store.keys.add_api_key(one)
-    await store.keys.revoke_api_key("k1", NOW + 1)
-    await store.keys.revoke_api_key("k1", NOW + 2)
+    await store.keys.revoke_api_key(key, NOW + 1)
+    await store.keys.revoke_api_key(key, NOW + 2)
     found = sorted(await store.keys.api_keys(), key=lambda one: one.id)
     assert found == [replace(key, revoke_time=NOW + 1), other]
     assert len(await store.keys.token_secret()) == 32
@@ -252,7 +252,7 @@ async def test_a_key_keeps_its_scopes_and_its_expiry(store: Store) -> None:
     other = replace(key, id="k2", hash=b"\x01" * 32)
     for one in (key, other):
         await store.keys.add_api_key(one)
-    await store.keys.expire_api_key("k1", NOW + 1)
+    await store.keys.expire_api_key(key, NOW + 1)
     found = sorted(await store.keys.api_keys(), key=lambda one: one.id)
     assert found == [replace(key, expire_time=NOW + 1), other]
 
