@@ -21,9 +21,11 @@ use crate::{
 };
 
 /// `rpc!(Stub.method)` is a function that calls one method.
+///
+/// The future is in a box: it takes kilobytes, which every future around it would take as well.
 macro_rules! rpc {
     ($stub:ident . $method:ident) => {
-        |transport, request| async move { $stub::new(transport).$method(request).await }
+        |transport, request| Box::pin(async move { $stub::new(transport).$method(request).await })
     };
 }
 pub(crate) use rpc;

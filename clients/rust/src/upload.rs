@@ -19,7 +19,7 @@ use tokio::{
 use tokio_stream::Stream;
 
 use crate::{
-    calls::{Calls, request, within},
+    calls::{Calls, request, rpc, within},
     error::Error,
     v1::{
         UploadHeader, UploadMediaRequest, UploadMediaResponse, upload_media_request::Part,
@@ -102,10 +102,10 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
         };
         let size = size.map(|bytes| bytes.try_into().unwrap_or(i64::MAX));
         let (parts, sent) = mpsc::channel(1);
-        let mut stub = UploadServiceClient::new(calls.transport.clone());
+        let call = rpc!(UploadServiceClient.upload_media);
         select! {
             Err(error) = read(UploadHeader { content_type, size }, reader, parts) => Err(Error::source_failed(error)),
-            response = stub.upload_media(request(messages(sent), timeout)) => match response {
+            response = call(calls.transport.clone(), request(messages(sent), timeout)) => match response {
                 Ok(stored) => Ok(stored.into_inner()),
                 Err(status) => Err(calls.describe(status.into(), None)),
             },

@@ -41,6 +41,22 @@ fn keys(seen: &[Seen]) -> Vec<&str> {
     keys.collect()
 }
 
+/// A server holds one for each generation that it waits for, and they are moved and copied on its stack.
+#[tokio::test]
+async fn futures_and_streams_are_small() {
+    let client = Client::builder("127.0.0.1:1").build().unwrap();
+    let sizes = [
+        size_of_val(&client.get("g1")),
+        size_of_val(&client.submit(soul("x"))),
+        size_of_val(&client.generate(soul("x"), |_| {})),
+        size_of_val(&client.wait("g1", None)),
+        size_of_val(&client.upload("image/png", Upload::bytes("x"))),
+        size_of_val(&*client.watch("g1")),
+        size_of_val(&*client.watch_many(GenerationFilter::default())),
+    ];
+    assert!(sizes.iter().all(|bytes| *bytes < 9_000), "{sizes:?}");
+}
+
 #[tokio::test]
 async fn every_call_sends_key_user_agent_and_deadline() {
     let gateway = Gateway::start().await;
