@@ -351,7 +351,7 @@ class Generations(Reads):
             generation = again
 
     async def _save_end(self, before: Generation, after: Generation, observation: Observation) -> bool:
-        """Store an end that a caller has asked for. A cancelation is the caller's act, whatever reports it first."""
+        """Store an end that a caller has asked for. A cancellation is the caller's act, whatever reports it first."""
         source = Source.CANCEL if after.state is State.CANCELED else None
         served = caller.set(self._canceled_by[after.id])
         try:

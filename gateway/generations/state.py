@@ -125,7 +125,7 @@ class Missing:
 
 @frozen
 class CancelAsked:
-    """A caller asked for cancelation, or its start_timeout is over. An unsent generation ends at once."""
+    """A caller asked for cancellation, or its start_timeout is over. An unsent generation ends at once."""
 
     failure: Failure | None = None
 

@@ -22,7 +22,7 @@ class WatchCursor:
     """Converts the messages of one watch, across all its streams, into events."""
 
     def __init__(self, resume_token: str) -> None:
-        self.resume_token = resume_token
+        self.resume_token: str = resume_token
         """The token with which to open the next stream."""
         self._yielded_caught_up = False
         self._yielded_missing: tuple[str, ...] = ()

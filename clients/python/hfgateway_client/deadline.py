@@ -14,7 +14,7 @@ class Deadline:
 
     def __init__(self, clock: Callable[[], float], timeout: float | None) -> None:
         self._clock = clock
-        self.time = math.inf if timeout is None or timeout > _LONGEST else clock() + timeout
+        self.time: float = math.inf if timeout is None or timeout > _LONGEST else clock() + timeout
 
     def left(self) -> float | None:
         """Return the seconds that are left, at least 0; None without a timeout."""

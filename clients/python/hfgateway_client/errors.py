@@ -44,7 +44,7 @@ class GenerationFailed(GatewayError):
         super().__init__(message, code=None, reason=reason, failure=generation.failure)
         self.generation = generation
         """The generation in its final state."""
-        self.idempotency_key = generation.idempotency_key
+        self.idempotency_key: str = generation.idempotency_key
 
 
 class GenerationRefused(GenerationFailed):

@@ -113,7 +113,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             on_retry=on_retry,
             timers=timers or Timers(),
         )
-        self.agents = Agents(self._calls)
+        self.agents: Agents = Agents(self._calls)
         """Conversations with Higgsfield's agents."""
 
     async def check(self, timeout: float = 10.0) -> None:

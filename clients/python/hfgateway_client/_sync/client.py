@@ -114,7 +114,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
             on_retry=on_retry,
             timers=timers or Timers(),
         )
-        self.agents = Agents(self._calls)
+        self.agents: Agents = Agents(self._calls)
         """Conversations with Higgsfield's agents."""
 
     def check(self, timeout: float = 10.0) -> None:
