@@ -222,8 +222,10 @@ class AccountManager:
             credentials = self._connections.identify(text)
         except ValueError as error:
             raise invalid_field("credentials", str(error)) from None
-        known = self._accounts.name_of(credentials)
-        if known is not None:
+        account, known = self._accounts.by_name.get(name), self._accounts.name_of(credentials)
+        # Only the secret is another one, for example because Higgsfield did not respond when a wrong one was added.
+        replaces_secret = account is not None and account.credentials[0] == credentials
+        if known is not None and not replaces_secret:
             raise invalid_field("credentials", f"belong to the account {known} already")
         if await self._connections.refuses(text):
             raise invalid_field("credentials", "are refused by Higgsfield")
@@ -231,7 +233,8 @@ class AccountManager:
         create_time = Wall(max(self._clock.moment().wall, newest + 0.001))  # the clock may have been set back
         one = StoredCredentials(credentials, name, tenant, self._encryption.encrypt(text), create_time)
         await self._confirmed(lambda: self._store.save_credentials(one))
-        self._stored.append(one)
+        self._stored = [*(row for row in self._stored if row.id != credentials), one]
+        self._connections.disconnect(credentials)
         self._connections.connect(text)
         self._publish()
         await self._changed([credentials])

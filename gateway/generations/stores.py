@@ -347,7 +347,7 @@ class AccountStore(Protocol):
         """Return the credentials of all accounts, oldest first."""
 
     async def save_credentials(self, credentials: StoredCredentials) -> None:
-        """Store credentials of an account, unless it has them."""
+        """Store credentials of an account, or replace those with the same id."""
 
     async def seal_credentials(self, credentials: str, sealed: bytes) -> None:
         """Replace the encrypted text of credentials; an empty one removes their secret."""

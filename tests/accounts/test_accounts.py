@@ -281,6 +281,24 @@ async def test_a_pool_avoids_an_account_without_credits(running: Running) -> Non
     assert len(sent(running, ADS)) == 12
 
 
+async def test_a_wrong_secret_is_replaced_by_a_rotation(running: Running) -> None:
+    """It is stored if Higgsfield does not respond when it is added. It has the key id of the right credentials."""
+    running.plan(on="time", kind="503")
+    await add(running, "newer", "newer:wrong-secret")
+    await assign(running, "shop", newer=1)
+    assert not (await listed(running, check=True)).accounts[-1].credentials[0].accepted
+    await rotate(running, "newer", NEWER)
+    key = await running.key("shop")
+    for prompt in ("a fox", "an owl"):
+        await accepted(running.caller("grpc", key), prompt)
+        before = await listed(running)
+        await rotate(running, "newer", NEWER)
+        assert await listed(running) == before
+        await running.stop_gateway()
+        await running.start_gateway()
+    assert sent(running, NEWER) == ["a fox", "an owl"]
+
+
 async def test_an_account_of_a_tenant_is_for_that_tenant_only(running: Running) -> None:
     await add(running, "own", NEWER, tenant="shop")
     assert await refused(running, "AssignAccounts", assignment("agency", own=1)) == "INVALID_ARGUMENT"

@@ -18,13 +18,14 @@ async def test_credentials_are_kept_replaced_and_deleted_by_account(store: Store
     for one in (SECOND, OTHER, FIRST):
         await store.accounts.save_credentials(one)
     assert await store.accounts.credentials() == [FIRST, OTHER, SECOND]
-    await store.accounts.save_credentials(replace(FIRST, sealed=b"sealed again", create_time=Wall(9.0)))
-    assert await store.accounts.credentials() == [FIRST, OTHER, SECOND]
+    other_secret = replace(FIRST, sealed=b"other secret", create_time=Wall(1.2))
+    await store.accounts.save_credentials(other_secret)
+    assert await store.accounts.credentials() == [other_secret, OTHER, SECOND]
     await store.accounts.seal_credentials(SECOND.id, b"new")
     moved = replace(SECOND, account="other", sealed=b"moved")
     await store.accounts.save_credentials(moved)
     await store.accounts.save_credentials(replace(SECOND, sealed=b"new"))
-    removed = replace(FIRST, sealed=b"")
+    removed = replace(other_secret, sealed=b"")
     await store.accounts.seal_credentials(FIRST.id, b"")
     await engine.close()
     accounts = (await engine.open()).accounts

@@ -772,7 +772,7 @@ SELECT greatest(
 SELECT account FROM accounts;
 
 -- name: save_credentials
--- Store credentials of an account, unless the account has them.
+-- Store credentials of an account, or replace those with the same id. A repeated write changes nothing.
 WITH {fenced},
 written AS (
     INSERT INTO credentials (id, account, tenant, sealed, create_time)
@@ -780,7 +780,8 @@ written AS (
     ON CONFLICT (id) DO UPDATE SET
         account = excluded.account, tenant = excluded.tenant, sealed = excluded.sealed,
         create_time = excluded.create_time
-    WHERE (credentials.account, credentials.tenant) <> (excluded.account, excluded.tenant)
+    WHERE (credentials.account, credentials.tenant, credentials.create_time)
+        <> (excluded.account, excluded.tenant, excluded.create_time)
     RETURNING 1
 ),
 {audited}

@@ -335,12 +335,13 @@ INSERT INTO accounts (account, repeats_off) VALUES (:account, 1) ON CONFLICT (ac
 SELECT account FROM accounts WHERE repeats_off = 1;
 
 -- name: save_credentials
--- Store credentials of an account, unless the account has them.
+-- Store credentials of an account, or replace those with the same id. A repeated write changes nothing.
 INSERT INTO credentials (id, account, tenant, sealed, create_time)
 VALUES (:id, :account, :tenant, :sealed, :create_time)
 ON CONFLICT (id) DO UPDATE SET
     account = excluded.account, tenant = excluded.tenant, sealed = excluded.sealed, create_time = excluded.create_time
-WHERE (credentials.account, credentials.tenant) <> (excluded.account, excluded.tenant);
+WHERE (credentials.account, credentials.tenant, credentials.create_time)
+    <> (excluded.account, excluded.tenant, excluded.create_time);
 
 -- name: seal_credentials
 -- Replace the encrypted text of credentials.
