@@ -7,7 +7,7 @@ followers ran by accident, the result would be one status call too many.
 
 import asyncio
 import logging
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -113,10 +113,13 @@ class Follower:
         now = self._clock.moment().steady
         for account in {generation.spec.account for generation in unfinished if generation.waiting}:
             self._admissions.of(account).limit_rate(now)
+        not_sent = Counter[str]()
         for number, generation in enumerate(unfinished):
             if number % PLAN_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
             self._update_admission(generation)
+            if generation.state not in FOLLOWED and not self._is_reachable(generation):
+                not_sent[generation.spec.account] += 1
             delay = generation.delay if generation.waiting and generation.not_before > now else None
             if delay is not None and self._is_reachable(generation):
                 # Longer pauses were planned by a clock that was wrong then.
@@ -124,6 +127,11 @@ class Follower:
                 self._admission(generation).close(generation.id, delay, now, pause)
             self._schedule.resume(self._feed.entries[generation.id], now)
             self._plan(generation)
+        for account, count in not_sent.items():
+            log.warning(
+                "generations are not sent: they were prepared for credentials or a URL that is not set now",
+                extra={"account": account, "generations": count},
+            )
 
     def on_commit(self, saved: Sequence[Saved]) -> None:
         """Plan the committed generations again."""

@@ -380,6 +380,22 @@ async def test_what_waited_for_removed_credentials_is_sent_when_they_are_added_a
     await eventually(lambda: sent(running, FILMS) == ["a fox", "an owl"])
 
 
+async def test_a_start_reports_what_is_not_sent_because_its_credentials_are_gone(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    client = await caller(running, "shop")
+    await accepted(client, "a fox")
+    for prompt in ("an owl", "a hen"):
+        await submit(client, soul(prompt, wait_for=STORED))
+    await running.stop_gateway()
+    running.credentials = parse_credentials(FILMS)
+    await running.start_gateway()
+    records = [record for record in caplog.records if record.getMessage().startswith("generations are not sent")]
+    assert [vars(record)["generations"] for record in records] == [2]
+    assert vars(records[0])["account"] == parse_credentials(MAIN).account
+
+
 async def test_changes_at_once_are_made_one_after_another(start: Start) -> None:
     running = await start()
     manager = running.gateway._core.accounts
