@@ -303,7 +303,7 @@ class AccountManager:
 
     def _state(self, name: str, in_flight: Mapping[str, int]) -> AccountState:
         account = self._accounts.by_name[name]
-        stored = {row.id: row for row in self._stored}
+        stored = {row.id: row for row in self._stored if row.account == name}
         return AccountState(
             name,
             account.tenant,

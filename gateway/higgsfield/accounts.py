@@ -87,7 +87,7 @@ class HiggsfieldAccounts:
 
     def of_tenant(self, tenant: str) -> HiggsfieldClient:
         """Return the client with the newest credentials of a tenant's first account."""
-        return self.current(self._accounts.first(tenant))
+        return self._client(self._accounts.first(tenant))
 
     @property
     def local(self) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.higgsfield.credentials import Credentials
+from gateway.higgsfield.credentials import Credentials, parse_credentials
 from hfgateway.admin.v1 import admin_service_pb2 as admin
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as agents
 from hfgateway.v1 import character_service_pb2 as characters
 from hfgateway.v1 import generation_input_pb2 as inputs
 from hfgateway.v1 import generation_service_pb2 as generations
 from hfgateway.v1 import upload_service_pb2 as uploads
-from tests.accounts.conftest import ADS, FILMS, MAIN, NEWER, Start, add, assign, caller, rotate, sent, submit
+from tests.accounts.conftest import ADS, FILMS, MAIN, NEWER, Start, add, assign, caller, listed, rotate, sent, submit
 from tests.support.operator import ask, refused
 from tests.support.running import Running, model, soul
 from tests.support.transports import RpcFailure, Transport
@@ -139,6 +139,21 @@ async def test_an_account_with_a_training_without_an_outcome_is_removed_only_by_
     request.not_taken.SetInParent()
     await ask(running, "ResolveCharacter", request)
     assert not (await shop.call("CreateCharacter", order("Anna"))).replayed
+
+
+async def test_the_default_account_may_have_old_credentials_of_another_one(running: Running) -> None:
+    """For example because a change of HF_KEY was taken back."""
+    await rotate(running, "films", NEWER)
+    await running.stop_gateway()
+    running.credentials = parse_credentials(FILMS)
+    await running.start_gateway()
+    await ask(running, "RemoveAccount", admin.RemoveAccountRequest(name="films", only_old_credentials=True))
+    default = (await listed(running)).accounts[0].credentials[0]
+    assert not default.removed
+    assert not default.HasField("create_time")
+    session = agents.CreateSessionRequest(idempotency_key="key")
+    await (await caller(running, "other")).call("CreateSession", session)
+    assert [len(running.sandbox.state.accounts[one].agents.sessions) for one in (FILMS, NEWER)] == [1, 0]
 
 
 async def test_agents_and_uploads_use_the_first_account(running: Running) -> None:
