@@ -146,16 +146,19 @@ class Settings:
         return None if self.proxy is None else self.proxy.for_url(url)
 
 
-def read_settings(environment: Mapping[str, str], file: Path | None = None) -> Settings:
+def read_settings(environment: Mapping[str, str], file: Path | None = None, *, tls: bool = True) -> Settings:
     """Read the settings; the environment overrides the TOML file. Raises SettingError.
 
-    Unknown names with the prefix are an error in the file and a warning in the environment.
+    Without `tls`, for commands that open no port, the TLS files are ignored. Unknown names with the prefix are an error
+    in the file and a warning in the environment.
     """
     given = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
     warnings = tuple(f"{name}: {_unknown(name)}" for name in sorted(given) if name not in KNOWN)
     texts = _file_settings(file) | {name: text for name, text in given.items() if name in TABLE}
     if not texts.get(STORE_URL, "").strip():
         texts[STORE_URL] = f"sqlite:///{_chosen_store(environment)}"
+    if not tls:
+        texts = {name: text for name, text in texts.items() if not name.startswith(PREFIX + "TLS_")}
     values = {row.attribute: row.read(PREFIX + name, texts) for name, row in _ROWS.items()}
     local = values["grpc_address"].loopback and values["http_address"].loopback
     values["auth"] = values["auth"] or ("none" if local else "keys")

@@ -33,13 +33,14 @@ PAGE_SIZE = 1000
 def read_valid_settings() -> Settings:
     """Return the settings, also those of the file that HFGATEWAY_CONFIG names.
 
-    If they are invalid, the error is printed and ends the command.
+    If they are invalid, the error is printed and ends the command. TLS files that cannot be loaded are no error: a
+    running gateway still uses the previous ones, and a backup or the revocation of a key must not fail because of them.
     """
     from gateway.config import SettingError, read_settings
 
     file = os.environ.get("HFGATEWAY_CONFIG")
     try:
-        return read_settings(os.environ, Path(file) if file else None)
+        return read_settings(os.environ, Path(file) if file else None, tls=False)
     except SettingError as error:
         fail(error, exit_codes.USAGE)
 

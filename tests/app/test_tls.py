@@ -27,6 +27,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from hfgateway.v1.token_service_pb2_grpc import TokenServiceStub
 from tests.app.certificates import Authority, Pair
+from tests.app.command import environment, run
 from tests.durability.process import GatewayProcess, stub
 from tests.support.addresses import free_address
 
@@ -262,6 +263,9 @@ async def test_a_certificate_without_its_new_key_is_not_used(authority: Authorit
         assert await over_connect(process.http_address, authority.cert) == price
         served.key.unlink()
         assert await over_grpc(process.address, authority.cert) == price
+        files = {"HFGATEWAY_TLS_CERT": str(served.cert), "HFGATEWAY_TLS_KEY": str(served.key)}
+        backup = await run("backup", str(tmp_path / "backup.db"), environment=environment(tmp_path, files))
+        assert backup.code == 0, backup.err
         put(served.key, renewed.key)
         assert await over_grpc(process.address, successor.cert) == price
         assert await over_connect(process.http_address, successor.cert) == price
