@@ -245,8 +245,9 @@ class _Uvicorn(uvicorn.Server):
             await asyncio.get_running_loop().connect_accepted_socket(
                 connection, accepted, ssl=tls, ssl_handshake_timeout=HEAD_TIMEOUT if tls else None
             )
-        except OSError:  # includes errors of TLS
-            self._count_rejection(Rejection.ENCODING)
+        except OSError as error:  # includes errors of TLS
+            if not isinstance(error, ConnectionResetError):  # closed by the peer, as by a health check over TCP
+                self._count_rejection(Rejection.ENCODING)
             slot.release()
         except BaseException:
             slot.release()

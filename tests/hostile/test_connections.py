@@ -522,6 +522,15 @@ async def test_a_failed_tls_handshake_leaves_no_open_connection(tmp_path: Path) 
         assert counted == [Rejection.ENCODING]
 
 
+async def test_a_health_check_over_tcp_at_a_port_with_tls_is_not_counted_as_a_bad_request(tmp_path: Path) -> None:
+    pair = Authority.made(tmp_path).signed("server")
+    async with server(Certificates(pair.cert, pair.key, None)) as (web, address, counted):
+        async with connected(address):
+            await eventually(lambda: web.connections == 1)
+        await eventually(lambda: not web.connections)
+        assert counted == []
+
+
 async def test_a_tls_handshake_has_a_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_server, "HEAD_TIMEOUT", 0.2)
     pair = Authority.made(tmp_path).signed("server")
