@@ -209,6 +209,12 @@ async def test_the_credentials_of_each_account_are_checked(doctor: Doctor, tmp_p
         assert (await doctor(served))["accounts"] == [accepts]
         account = doctor.sandbox.state.accounts.pop(secret)
         assert (await doctor(served))["accounts"] == [refuses]
+        # It is the next start that needs the settings.
+        other = served | {"HFGATEWAY_ACCOUNTS_KEY": "b3RoZXIga2V5IG9mIHRoZSB0ZXN0cyAgIDAxMjM0NTY="}
+        (finding,) = (await doctor(other))["accounts"]
+        assert finding == (
+            "problem", "HFGATEWAY_ACCOUNTS_KEY: does not decrypt the credentials of the account films"
+        )  # fmt: skip
         assert await gateway.terminate() == 0
     assert (await doctor(variables))["accounts"] == [refuses]
     elsewhere = {"HFGATEWAY_UPSTREAM_URL": f"http://{free_address()}"}
