@@ -135,7 +135,7 @@ async def _database(settings: Settings) -> Sequence[Finding]:
 
 
 def _store(path: Path) -> Iterator[Finding]:
-    """Check the file as the next start would. The file of a running gateway is not opened."""
+    """Check the file as the next start would. The file of a running gateway is not checked."""
     from gateway.config import default_store
     from gateway.store.files import StoreFileError, examine, in_use
     from gateway.store.mounts import NETWORK_ADVICE, network_filesystem
@@ -147,7 +147,7 @@ def _store(path: Path) -> Iterator[Finding]:
     if kind := network_filesystem(path):
         yield Finding("store", WARNING, f"{path} is on a network file system ({kind})", NETWORK_ADVICE)
     if in_use(path):
-        yield Finding("store", OK, f"{path} is in use by a running gateway, and was not opened")
+        yield Finding("store", OK, f"{path} is in use by a running gateway, and was not checked")
     elif not path.exists():
         yield Finding("store", OK, f"{path} will be created by the first start")
     else:
@@ -234,7 +234,6 @@ async def _issuer(settings: Settings) -> list[Finding]:
 def _accounts(settings: Settings) -> list[Finding]:
     """Check that the credentials of added accounts can be decrypted, and that Higgsfield accepts them."""
     from gateway.accounts import decrypted
-    from gateway.cli.operator import running_gateway
     from gateway.config import SettingError
     from gateway.higgsfield.credentials import parse_credentials
     from gateway.opening import open_encryption
@@ -248,9 +247,6 @@ def _accounts(settings: Settings) -> list[Finding]:
             from gateway.store.postgres.store import credentials
 
             stored = asyncio.run(credentials(store.url, str(store)))
-        elif files.in_use(store):
-            socket = running_gateway(store)
-            return [] if socket is None else _accounts_of_gateway(socket)
         else:
             stored = files.credentials(store) if store.exists() else []
         found = [(one.account, parse_credentials(text)) for one, text in decrypted(stored, encryption) if text]
@@ -259,26 +255,6 @@ def _accounts(settings: Settings) -> list[Finding]:
     except (StoreOpenError, ModuleNotFoundError):
         return []  # the check of the store has reported it
     return [asyncio.run(_account(settings, name, credentials)) for name, credentials in found]
-
-
-def _accounts_of_gateway(socket: str) -> list[Finding]:
-    """Let the running gateway check its accounts."""
-    import grpc
-
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-    from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
-
-    try:
-        with grpc.insecure_channel(socket) as channel:
-            response = AdminServiceStub(channel).ListAccounts(pb.ListAccountsRequest(check=True), timeout=60.0)
-    except grpc.RpcError:
-        return [Finding("accounts", WARNING, "the running gateway does not answer", "see its log")]
-    return [
-        _judge_credentials(account.name, credentials.accepted if credentials.HasField("accepted") else None)
-        for account in response.accounts[1:]
-        for credentials in account.credentials
-        if not credentials.removed
-    ]
 
 
 async def _account(settings: Settings, name: str, credentials: Credentials) -> Finding:
