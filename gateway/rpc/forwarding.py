@@ -6,6 +6,7 @@ unchanged. A call is forwarded once: a replica that gets one and does not lead r
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ from gateway.rpc.over_grpc import FORWARDED_METADATA, STATUS_DETAILS, bound_hand
 from hfgateway.v1 import generation_service_pb2 as pb
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 READ_HERE = frozenset({
     "GetGeneration", "ListGenerations", "WaitGeneration", "WatchGeneration", "WatchGenerations", "CreateWatchToken",
@@ -307,7 +310,9 @@ def error_from_leader(error: grpc.aio.AioRpcError) -> Exception:
     if isinstance(details, bytes):
         return RpcError(code, error.details() or "", tuple(map(_unpack, Status.FromString(details).details)))
     if code in {Code.UNAVAILABLE, Code.CANCELLED, Code.INTERNAL, Code.UNKNOWN}:
-        return _lost()  # gRPC reports all of these for a stream that was cut off
+        # gRPC reports all of these for a stream that was cut off, and the first one if there is no connection.
+        log.warning("a call to the leader failed", extra={"code": code.name, "error": error.details()})
+        return _lost()
     return RpcError(code, error.details() or "", ())
 
 

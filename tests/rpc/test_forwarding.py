@@ -115,7 +115,9 @@ async def test_a_new_leader_ends_the_calls_that_the_former_one_does_not_answer(l
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN"])
-async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(leader: str, code: str) -> None:
+async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(
+    leader: str, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
     ended: list[str] = []
     to_leader = ToLeader(lambda: leader, grpc.aio.insecure_channel, "secret", ended.append)
     try:
@@ -126,6 +128,8 @@ async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(
     failure = raised.value.failure
     assert (failure.reason.name, failure.retryable) == ("GATEWAY_UNAVAILABLE", True)
     assert ended == ["UNAVAILABLE"]
+    (record,) = caplog.records
+    assert vars(record)["error"] == "the stream was reset"  # as gRPC reports it, such as a refused certificate
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
