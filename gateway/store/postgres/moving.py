@@ -91,7 +91,8 @@ async def move(path: Path, url: str, shown: str, report: Report) -> Moved:
         known = source.move
         if known:
             await _require_same(path, source, target, shown)
-        await target.check(known)
+        tables = await target.tables(source)
+        await target.check(known, tables)
         source.begin(shown)
         if await target.finished(source.move):
             source.finish(shown)
@@ -100,7 +101,6 @@ async def move(path: Path, url: str, shown: str, report: Report) -> Moved:
         await target.begin(source.move)
         if known:
             report("continuing the move")
-        tables = await target.tables(source)
         rows = 0
         for table in tables:
             rows += await target.copy(source, table)
@@ -265,14 +265,19 @@ class _Target:
         """Return whether this move into the database has begun or is complete."""
         return bool(move) and move in (await self._meta("moving"), await self._meta("moved"))
 
-    async def check(self, move: str) -> None:
+    async def check(self, move: str, tables: Sequence[Table]) -> None:
         """Raise ServerError if the database has other content than this move, which is empty before it begins."""
         if await self.knows(move):
             return
         began = await self._meta("moving")
-        if began or not await self._one("SELECT position = 0 FROM log"):
+        if began or await self._has_rows(tables):
             what = "has an unfinished move of another state" if began else "is in use"
             raise ServerError(f"{self._shown}: {what}; give the move an empty database")
+
+    async def _has_rows(self, tables: Sequence[Table]) -> bool:
+        rows = sql.SQL("SELECT FROM {}")
+        found = sql.SQL(" UNION ALL ").join(rows.format(sql.Identifier(table.name)) for table in tables)
+        return bool(await self._one(sql.SQL("SELECT EXISTS ({})").format(found)))
 
     async def begin(self, move: str) -> None:
         """Reserve the database for a move."""
@@ -361,7 +366,7 @@ class _Target:
                 raise ServerError(f"{self._shown}: another gateway has taken it over")
             yield
 
-    async def _one(self, statement: str, *values: object) -> Any:
+    async def _one(self, statement: str | sql.Composed, *values: object) -> Any:
         cursor = await self._connection.execute(statement, values)
         row = await cursor.fetchone()
         return None if row is None else row[0]

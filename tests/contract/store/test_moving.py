@@ -310,6 +310,17 @@ async def test_a_database_in_use_and_a_finished_move_are_left_alone(path: Path, 
         await moving.abandon(path, url, SHOWN)
 
 
+async def test_a_database_with_rows_but_no_generation_is_left_alone(path: Path, url: str) -> None:
+    async with _opened(url) as store:
+        await store.agents.add_agent_media("shop", "media", examples.NOW)
+    content = await _content(url)
+    with pytest.raises(ServerError, match="is in use; give the move an empty database"):
+        await moving.move(path, url, SHOWN, _silent)
+    assert await _content(url) == content
+    async with _opened(url):
+        files.prepare(path).close()  # neither was marked
+
+
 async def test_a_finished_move_is_not_abandoned(path: Path, url: str) -> None:
     await moving.move(path, url, SHOWN, _silent)
     with pytest.raises(StoreFileError, match=f"was moved to {SHOWN}, which is the newest state"):
