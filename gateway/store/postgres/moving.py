@@ -29,7 +29,6 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from gateway.frozen import frozen
-from gateway.generations.stores import UnconfirmedError
 from gateway.store import files
 from gateway.store.files import StoreFileError
 from gateway.store.postgres.errors import ServerError, unreachable
@@ -253,9 +252,9 @@ class _Target:
             stack.push_async_callback(connection.close)
             try:
                 yield cls(shown, connection, store)
-            except (psycopg.Error, UnconfirmedError) as error:
-                why = error.diag.message_primary if isinstance(error, psycopg.Error) else str(error)
-                raise ServerError(f"{shown}: {why or 'the connection was lost'}; run the command again") from error
+            except psycopg.Error as error:
+                why = error.diag.message_primary or "the connection was lost"
+                raise ServerError(f"{shown}: {why}; run the command again") from error
 
     async def finished(self, move: str) -> bool:
         """Return whether this move into the database is complete."""
@@ -354,7 +353,7 @@ class _Target:
             )
             await self._connection.execute("DELETE FROM meta WHERE name LIKE 'moving%%'", [])
             await self._write("moved", source.move)
-        await self._connection.execute("ANALYZE")
+            await self._connection.execute("ANALYZE")
 
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:

@@ -234,6 +234,34 @@ async def test_an_interrupted_move_continues_behind_the_last_chunk(
     assert len(chunks) == sum(-(-len(rows) // 2) for rows in expected.values())
 
 
+async def test_no_statement_timeout_ends_the_copy_or_the_analysis_of_a_large_table(path: Path, url: str) -> None:
+    # The fixture `path` has made the tables.
+    await _fetched(
+        url,
+        "CREATE FUNCTION unlimited(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN"
+        " IF current_setting('statement_timeout') <> '0' THEN RAISE 'this statement may not take long'; END IF;"
+        " RETURN $1; END $$",
+    )
+    await _fetched(url, "CREATE INDEX ON api_keys (unlimited(tenant))")  # each row that is written or sampled calls it
+    await moving.move(path, url, SHOWN, _silent)
+
+
+async def test_a_move_that_the_server_stops_says_why(path: Path, url: str, postgres: Server) -> None:
+    from harness.proxy import Proxy
+
+    await _fetched(url, "ALTER TABLE api_keys ADD CHECK (false)")
+    with pytest.raises(ServerError, match="violates check constraint .*; run the command again"):
+        await moving.move(path, url, SHOWN, _silent)
+    await _fetched(url, "ALTER TABLE api_keys DROP CONSTRAINT api_keys_check")
+
+    async with Proxy() as proxy:
+        proxy.target = f"127.0.0.1:{postgres.port}"
+        name, port = url.rpartition("/")[2], int(proxy.address.rpartition(":")[2])
+        with pytest.raises(ServerError, match="the connection was lost; run the command again"):
+            await moving.move(path, postgres.url(name, port=port), SHOWN, lambda _: proxy.cut())
+    await moving.move(path, url, SHOWN, _silent)
+
+
 async def test_a_moved_file_starts_no_gateway_unless_it_is_declared_restored(path: Path, url: str) -> None:
     await moving.move(path, url, SHOWN, _silent)
 
