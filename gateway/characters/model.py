@@ -73,6 +73,8 @@ class Order:
             wrong.append(Violation("name", "is required"))
         elif len(self.name) > MAX_NAME_LENGTH:
             wrong.append(Violation("name", f"must be at most {MAX_NAME_LENGTH} characters"))
+        elif "\0" in self.name:  # PostgreSQL cannot store it, so a SQLite store with it could not be moved
+            wrong.append(Violation("name", "must not contain a null character"))
         if not 1 <= len(self.image_urls) <= MAX_IMAGES:
             wrong.append(Violation("image_urls", f"needs 1 to {MAX_IMAGES}"))
         for index, url in enumerate(self.image_urls):

@@ -134,6 +134,7 @@ async def test_the_default_version_is_version_1(studio: Studio) -> None:
         (pb.CreateCharacterRequest(), ["idempotency_key", "name", "image_urls"]),
         (order("x" * 101, "k"), ["name"]),
         (order(" ", "k"), ["name"]),
+        (order("A\0na", "k"), ["name"]),
         (order("x" * 100, "k", image_urls=[URL] * 101), ["image_urls"]),
         (order("x", "k", image_urls=[URL, "file:///a", ""]), ["image_urls[1]", "image_urls[2]"]),
         (order("x", "a key"), ["idempotency_key"]),
