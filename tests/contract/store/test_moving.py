@@ -250,7 +250,7 @@ async def test_a_move_that_the_server_stops_says_why(path: Path, url: str, postg
     from harness.proxy import Proxy
 
     await _fetched(url, "ALTER TABLE api_keys ADD CHECK (false)")
-    with pytest.raises(ServerError, match="violates check constraint .*; run the command again"):
+    with pytest.raises(ServerError, match=r"violates check constraint .*; run the command again"):
         await moving.move(path, url, SHOWN, _silent)
     await _fetched(url, "ALTER TABLE api_keys DROP CONSTRAINT api_keys_check")
 
