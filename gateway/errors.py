@@ -143,6 +143,11 @@ def gateway_unavailable(message: str, *, retry_after: float = 1.0) -> GatewayErr
     return GatewayError(Failure(Reason.GATEWAY_UNAVAILABLE, message, retryable=True, retry_after=retry_after))
 
 
+def gateway_overloaded(message: str) -> GatewayError:
+    """Return GATEWAY_OVERLOADED: as much is under way as may be, and nothing was done."""
+    return GatewayError(Failure(Reason.GATEWAY_OVERLOADED, message, retryable=True, retry_after=1.0))
+
+
 def upstream_unavailable(message: str, *, retry_after: float | None = 5.0, response: Any = None) -> GatewayError:
     """Return UPSTREAM_UNAVAILABLE: Higgsfield sent no usable response. `retry_after` is in seconds.
 

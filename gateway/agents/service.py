@@ -1,9 +1,10 @@
 """The use cases of agents: sessions, messages, watches and media of a tenant."""
 
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.agents.conversation import Conversation, Pace
 from gateway.agents.messages import Messages
@@ -23,7 +24,7 @@ from gateway.agents.model import (
 )
 from gateway.agents.ports import AgentStore, ApiOf
 from gateway.concurrency import OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, invalid_field
+from gateway.errors import Failure, GatewayError, Reason, gateway_overloaded, invalid_field
 from gateway.frozen import frozen
 from gateway.generations.ports import Clock
 from gateway.generations.watch import HEARTBEAT, Stream
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 PROCESSING_DURATION = 10.0
 """Seconds for which a session counts as PROCESSING after it accepted a message, if reads do not show the message."""
+MAX_IN_PROGRESS = 128
+"""Sessions and messages of a tenant in progress. Those whose callers have left count, too, although their calls have no
+place."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -62,6 +66,8 @@ class Agents:
         self._messages = Messages(api, store, clock, self._message_accepted, self._tasks)
         self._conversations: dict[str, Conversation] = {}
         self._accepted: dict[str, _Accepted] = {}
+        self._in_progress: Counter[str] = Counter()
+        """The sessions and messages of each tenant that are being sent."""
 
     @property
     def watched(self) -> int:
@@ -75,7 +81,7 @@ class Agents:
         """
         record = await self._store.agent_key(tenant, key)
         if record is None:
-            session = await self._tasks.finish(self._create(tenant, key))
+            session = await self._finish(tenant, self._create(tenant, key))
             if session is not None:
                 return session, False
             record = await self._store.agent_key(tenant, key)
@@ -95,7 +101,7 @@ class Agents:
         See `Messages.send`.
         """
         await self._check(tenant, session_id)
-        return await self._tasks.finish(self._messages.send(tenant, session_id, text, key))
+        return await self._finish(tenant, self._messages.send(tenant, session_id, text, key))
 
     async def unresolved(self) -> Sequence[tuple[KeyRecord, float]]:
         """Return the messages of all tenants without an outcome, each with its wall time. For operators."""
@@ -190,6 +196,22 @@ class Agents:
         for conversation in self._conversations.values():
             conversation.stop()
         await self._tasks.cancel()
+
+    async def _finish(self, tenant: str, work: Coroutine[Any, Any, T]) -> T:
+        """Finish work for a tenant even if the call is canceled. Raises GATEWAY_OVERLOADED."""
+        if self._in_progress[tenant] >= MAX_IN_PROGRESS:
+            work.close()
+            raise gateway_overloaded("too many sessions or messages of this tenant are being sent")
+
+        async def counted() -> T:
+            try:
+                return await work
+            finally:
+                self._in_progress[tenant] -= 1
+                self._in_progress += Counter()  # removes the zeros
+
+        self._in_progress[tenant] += 1
+        return await self._tasks.finish(counted())
 
     async def _create(self, tenant: str, key: str) -> Session | None:
         """Create and store a session; None if another call has used the key. The unused session costs nothing."""

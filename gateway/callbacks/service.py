@@ -13,7 +13,7 @@ from gateway.callbacks.dispatcher import MAX_WAITING, CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks, uninterrupted
-from gateway.errors import Failure, GatewayError, Reason, Violation, invalid_field, not_found
+from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_overloaded, invalid_field, not_found
 from gateway.frozen import frozen
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
@@ -213,9 +213,7 @@ class TenantCallbacks:
         if not callback.url:
             raise invalid_field("id", "the callback has no URL to test")
         if self._testing[tenant] >= MAX_TESTS:
-            raise GatewayError(
-                Failure(Reason.GATEWAY_OVERLOADED, "too many tests of this tenant are running", retryable=True)
-            )
+            raise gateway_overloaded("too many tests of this tenant are running")
         delivery_id = f"{callback.id}_test_{secrets.token_hex(8)}"
         moment = self._clock.moment()
         body = self._bodies.of_test(moment.wall)

@@ -27,6 +27,7 @@ from gateway.errors import (
     Failure,
     GatewayError,
     Reason,
+    gateway_overloaded,
     gateway_unavailable,
     invalid_field,
     not_found,
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 
 SEND_TIMEOUT = 10.0
 """Seconds from the record to the first byte of the request; after that it is not sent."""
+MAX_IN_PROGRESS = 128
+"""Orders of a tenant in progress. Those whose callers have left count, too, although their calls have no place."""
 LOOKUP_PAUSES = (0.0, 0.5, 1.5)
 """Seconds before each lookup after a lost response, while the caller waits. A repeated call looks again."""
 
@@ -83,7 +86,7 @@ class Creator:
         """Create a character, or find the one of a known key; return it and whether the key was known.
 
         The order must have no violations. Raises IDEMPOTENCY_KEY_REUSED, SUBMISSION_UNRESOLVED, UPSTREAM_UNAVAILABLE,
-        GATEWAY_UNAVAILABLE, or a refusal of `errors.PASSED_ON`.
+        GATEWAY_UNAVAILABLE, GATEWAY_OVERLOADED, or a refusal of `errors.PASSED_ON`.
         """
         if self.draining:
             raise gateway_unavailable("the gateway is shutting down")
@@ -96,6 +99,8 @@ class Creator:
         if running is None and known is not None and not known.open:
             return await self._current(known), True
         if running is None:
+            if sum(owner == tenant for owner, _ in self._in_progress) >= MAX_IN_PROGRESS:
+                raise gateway_overloaded("too many characters of this tenant are being created")
             work = self._train(tenant, order, fingerprint) if known is None else self._resume(known)
             running = _InProgress(fingerprint, self._tasks.start(work))
             self._in_progress[tenant, order.key] = running

@@ -14,6 +14,7 @@ from gateway.errors import (
     GatewayError,
     Reason,
     Violation,
+    gateway_overloaded,
     gateway_unavailable,
     or_unavailable,
     upstream_unavailable,
@@ -79,9 +80,7 @@ class Adopter:
             if known is not None:
                 return known, True
             if self._looking_up >= MAX_LOOK_UPS:
-                raise GatewayError(
-                    Failure(Reason.GATEWAY_OVERLOADED, "too many adoptions at once", retryable=True, retry_after=1.0)
-                )
+                raise gateway_overloaded("too many adoptions at once")
             # From here on a drain waits for it, even if the caller leaves.
             return await self._sender.tasks.finish(self._adopt(tenant, adoption))
         except UnconfirmedError as error:

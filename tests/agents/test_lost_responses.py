@@ -452,6 +452,29 @@ async def test_canceling_a_send_call_does_not_cancel_the_message(running: Runnin
     assert ([text for text, _ in talk.said], talk.charges) == (["a fox"], 1)
 
 
+async def test_messages_whose_callers_have_left_count_against_the_limit_of_their_tenant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.agents.service.MAX_IN_PROGRESS", 2, raising=False)
+    async with run(tmp_path, agent_seconds=TURN, AUTH="keys") as running:
+        red, blue = [Talk(running, running.caller("grpc", await running.key(tenant))) for tenant in ("red", "blue")]
+        sessions = [await red.create(f"session-{number}") for number in range(3)]
+        with running.held(on="agent_send", times=2, processed=True):
+            leaving = [asyncio.create_task(red.send(session_id, "a fox", session_id)) for session_id in sessions[:2]]
+            await eventually(lambda: len(red.said) == 2)
+            for call in leaving:
+                call.cancel()
+            await running.calls_open("SendMessage", 0, "AgentService")
+
+            refused = await red.refused(sessions[2], "a fox")
+            assert (refused.code, refused.reason) == ("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED")
+            await blue.send(await blue.create(), "an owl")
+        for session_id in sessions[:2]:
+            assert (await red.send(session_id, "a fox", session_id)).replayed
+        await red.send(sessions[2], "a fox")
+        assert red.charges == 4
+
+
 async def test_a_drain_waits_for_a_message_and_refuses_new_ones(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
     with running.held(on="agent_send"):

@@ -18,7 +18,7 @@ from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.credentials import Credentials
 from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2 as inputs
-from tests.characters.conftest import URL, Studio, order
+from tests.characters.conftest import URL, StartStudio, Studio, order
 from tests.support.running import WAIT_TIMEOUT
 from tests.support.transports import Transport
 
@@ -347,6 +347,29 @@ async def test_canceling_a_create_call_does_not_cancel_the_training(studio: Stud
         await studio.calls_open("CreateCharacter", 1, "CharacterService")
     assert (await calls[1 - canceled]).character.id == studio.paid[0]
     assert studio.sent == ["Anna"]
+
+
+async def test_orders_whose_callers_have_left_count_against_the_limit_of_their_tenant(
+    start: StartStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.characters.creator.MAX_IN_PROGRESS", 2, raising=False)
+    studio = await start(AUTH="keys")
+    red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
+    with studio.held(on="train", processed=True, times=2):
+        leaving = [asyncio.create_task(studio.create(name, by=red)) for name in ("Anna", "Bo")]
+        await studio.until_paid(2)
+        for call in leaving:
+            call.cancel()
+        await studio.calls_open("CreateCharacter", 0, "CharacterService")
+
+        refused = await studio.refused("CreateCharacter", order("Cy"), red)
+        assert (refused.code, refused.reason) == ("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED")
+        await studio.create("Dee", by=blue)
+        again = asyncio.create_task(studio.create("Anna", by=red))
+        await studio.calls_open("CreateCharacter", 1, "CharacterService")
+    assert (await again).replayed
+    await studio.create("Cy", by=red)
+    assert studio.sent[2:] == ["Dee", "Cy"]
 
 
 async def test_a_drain_waits_for_a_create_call_in_flight(studio: Studio) -> None:
