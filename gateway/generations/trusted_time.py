@@ -65,6 +65,7 @@ class TrustedTime:
         self._placed = False
         self._tried = False
         self._doubted = False
+        self._wall_is_wrong = False
         self._reading: _Reading | None = None
         self._asking = asyncio.Lock()
         self._learning = asyncio.Lock()
@@ -175,10 +176,23 @@ class TrustedTime:
         A Date that contradicts what is known is verified by asking for the time. The time is also asked for if a call
         fails before any Date was read: otherwise the times that this process stores could never be corrected.
         """
-        now = self._clock.moment().steady
+        now, wall = self._clock.moment()
+        if theirs is not None:
+            self._warn_of_wall(wall - theirs)
         self._doubted = theirs is None or abs(now - theirs - self._ahead_now()) >= DISAGREEMENT
         if not self._placed or (self._doubted and theirs is not None):
             self._wakeup.wake()
+
+    def _warn_of_wall(self, ahead: float) -> None:
+        """Log that the wall clock is wrong, once until it is right again.
+
+        It is the clock that an operator can correct. Steady time may be right while the wall clock is not, and differ
+        from Higgsfield's by less, because it never goes back.
+        """
+        wrong = abs(ahead) >= DISAGREEMENT
+        if wrong and not self._wall_is_wrong:
+            log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
+        self._wall_is_wrong = wrong
 
     async def run(self) -> None:
         """Ask for the time if a Date is missing or contradicts what is known, and store the correction."""
@@ -219,8 +233,6 @@ class TrustedTime:
             if self._placed:
                 return
             ahead = self._ahead_now()
-        elif ahead:
-            log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
         correction = Correction(now if self._placed else self._born, ahead)
         try:
             await self._times.correct(correction)

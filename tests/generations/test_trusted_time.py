@@ -18,10 +18,11 @@ class FixedClock:
 
     def __init__(self, now: float) -> None:
         self.now = now
+        self.wall_ahead = 0.0
         self.right = True
 
     def moment(self) -> Moment:
-        return Moment(Steady(self.now), Wall(self.now))
+        return Moment(Steady(self.now), Wall(self.now + self.wall_ahead))
 
     def agrees(self) -> bool:
         return self.right
@@ -242,11 +243,11 @@ async def test_a_window_is_over_after_a_pause_of_the_machine_that_only_higgsfiel
     assert await time.is_open(Steady(clock.now), 3_600.0)
 
 
-@pytest.mark.parametrize("ahead", [0.0, 86_400.0])
-async def test_the_log_asks_to_check_the_clock_only_if_it_differs(
-    ahead: float, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock, upstream, before = FixedClock(200_000.0), Higgsfield(200_000.0 - ahead), 86_400.0 - ahead
-    time = trusted(clock, Corrections(), upstream, [Correction(Steady(0.0), before)])
-    await time.learn()
-    assert [record.__dict__["seconds_ahead"] for record in caplog.records] == ([86_400] if ahead else [])
+def test_the_log_asks_to_check_the_wall_clock_once_while_it_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    clock, now = FixedClock(200_000.0), Wall(200_000.0)
+    time = trusted(clock, Corrections(), Higgsfield(now), [Correction(Steady(0.0), 86_400.0)])
+    time.note_date(now)  # the wall clock is right, although steady time was ahead before
+    assert not caplog.records
+    for clock.wall_ahead in (-90.0, -91.0, 0.0, 3_600.0):
+        time.note_date(now)
+    assert [record.__dict__["seconds_ahead"] for record in caplog.records] == [-90, 3_600]
