@@ -112,7 +112,7 @@ class Registry:
         creation = self._creation_of(character_id)
         if creation is None:
             return self._shared
-        return creation.tenant == tenant and self._accounts.name_of(creation.account) in self._accounts.pool(tenant)
+        return creation.tenant == tenant and self._accounts.uses(tenant, creation.account)
 
     def account_of(self, tenant: str, character_id: str) -> str:
         """Return the newest credentials of a character's account; of one from elsewhere, of the tenant's first one."""

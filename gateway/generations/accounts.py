@@ -59,13 +59,23 @@ class Accounts:
         return self.by_name[name].credentials[0]
 
     def current(self, credentials: str) -> str | None:
-        """Return the newest credentials of the account with these credentials; None if they are not known."""
+        """Return the newest credentials of the account with these credentials; None if they are not known.
+
+        Those of the environment are the newest of theirs, also if they are older ones of another account.
+        """
+        if credentials in self._default.credentials:
+            return credentials
         name = self.name_of(credentials)
         return None if name is None else self.newest(name)
 
     def pool(self, tenant: str) -> Pool:
         """Return the accounts of a tenant."""
         return self._pools.get(tenant) or {DEFAULT: 1}
+
+    def uses(self, tenant: str, credentials: str) -> bool:
+        """Return whether one of a tenant's accounts has these credentials. More than one account may have them."""
+        accounts = (self.by_name.get(name) for name in self.pool(tenant))
+        return any(account is not None and credentials in account.credentials for account in accounts)
 
     def first(self, tenant: str) -> str:
         """Return the newest credentials of a tenant's first account."""

@@ -151,9 +151,14 @@ async def test_the_default_account_may_have_old_credentials_of_another_one(runni
     default = (await listed(running)).accounts[0].credentials[0]
     assert not default.removed
     assert not default.HasField("create_time")
-    session = agents.CreateSessionRequest(idempotency_key="key")
-    await (await caller(running, "other")).call("CreateSession", session)
-    assert [len(running.sandbox.state.accounts[one].agents.sessions) for one in (FILMS, NEWER)] == [1, 0]
+    other, both = await caller(running, "other"), [running.sandbox.state.accounts[one] for one in (FILMS, NEWER)]
+    await other.call("CreateSession", agents.CreateSessionRequest(idempotency_key="key"))
+    assert [len(one.agents.sessions) for one in both] == [1, 0]
+    anna = (await other.call("CreateCharacter", order("Anna"))).character
+    running.clock.advance(600)
+    await other.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))
+    await portrait(other, anna.id, "a portrait")
+    assert [sent(running, one) for one in (FILMS, NEWER)] == [["a portrait"], []]
 
 
 async def test_agents_and_uploads_use_the_first_account(running: Running) -> None:
