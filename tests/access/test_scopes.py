@@ -32,6 +32,8 @@ def test_every_call_with_side_effects_needs_more_than_reading() -> None:
     reflection = {"ServerReflectionInfo"}
     assert REQUIRED_SCOPES.keys() == methods.keys() | reflection
     assert {name for name, scope in REQUIRED_SCOPES.items() if scope is Scope.READ} == reading | reflection
+    ending = {"CancelGeneration", "DeleteGeneration", "DeleteCharacter", "InterruptSession"}
+    assert {name for name, scope in REQUIRED_SCOPES.items() if scope is Scope.CANCEL} == ending
 
 
 async def code(client: Transport, method: str, request: object) -> str:

@@ -520,8 +520,14 @@ async def test_the_page_is_small_and_has_a_content_security_policy_and_etags(tmp
                 assert answer.status == 200
                 assert answer.headers["content-type"].startswith(kind)
                 policy = answer.headers["content-security-policy"]
-                assert "script-src 'self'" in policy
+                directives = dict(directive.split(" ", 1) for directive in policy.split("; "))
+                # No other origin can run code in the page, receive anything from it, or show it in a frame.
+                assert {directives[name] for name in ("script-src", "connect-src", "form-action")} == {"'self'"}
+                assert {directives[name] for name in ("default-src", "base-uri", "frame-ancestors")} == {"'none'"}
                 assert "unsafe" not in policy
+                assert answer.headers["x-content-type-options"] == "nosniff"
+                assert answer.headers["referrer-policy"] == "no-referrer"
+                assert (answer.headers["cache-control"], answer.headers["vary"]) == ("no-cache", "accept-encoding")
                 tag = answer.headers["etag"]
                 body = await answer.read()
                 sent[path] = len(body)
