@@ -111,6 +111,17 @@ def test_a_refusal_names_at_most_20_fields() -> None:
     assert len(violations(GENERATE.arguments, unknown)) == 20
 
 
+@pytest.mark.parametrize("where", ["name", "label", "value"])
+def test_a_refusal_repeats_little_of_the_arguments_and_no_control_characters(where: str) -> None:
+    odd = "\x1b[2J" + "x" * 1000
+    arguments: dict[str, Any] = {"input": {"soul": {"prompt": "a fox"}}}
+    arguments |= {"name": {odd: 1}, "label": {"labels": {odd: 1}}, "value": {"wait_seconds": odd}}[where]
+    (wrong,) = violations(GENERATE.arguments, arguments)
+    assert (wrong.field + wrong.description).isprintable()
+    assert len(wrong.field) <= 101
+    assert len(wrong.description) <= 201
+
+
 def test_the_check_of_large_arguments_stops_at_the_limit() -> None:
     class Long(list[int]):
         """A list that must not be read to its end."""

@@ -55,6 +55,9 @@ async def test_generate_reports_progress_and_returns_the_links(start: Start, con
     assert state(result) == "COMPLETED"
     assert [output["url"] in text(result) for output in generation["outputs"]] == [True] * 4
     assert list(dict.fromkeys(progress.states)) == ["PENDING", "QUEUED", "IN_PROGRESS", "COMPLETED"]
+    first_of = {state: (progress.reports[progress.states.index(state)][2] or "") for state in progress.states}
+    for running_state in ("QUEUED", "IN_PROGRESS"):
+        assert re.search("s left|longer than expected", first_of[running_state])
     figures = [figure for figure, _, _ in progress.reports]
     assert figures == sorted(set(figures))
     assert {total for _, total, _ in progress.reports} == {1.0}
@@ -247,6 +250,31 @@ async def test_estimates_are_free_and_lists_are_limited(start: Start, port: Conn
     shown = [*content_of(newest)["generations"], *content_of(older)["generations"]]
     assert len({generation["id"] for generation in shown}) == 3
     assert "input" not in shown[0]
+
+
+async def test_a_price_that_is_not_fixed_is_no_amount(start: Start, port: Connect) -> None:
+    running = await start()
+    async with port(running) as client:
+        for described, told in (
+            ("0.2 USD per second", "0.2 USD per second"),
+            ("", "The price depends on what is generated."),
+        ):
+            running.plan(on="estimate", body={"type": "description", "pricing_description": described})
+            assert text(await client.call_tool("estimate_generation", soul("fox"))) == told
+
+
+async def test_the_first_report_has_the_position_in_the_queue(start: Start, port: Connect) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    reports: list[str | None] = []
+
+    async def report(_: float, __: float | None, message: str | None) -> None:
+        reports.append(message)
+
+    async with port(running) as client:
+        first = generation_id_of(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))
+        await running.until(first, "QUEUED")
+        await client.call_tool("generate", soul("owl") | {"wait_seconds": 0}, progress_callback=report)
+    assert "number 1 in the gateway's queue" in (reports[0] or "")
 
 
 async def test_a_list_of_several_pages_has_no_more_than_was_asked_for(

@@ -349,6 +349,15 @@ async def test_a_database_with_rows_but_no_generation_is_left_alone(path: Path, 
         files.prepare(path).close()  # neither was marked
 
 
+async def test_a_database_into_which_an_empty_file_was_moved_can_take_another(path: Path, url: str) -> None:
+    expected = await _expected(path, url)
+    empty = path.with_name("empty.db")
+    await SqliteStore(empty, _broke).close()
+    await moving.move(empty, url, SHOWN, _silent)
+    await moving.move(path, url, SHOWN, _silent)
+    assert await _content(url) == expected
+
+
 async def test_a_finished_move_is_not_abandoned(path: Path, url: str) -> None:
     await moving.move(path, url, SHOWN, _silent)
     with pytest.raises(StoreFileError, match=f"was moved to {SHOWN}, which is the newest state"):
