@@ -197,3 +197,19 @@ async def test_a_changed_file_is_downloaded_again_if_its_host_ignores_the_condit
         finally:
             await download.close()
             await source.aclose()
+
+
+async def test_a_broken_download_without_an_etag_is_not_resumed() -> None:
+    """The file may be another one by then."""
+    async with MediaServer() as media:
+        file = media.add("/a.png", b"secret", etag="", faults=[{"cut": 2}])
+        source = MediaSource(timeout=5, local=True)
+        download = Download(source, f"{media.url}/a.png", Throttle(SystemClock(), 0), largest=100, planned="image/png")
+        try:
+            await download.start(None)
+            with pytest.raises(SourceError):
+                _ = [chunk async for chunk in download.chunks()]
+            assert file.ranges == [""]
+        finally:
+            await download.close()
+            await source.aclose()
