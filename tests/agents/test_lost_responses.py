@@ -469,6 +469,7 @@ async def test_messages_whose_callers_have_left_count_against_the_limit_of_their
             refused = await red.refused(sessions[2], "a fox")
             assert (refused.code, refused.reason) == ("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED")
             await blue.send(await blue.create(), "an owl")
+        await eventually(lambda: not running.gateway._core.agents._in_progress)
         for session_id in sessions[:2]:
             assert (await red.send(session_id, "a fox", session_id)).replayed
         await red.send(sessions[2], "a fox")
