@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from itertools import islice
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from gateway.errors import gateway_overloaded
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -157,6 +160,29 @@ class OwnedTasks:
         if tasks:
             await asyncio.wait(tasks, timeout=within)
         return all(task.done() for task in tasks)
+
+
+class InProgress:
+    """Counts what each tenant has in progress. The limits of calls do not, because they end when the caller leaves."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        """Has only tenants with something in progress."""
+
+    def __len__(self) -> int:
+        return self._counts.total()
+
+    @contextlib.contextmanager
+    def counted(self, tenant: str, limit: int, what: str) -> Iterator[None]:
+        """Count one more during the block. Raises GATEWAY_OVERLOADED if that would exceed the limit of the tenant."""
+        if self._counts[tenant] >= limit:
+            raise gateway_overloaded(f"the tenant has too many {what} in progress")
+        self._counts[tenant] += 1
+        try:
+            yield
+        finally:
+            self._counts[tenant] -= 1
+            self._counts += Counter()  # removes the zeros
 
 
 class Owner(Protocol):

@@ -1,7 +1,6 @@
 """The use cases of agents: sessions, messages, watches and media of a tenant."""
 
 import re
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -23,8 +22,8 @@ from gateway.agents.model import (
     session_not_found,
 )
 from gateway.agents.ports import AgentStore, ApiOf
-from gateway.concurrency import OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, gateway_overloaded, invalid_field
+from gateway.concurrency import InProgress, OwnedTasks
+from gateway.errors import Failure, GatewayError, Reason, invalid_field
 from gateway.frozen import frozen
 from gateway.generations.ports import Clock
 from gateway.generations.watch import HEARTBEAT, Stream
@@ -34,8 +33,7 @@ T = TypeVar("T")
 PROCESSING_DURATION = 10.0
 """Seconds for which a session counts as PROCESSING after it accepted a message, if reads do not show the message."""
 MAX_IN_PROGRESS = 128
-"""Sessions and messages of a tenant in progress. Those whose callers have left count, too, although their calls have no
-place."""
+"""Sessions and messages of a tenant in progress. They continue if their callers leave."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -66,8 +64,7 @@ class Agents:
         self._messages = Messages(api, store, clock, self._message_accepted, self._tasks)
         self._conversations: dict[str, Conversation] = {}
         self._accepted: dict[str, _Accepted] = {}
-        self._in_progress: Counter[str] = Counter()
-        """The sessions and messages of each tenant that are being sent."""
+        self._in_progress = InProgress()
 
     @property
     def watched(self) -> int:
@@ -81,7 +78,7 @@ class Agents:
         """
         record = await self._store.agent_key(tenant, key)
         if record is None:
-            session = await self._finish(tenant, self._create(tenant, key))
+            session = await self._finish(tenant, lambda: self._create(tenant, key))
             if session is not None:
                 return session, False
             record = await self._store.agent_key(tenant, key)
@@ -101,7 +98,7 @@ class Agents:
         See `Messages.send`.
         """
         await self._check(tenant, session_id)
-        return await self._finish(tenant, self._messages.send(tenant, session_id, text, key))
+        return await self._finish(tenant, lambda: self._messages.send(tenant, session_id, text, key))
 
     async def unresolved(self) -> Sequence[tuple[KeyRecord, float]]:
         """Return the messages of all tenants without an outcome, each with its wall time. For operators."""
@@ -197,20 +194,13 @@ class Agents:
             conversation.stop()
         await self._tasks.cancel()
 
-    async def _finish(self, tenant: str, work: Coroutine[Any, Any, T]) -> T:
-        """Finish work for a tenant even if the call is canceled. Raises GATEWAY_OVERLOADED."""
-        if self._in_progress[tenant] >= MAX_IN_PROGRESS:
-            work.close()
-            raise gateway_overloaded("too many sessions or messages of this tenant are being sent")
+    async def _finish(self, tenant: str, send: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Create a session or send a message, even if the call is canceled. Raises GATEWAY_OVERLOADED."""
 
         async def counted() -> T:
-            try:
-                return await work
-            finally:
-                self._in_progress[tenant] -= 1
-                self._in_progress += Counter()  # removes the zeros
+            with self._in_progress.counted(tenant, MAX_IN_PROGRESS, "sessions and messages"):
+                return await send()
 
-        self._in_progress[tenant] += 1
         return await self._tasks.finish(counted())
 
     async def _create(self, tenant: str, key: str) -> Session | None:

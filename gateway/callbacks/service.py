@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import secrets
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,8 +11,8 @@ from gateway.callbacks import schedule, signing
 from gateway.callbacks.dispatcher import MAX_WAITING, CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
-from gateway.concurrency import OwnedTasks, uninterrupted
-from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_overloaded, invalid_field, not_found
+from gateway.concurrency import InProgress, OwnedTasks, uninterrupted
+from gateway.errors import Failure, GatewayError, Reason, Violation, invalid_field, not_found
 from gateway.frozen import frozen
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
@@ -70,8 +69,7 @@ class TenantCallbacks:
         self._bodies = bodies
         self._ids = Ids()
         self._creating = asyncio.Lock()
-        self._testing: Counter[str] = Counter()
-        """The running tests of each tenant that has any."""
+        self._testing = InProgress()
         self._tasks = OwnedTasks()
 
     def moment(self) -> Moment:
@@ -212,18 +210,12 @@ class TenantCallbacks:
         callback = self._queue(tenant, callback_id).callback
         if not callback.url:
             raise invalid_field("id", "the callback has no URL to test")
-        if self._testing[tenant] >= MAX_TESTS:
-            raise gateway_overloaded("too many tests of this tenant are running")
         delivery_id = f"{callback.id}_test_{secrets.token_hex(8)}"
         moment = self._clock.moment()
         body = self._bodies.of_test(moment.wall)
-        self._testing[tenant] += 1
-        try:
+        with self._testing.counted(tenant, MAX_TESTS, "tests of callbacks"):
             headers = signing.headers(delivery_id, moment.wall, body, callback.signing(moment.steady))
             outcome = await self._receivers.post(tenant, callback.url, headers, body, lambda: True)
-        finally:
-            self._testing[tenant] -= 1
-            self._testing += Counter()  # removes the zeros
         return Tested(delivery_id, callback.id, outcome, moment.wall, self._clock.moment().wall)
 
     async def deliveries(

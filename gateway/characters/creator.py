@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 SEND_TIMEOUT = 10.0
 """Seconds from the record to the first byte of the request; after that it is not sent."""
 MAX_IN_PROGRESS = 128
-"""Orders of a tenant in progress. Those whose callers have left count, too, although their calls have no place."""
+"""Orders of a tenant in progress. They continue if their callers leave."""
 LOOKUP_PAUSES = (0.0, 0.5, 1.5)
 """Seconds before each lookup after a lost response, while the caller waits. A repeated call looks again."""
 
@@ -100,7 +100,7 @@ class Creator:
             return await self._current(known), True
         if running is None:
             if sum(owner == tenant for owner, _ in self._in_progress) >= MAX_IN_PROGRESS:
-                raise gateway_overloaded("too many characters of this tenant are being created")
+                raise gateway_overloaded("the tenant has too many orders of characters in progress")
             work = self._train(tenant, order, fingerprint) if known is None else self._resume(known)
             running = _InProgress(fingerprint, self._tasks.start(work))
             self._in_progress[tenant, order.key] = running

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
+from gateway.concurrency import InProgress
 from gateway.errors import (
     Failure,
     GatewayError,
     Reason,
     Violation,
-    gateway_overloaded,
     gateway_unavailable,
     or_unavailable,
     upstream_unavailable,
@@ -32,8 +32,8 @@ from gateway.generations.service import Generations
 from gateway.generations.state import adopted
 from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError, UnconfirmedError
 
-MAX_LOOK_UPS = 64
-"""Status calls for adoptions at once. They continue if their callers leave, so callers' limits do not bound them."""
+MAX_IN_PROGRESS = 64
+"""Adoptions of a tenant in progress. They continue if their callers leave."""
 
 
 @frozen
@@ -69,7 +69,7 @@ class Adopter:
         self._sender = sender
         self._poll_limits = poll_limits
         self._ids = Ids()
-        self._looking_up = 0
+        self._in_progress = InProgress()
 
     async def adopt(self, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
         """Return the tenant's generation for a request, and whether the tenant had it before. Raises GatewayError."""
@@ -79,12 +79,14 @@ class Adopter:
             known = await self._known(tenant, adoption.request_id)
             if known is not None:
                 return known, True
-            if self._looking_up >= MAX_LOOK_UPS:
-                raise gateway_overloaded("too many adoptions at once")
             # From here on a drain waits for it, even if the caller leaves.
-            return await self._sender.tasks.finish(self._adopt(tenant, adoption))
+            return await self._sender.tasks.finish(self._adopt_counted(tenant, adoption))
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available: call again") from error
+
+    async def _adopt_counted(self, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
+        with self._in_progress.counted(tenant, MAX_IN_PROGRESS, "adoptions"):
+            return await self._adopt(tenant, adoption)
 
     async def _adopt(self, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
         moment = self._clock.moment()
@@ -149,11 +151,7 @@ class Adopter:
         pause = self._poll_limits[spec.account].acquire(self._clock.moment().steady)
         if pause:
             raise upstream_unavailable("Higgsfield limits status calls, or does not respond", retry_after=pause)
-        self._looking_up += 1
-        try:
-            return await or_unavailable(self._look_up(spec, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
-        finally:
-            self._looking_up -= 1
+        return await or_unavailable(self._look_up(spec, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
 
     async def _look_up(self, spec: Spec, request_id: RequestId) -> StatusReport | None:
         try:

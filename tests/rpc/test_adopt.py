@@ -212,25 +212,31 @@ async def test_a_look_up_that_fails_because_of_a_bug_stops_no_later_status_calls
         assert (await adopted(running.grpc, request_id)).replayed is False
 
 
-async def test_an_adoption_continues_if_its_caller_leaves(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adopt, "MAX_LOOK_UPS", 1)
-    request_id = await request_elsewhere(running, "a fox")
+async def test_an_adoption_continues_if_its_caller_leaves_and_counts_for_its_tenant(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adopt, "MAX_IN_PROGRESS", 1)
+    running = await start(AUTH="keys")
+    red, blue = [running.caller("grpc", await running.key(tenant)) for tenant in ("red", "blue")]
+    request_id, other = [await request_elsewhere(running, prompt) for prompt in ("a fox", "an owl")]
     answered = asyncio.Event()
     look_up = running.gateway._core.upstream.look_up
 
-    async def slowly(*arguments: Any) -> Any:
-        await answered.wait()
-        return await look_up(*arguments)
+    async def slowly(generation: Any, requested: str) -> Any:
+        if requested == request_id:
+            await answered.wait()
+        return await look_up(generation, requested)
 
     monkeypatch.setattr(running.gateway._core.upstream, "look_up", slowly)
-    caller = asyncio.create_task(adopted(running.grpc, request_id))
-    await eventually(lambda: running.gateway._core.adopter._looking_up == 1)
+    caller = asyncio.create_task(adopted(red, request_id))
+    await eventually(lambda: len(running.gateway._core.adopter._in_progress) == 1)
     caller.cancel()
-    assert (await refusal(running.grpc, request_id)).reason == "GATEWAY_OVERLOADED"
+    assert (await refusal(red, request_id)).reason == "GATEWAY_OVERLOADED"
+    assert not (await adopted(blue, other)).replayed
     answered.set()
     async with asyncio.timeout(WAIT_TIMEOUT):
         await running.gateway._core.sender.drained()
-    assert (await adopted(running.grpc, request_id)).replayed is True
+    assert (await adopted(red, request_id)).replayed is True
 
 
 async def test_a_request_that_was_deleted_here_is_not_adopted_again(start: Start) -> None:
