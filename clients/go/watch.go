@@ -81,8 +81,9 @@ func (c *Client) watchFrom(ctx context.Context, last *Generation, set ...func(*W
 }
 
 // WatchMany yields the events of all generations that match the filter, including ones created later. A nil filter
-// matches all. The sequence ends when all generations in filter.Ids have ended, and never for other filters. It resumes
-// if the stream breaks, and ends after an error. Each range over the sequence opens a new watch.
+// matches all. With filter.Ids the watch includes generations that have already ended, and ends when all have. With
+// other filters it begins with generations that have not ended, and never ends. The sequence resumes if the stream
+// breaks, and ends after an error. Each range over the sequence opens a new watch.
 func (c *Client) WatchMany(ctx context.Context, filter *Filter, set ...func(*WatchManyRequest)) iter.Seq2[Event, error] {
 	type response = pb.WatchGenerationsResponse
 	return watch(ctx, c.calls, c.Generations.WatchGenerations,

@@ -86,8 +86,9 @@ impl Client {
 
     /// Streams the events of all generations that match, including ones created later.
     ///
-    /// Takes a filter, or a request with the resume token to begin after. With ids in the filter, the stream ends when
-    /// all of them have ended, otherwise never. If it breaks, it resumes with the last token.
+    /// Takes a filter, or a request with the resume token to begin after. With ids in the filter, the stream
+    /// includes generations that have already ended, and ends when all have. With other filters it begins with
+    /// generations that have not ended, and never ends. If it breaks, it resumes with the last token.
     pub fn watch_many(&self, request: impl Into<WatchGenerationsRequest>) -> BoxStream<WatchEvent> {
         let request = request.into();
         let mut cursor = WatchCursor::new(request.resume_token.clone());

@@ -271,8 +271,9 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
   }
 
   /**
-   * Yields the events of all generations that match, including ones created later, on one stream. With `ids` it ends
-   * when all of them have ended, otherwise never. It resumes if the stream breaks.
+   * Yields the events of all generations that match, including ones created later, on one stream. With `ids` it
+   * includes generations that have already ended, and ends when all have. With other filters it begins with generations
+   * that have not ended, and never ends. It resumes if the stream breaks.
    */
   async *watchMany(options: options.WatchManyOptions = {}): Stream<WatchEvent> {
     const cursor = new WatchCursor(options.resumeToken ?? "");

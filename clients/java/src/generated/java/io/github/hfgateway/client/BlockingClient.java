@@ -107,8 +107,9 @@ abstract class BlockingClient {
   }
 
   /**
-   * Watches all generations that match the filter, including ones created later, on one stream. Ends when all
-   * generations in the filter's ids have ended, and never for other filters. Resumes if the stream breaks.
+   * Watches all generations that match the filter, including ones created later, on one stream. With ids in the
+   * filter the watch includes generations that have already ended, and ends when all have. With other filters it begins
+   * with generations that have not ended, and never ends. Resumes if the stream breaks.
    */
   public Watch<WatchEvent> watchMany(GenerationFilter filter) {
     return new Watch<>(async.watchMany(filter));
