@@ -193,6 +193,13 @@ CODECS: tuple[Codec[Any, Any], ...] = (_BinaryCodec(), _JsonCodec())
 COMPRESSIONS = (_OneGzip(),)
 """The accepted compressions."""
 
+_HINTS = {
+    404: b"the service has no such RPC\n",
+    405: b"RPCs need the method POST\n",
+    415: b"RPCs need the header content-type: application/json, and streams application/connect+json\n",
+}
+"""The texts of refusals by their status."""
+
 
 class ConnectApp(ConnectASGIApplication[object]):
     """All RPCs of one service. Mount it at `path`."""
@@ -225,8 +232,7 @@ class ConnectApp(ConnectASGIApplication[object]):
         if content_type == b"application/grpc" or content_type.startswith(b"application/grpc+"):
             self._count_rejection(Rejection.ENCODING)
             body = b"gRPC has its own port: HFGATEWAY_GRPC_ADDRESS\n"
-            plain = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-            await send({"type": "http.response.start", "status": 415, "headers": plain})
+            await send({"type": "http.response.start", "status": 415, "headers": _text_headers(body)})
             await send({"type": "http.response.body", "body": body})
             return
         if content_type.startswith(TEXT):
@@ -237,7 +243,7 @@ class ConnectApp(ConnectASGIApplication[object]):
         if malformed:
             scope = {**scope, "headers": [header for header in scope["headers"] if header[0] not in malformed]}
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, _with_hints(send))
         finally:
             if failed := _FAILED.get(None):
                 # The library keeps errors in variables of functions that their tracebacks refer to: reference cycles.
@@ -247,6 +253,27 @@ class ConnectApp(ConnectASGIApplication[object]):
     def path(self) -> str:
         """The path prefix of the service's RPCs."""
         return f"/{self._full_name}"
+
+
+def _with_hints(send: Any) -> Any:
+    """Add a text to the refusals that the library sends without a body, of which curl shows nothing."""
+    hint = b""
+
+    async def send_with_hint(message: Any) -> None:
+        nonlocal hint
+        if message["type"] == "http.response.start" and b"content-type" not in dict(message.get("headers", ())):
+            hint = _HINTS.get(message["status"], b"")
+            if hint:
+                message = {**message, "headers": [*message.get("headers", ()), *_text_headers(hint)]}
+        elif hint:
+            message = {**message, "body": hint}
+        await send(message)
+
+    return send_with_hint
+
+
+def _text_headers(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
 
 
 def _largest(service: ServiceDescriptor) -> int:

@@ -51,6 +51,24 @@ async def test_grpc_on_the_http_port_is_refused_with_a_hint(
     assert await bad_requests(running, "encoding") == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "content_type", "status", "hint"),
+    [
+        ("POST", UNARY, "application/x-www-form-urlencoded", 415, "application/json"),
+        ("POST", f"{UNARY}s", "application/json", 404, "no such RPC"),
+        ("GET", UNARY, "application/json", 405, "POST"),
+    ],
+)
+async def test_a_refusal_without_an_error_of_connect_has_a_text(
+    running: Running, *, method: str, path: str, content_type: str, status: int, hint: str
+) -> None:
+    url = running.gateway.http_address + path
+    headers = {"content-type": content_type}
+    async with aiohttp.ClientSession() as session, session.request(method, url, data=b"{}", headers=headers) as answer:
+        assert answer.status == status
+        assert hint in await answer.text()
+
+
 ODD = {
     "a timeout that is not a number": {"connect-timeout-ms": "soon"},
     "an endless timeout": {"connect-timeout-ms": "9" * 400},
