@@ -261,10 +261,11 @@ def _with_hints(send: Any) -> Any:
 
     async def send_with_hint(message: Any) -> None:
         nonlocal hint
-        if message["type"] == "http.response.start" and b"content-type" not in dict(message.get("headers", ())):
-            hint = _HINTS.get(message["status"], b"")
-            if hint:
-                message = {**message, "headers": [*message.get("headers", ()), *_text_headers(hint)]}
+        if message["type"] == "http.response.start" and message["status"] in _HINTS:
+            headers = message["headers"]
+            if b"content-type" not in dict(headers):
+                hint = _HINTS[message["status"]]
+                message = {**message, "headers": [*headers, *_text_headers(hint)]}
         elif hint:
             message = {**message, "body": hint}
         await send(message)
