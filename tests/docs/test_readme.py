@@ -12,11 +12,13 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from gateway.sandbox.faults import Fault
@@ -92,6 +94,19 @@ async def test_the_python_snippet_generates(block: Block, stage: Stage) -> None:
     out = await stage.run(sys.executable, "-W", "error", "-c", stage.addressed(block.text))
     (charge,) = stage.sandbox.ledger.charges
     assert charge.request_id in out  # a part of the output's URL
+
+
+async def test_the_program_for_details_of_errors_prints_the_failure(stage: Stage) -> None:
+    (program,) = (block for block in blocks("docs/errors.md") if block.language == "python")
+    url = f"{stage.gateway.http_address}/hfgateway.v1.GenerationService/SubmitGeneration"
+    async with aiohttp.ClientSession() as session, session.post(url, json={}) as refused:
+        body = await refused.read()
+    printed = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program.text], input=body, stdout=subprocess.PIPE, check=True,
+        timeout=WAIT_TIMEOUT,
+    )  # fmt: skip
+    assert b"ERROR_REASON_INVALID_INPUT" in printed.stdout
+    assert b'field: "input"' in printed.stdout
 
 
 @pytest.mark.parametrize("language", ["go", "typescript", "java", "rust"])
