@@ -163,7 +163,7 @@ class OwnedTasks:
 
 
 class InProgress:
-    """Counts what each tenant has in progress. The limits of calls do not, because they end when the caller leaves."""
+    """Counts what each tenant has in progress, also for callers that have left: their calls hold no place any more."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

@@ -144,7 +144,7 @@ def gateway_unavailable(message: str, *, retry_after: float = 1.0) -> GatewayErr
 
 
 def gateway_overloaded(message: str) -> GatewayError:
-    """Return GATEWAY_OVERLOADED: as much is under way as may be, and nothing was done."""
+    """Return GATEWAY_OVERLOADED: too much is in progress, so nothing was done. The same call can be made again."""
     return GatewayError(Failure(Reason.GATEWAY_OVERLOADED, message, retryable=True, retry_after=1.0))
 
 

@@ -61,7 +61,7 @@ class Accounts:
     def current(self, credentials: str) -> str | None:
         """Return the newest credentials of the account with these credentials; None if they are not known.
 
-        Those of the environment are the newest of theirs, also if they are older ones of another account.
+        The credentials of the environment stay in use, even if another account has them as older ones.
         """
         if credentials in self._default.credentials:
             return credentials

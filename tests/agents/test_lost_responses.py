@@ -455,7 +455,7 @@ async def test_canceling_a_send_call_does_not_cancel_the_message(running: Runnin
 async def test_messages_whose_callers_have_left_count_against_the_limit_of_their_tenant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.agents.service.MAX_IN_PROGRESS", 2, raising=False)
+    monkeypatch.setattr("gateway.agents.service.MAX_IN_PROGRESS", 2)
     async with run(tmp_path, agent_seconds=TURN, AUTH="keys") as running:
         red, blue = [Talk(running, running.caller("grpc", await running.key(tenant))) for tenant in ("red", "blue")]
         sessions = [await red.create(f"session-{number}") for number in range(3)]

@@ -352,7 +352,7 @@ async def test_canceling_a_create_call_does_not_cancel_the_training(studio: Stud
 async def test_orders_whose_callers_have_left_count_against_the_limit_of_their_tenant(
     start: StartStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.characters.creator.MAX_IN_PROGRESS", 2, raising=False)
+    monkeypatch.setattr("gateway.characters.creator.MAX_IN_PROGRESS", 2)
     studio = await start(AUTH="keys")
     red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
     with studio.held(on="train", processed=True, times=2):

@@ -235,7 +235,7 @@ async def test_an_interrupted_move_continues_behind_the_last_chunk(
 
 
 async def test_no_statement_timeout_ends_the_copy_or_the_analysis_of_a_large_table(path: Path, url: str) -> None:
-    # The fixture `path` has made the tables.
+    expected = await _expected(path, url)
     await _fetched(
         url,
         "CREATE FUNCTION unlimited(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN"
@@ -244,6 +244,8 @@ async def test_no_statement_timeout_ends_the_copy_or_the_analysis_of_a_large_tab
     )
     await _fetched(url, "CREATE INDEX ON api_keys (unlimited(tenant))")  # each row that is written or sampled calls it
     await moving.move(path, url, SHOWN, _silent)
+    assert await _content(url) == expected
+    assert await _fetched(url, "SELECT reltuples FROM pg_class WHERE relname = 'api_keys'") == [(ROWS,)]
 
 
 async def test_a_move_that_the_server_stops_says_why(path: Path, url: str, postgres: Server) -> None:
