@@ -298,12 +298,14 @@ class Generations(Reads):
         except GatewayError:
             if await self._read(self._deletions.deleted(tenant, generation_id)) is None:
                 raise
-            return await self._sender.tasks.finish(self._delete_again(tenant, generation_id))
-        if not generation.done:
-            raise not_done(generation_id, generation.state.name)
-        return await self._sender.tasks.finish(self._delete(generation))
+        else:
+            if not generation.done:
+                raise not_done(generation_id, generation.state.name)
+            await self._sender.tasks.finish(self._delete(generation))
+        # If the caller leaves now, `Removals.run` continues: a caller must not cause any number of requests at once.
+        return await self._remove_upstream(tenant, generation_id)
 
-    async def _delete(self, generation: Generation) -> bool:
+    async def _delete(self, generation: Generation) -> None:
         """Delete a generation in the gateway first: data that may be gone at Higgsfield must not be shown."""
         spec = generation.spec
         at_upstream = spec.api == "v2" and self._upstream.can_delete(spec.account, spec.origin)
@@ -312,9 +314,8 @@ class Generations(Reads):
             await self._read(self._deletions.delete(generation, at_upstream=at_upstream, steady=steady))
         finally:
             self._removals.wake()  # it may be stored even if the write failed
-        return await self._delete_again(spec.tenant, generation.id)
 
-    async def _delete_again(self, tenant: str, generation_id: GenerationId) -> bool:
+    async def _remove_upstream(self, tenant: str, generation_id: GenerationId) -> bool:
         """Remove the data of a deleted generation at Higgsfield, unless Higgsfield has confirmed that or cannot."""
         removal = await self._read(self._deletions.removal(generation_id))
         if removal is not None:

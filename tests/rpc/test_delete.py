@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.generations import removals
@@ -134,6 +136,21 @@ async def test_the_gateway_retries_an_unconfirmed_deletion_by_itself(
     await eventually(lambda: removed(running))
     assert await delete(grpc, generation_id)
     assert len(running.ledger.deletes) == 5
+
+
+async def test_a_call_whose_caller_leaves_ends_and_the_gateway_retries_its_removal(
+    running: Running, grpc: Transport, short_pauses: None
+) -> None:
+    generation_id = await completed(running)
+    core = running.gateway._core
+    with running.held(on="delete"):
+        call = asyncio.create_task(delete(grpc, generation_id))
+        await eventually(lambda: not len(running.sandbox.state.plan))  # the DELETE has arrived
+        call.cancel()
+        await running.calls_open("DeleteGeneration", 0)
+        assert not len(core.sender.tasks)
+    await eventually(lambda: removed(running))
+    assert await delete(grpc, generation_id)
 
 
 async def test_nothing_is_deleted_at_higgsfield_before_the_store_has_recorded_it(
