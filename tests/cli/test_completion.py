@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import shlex
 import sys
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """An environment with `hfgateway` on its PATH, and an empty home."""
     command = tmp_path / "bin" / "hfgateway"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m gateway "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gateway "$@"\n')
     command.chmod(0o755)
     path = os.pathsep.join([str(command.parent), os.environ["PATH"]])
     python = os.pathsep.join(one for one in sys.path if one)

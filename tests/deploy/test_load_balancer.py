@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -26,7 +25,7 @@ from tests.support import forked
 from tests.support.addresses import free_address
 from tests.support.running import run
 from tests.support.running import soul as submission
-from tests.support.silence import fall_silent
+from tests.support.silence import fall_silent, needs_silence
 
 pytestmark = pytest.mark.toolchain("haproxy")
 SHIPPED = Path(__file__).parents[2] / "deploy" / "compose" / "haproxy.cfg"
@@ -192,7 +191,7 @@ async def test_only_connections_without_a_handshake_are_closed_early(tmp_path: P
             assert (await (await over_http).json())["generation"]["done"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
+@needs_silence
 async def test_a_client_that_is_gone_leaves_its_gateway(tmp_path: Path) -> None:
     gone, left = asyncio.Event(), asyncio.Event()
 

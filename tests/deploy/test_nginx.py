@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import ssl
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tests.app.certificates import Authority
 from tests.docs.markdown import blocks
 from tests.support.addresses import free_address
 from tests.support.running import WAIT_TIMEOUT, Running, run, soul
-from tests.support.silence import fall_silent_to
+from tests.support.silence import fall_silent_to, needs_silence
 
 pytestmark = [pytest.mark.toolchain("nginx"), pytest.mark.toolchain("openssl")]
 (SHOWN,) = (block.text for block in blocks("docs/production.md") if "grpc_pass" in block.text)
@@ -105,7 +104,7 @@ async def test_a_call_needs_no_room_among_many_watches_of_a_connection(proxied: 
             watch.cancel()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
+@needs_silence
 async def test_a_client_that_has_gone_without_a_word_leaves_its_gateway(proxied: Proxied) -> None:
     async with asyncio.timeout(WAIT_TIMEOUT), proxied.channel() as channel:
         stub = generation_service_pb2_grpc.GenerationServiceStub(channel)

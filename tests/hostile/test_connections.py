@@ -40,7 +40,7 @@ from tests.app.certificates import Authority
 from tests.durability.process import GatewayProcess, stub
 from tests.hostile.conftest import Start, connected
 from tests.support.running import WAIT_TIMEOUT, eventually
-from tests.support.silence import fall_silent
+from tests.support.silence import fall_silent, needs_silence
 
 LIMIT = 256
 """Open files of the gateway under attack; a quarter of them is reserved for other uses than connections."""
@@ -392,7 +392,7 @@ async def test_a_client_may_ping_as_often_as_the_options_say(start: Start, monke
                 await reader.readexactly(int.from_bytes(head[:3], "big"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
+@needs_silence
 @pytest.mark.parametrize(
     ("path", "gone"),
     [("silent", True), ("stream", True), ("endless", False)],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,7 +26,7 @@ from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address
 from tests.support.running import WAIT_TIMEOUT
-from tests.support.silence import fall_silent_to
+from tests.support.silence import fall_silent_to, needs_silence
 
 METHOD = "/hfgateway.v1.GenerationService/SubmitGeneration"
 
@@ -132,7 +131,7 @@ async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(
     assert vars(record)["error"] == "the stream was reset"  # as gRPC reports it, such as a refused certificate
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
+@needs_silence
 @pytest.mark.parametrize(("begun", "within"), [(False, 15.0), (True, 30.0)], ids=["new call", "silent call"])
 async def test_a_forgotten_connection_to_the_leader_ends_calls_before_their_timeout(begun: bool, within: float) -> None:
     received = asyncio.Event()

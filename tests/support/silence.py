@@ -6,8 +6,11 @@ import ctypes
 import os
 import socket
 import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 SO_ATTACH_FILTER = 26
 """An option of Linux, with a program in the kernel's classic form of BPF."""
@@ -34,3 +37,20 @@ def fall_silent_to(address: str) -> int:
                 fall_silent(one)
                 found += 1
     return found
+
+
+def _is_permitted() -> bool:
+    if sys.platform != "linux":
+        return False
+    with socket.socket() as one:
+        try:
+            fall_silent(one)
+        except PermissionError:
+            return False
+    return True
+
+
+needs_silence = pytest.mark.skipif(
+    not _is_permitted(), reason="the kernel does not drop the packets of a TCP socket for this user"
+)
+"""A mark of tests in which a connection falls silent."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.running import WAIT_TIMEOUT, eventually
-from tests.support.silence import fall_silent
+from tests.support.silence import fall_silent, needs_silence
 
 if TYPE_CHECKING:
     from gateway.store.postgres.database import Database
 
 pytestmark = [
     pytest.mark.toolchain("postgres"),
-    pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request"),
+    needs_silence,
 ]
 CONNECTIONS = 5
 CLOSED = 7
