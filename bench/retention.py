@@ -15,7 +15,7 @@ from bench.follow import NO_REQUEST
 from bench.load import Effort
 from gateway.generations.clock import Ids
 from gateway.generations.model import Generation, Spec, State, Steady, Wall
-from gateway.generations.stores import Claim
+from gateway.generations.stores import Claim, Filter
 from gateway.store.sqlite import SqliteStore
 
 MANY, FEW = 100_000, 2_000
@@ -35,6 +35,10 @@ async def run(effort: Effort) -> list[Figure]:
         began = time.perf_counter()
         store = SqliteStore(path, _broken)
         opened = time.perf_counter() - began
+        began = time.perf_counter()
+        found, _ = await store.generations.page("default", Filter(labels={"user": "none"}), None, 50)
+        searched = time.perf_counter() - began
+        assert not found
         async with submitting(store) as alone:
             await asyncio.sleep(effort.seconds)
         async with submitting(store) as beside:
@@ -45,6 +49,7 @@ async def run(effort: Effort) -> list[Figure]:
         return [
             value(f"retention of {count:,}: size of the store", "MiB", path.stat().st_size / 2**20),
             value(f"retention of {count:,}: time to open the store", "s", opened),
+            value(f"retention of {count:,}: time of a page of a label that none has", "s", searched),
             value(f"retention of {count:,}: time until all are deleted", "s", seconds),
             excess(
                 f"retention of {count:,}: slowest commit of a submission", "s", max(beside), max(alone), at_most(0.5)

@@ -134,6 +134,12 @@ class Ids:
         return drawn[0]
 
 
+def oldest_id(wall: Wall) -> str:
+    """Return a text that sorts before the ids of `Ids` for that time and later ones."""
+    text = f"{max(int(wall * 1000) - 1, 0):012x}"  # times are rounded when they are stored
+    return f"{text[:8]}-{text[8:]}"
+
+
 def jittered(seconds: float, spread: float = 0.1) -> float:
     """Return `seconds` with a random deviation of at most the share `spread`, so that retries do not synchronise."""
     return seconds * random.uniform(1 - spread, 1 + spread)

@@ -88,7 +88,7 @@ class StorePart(StoreReads):
     async def _rows(self, name: str, /, **values: object) -> Sequence[Row]:
         return self._database.rows(name, **values)
 
-    def _array(self, values: Sequence[str]) -> str:
+    def _array(self, values: Sequence[str] | Sequence[int]) -> str:
         return json.dumps([*values])
 
     async def _write(

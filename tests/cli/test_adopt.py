@@ -13,6 +13,7 @@ import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway
 from gateway.cli import exit_codes
+from hfgateway.v1 import generation_service_pb2 as pb
 from tests.cli.conftest import Command
 from tests.support.elsewhere import job_set_elsewhere, request_elsewhere
 from tests.support.running import Running, run
@@ -105,8 +106,10 @@ async def test_an_interrupted_import_continues_where_it_stopped(
     again = await hfgateway("adopt", "--file", str(file), "--concurrency", "4")
     assert (again.code, [one for one, _, _ in outcomes(again.out)]) == (0, ids)
     assert [outcome for _, outcome, _ in outcomes(again.out)].count("known") == len(adopted)
-    rows = running.database.rows("read_generations_page", tenant="default", before="~", limit=500)
-    assert (len(rows), len({row["request_id"] for row in rows})) == (60, 60)
+    page: pb.ListGenerationsResponse = await running.grpc.call(
+        "ListGenerations", pb.ListGenerationsRequest(page_size=500)
+    )
+    assert sorted(one.upstream.request_id for one in page.generations) == sorted(ids)
     assert running.ledger.summary()["submissions_seen"] == 60
 
 

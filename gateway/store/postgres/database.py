@@ -358,7 +358,7 @@ class StorePart(StoreReads):
     async def _rows(self, name: str, /, **values: object) -> Sequence[DictRow]:
         return await self._database.rows(name, **values)
 
-    def _array(self, values: Sequence[str]) -> list[str]:
+    def _array(self, values: Sequence[str] | Sequence[int]) -> Sequence[str] | Sequence[int]:
         return [*values]
 
     async def _prune_all(self, name: str, values: Values) -> None:

@@ -23,6 +23,8 @@ from gateway.generations.stores import Claim
 ACCOUNT = "0123456789abcdef"
 ORIGIN = "https://api.example.invalid"
 NOW = 1_700_000_000.0
+ID_TIME = f"{int(NOW + 86_400) * 1000:012x}"
+"""The time in the ids of generations. Real ids have the time of their creation or a later one."""
 REFUSAL = Failure(Reason.INPUT_REFUSED, "Higgsfield refused the input")
 
 _numbers = itertools.count(1)
@@ -37,7 +39,7 @@ def generation(**spec: Any) -> Generation:
     """Return a pending generation, whose id sorts after all earlier ones. `spec` replaces fields of its Spec."""
     number = next(_numbers)
     given: dict[str, Any] = {
-        "id": f"00000000-0000-7000-8000-{number:012x}",
+        "id": f"{ID_TIME[:8]}-{ID_TIME[8:]}-7000-8000-{number:012x}",
         "tenant": "tenant",
         "model_id": "example/model",
         "api": "v2",

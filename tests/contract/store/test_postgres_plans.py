@@ -66,7 +66,8 @@ GIVEN: Mapping[tuple[str, str] | str, str] = {
     ("before", "text"): "g5000", ("before", "double precision"): "100", "after": "g5000", "after_id": "g5000",
     "ended_after": "19000", "after_position": "59000", "ended_before": "100", "keys_before": "100",
     "used_before": "100", "callback_id": "c1", "archive": "a", "now": "100", "latest": "1e12", "session_id": "s5",
-    "before_time": "19000", "position": "59000", "most": "100", "dead": "2",
+    "before_time": "19000", "position": "59000", "most": "100", "dead": "2", "oldest": "g4990", "rows": "50",
+    ("labels", "jsonb"): '{"user": "u"}',
 }  # fmt: skip
 """Parameters by name, or by name and type, that select rows."""
 SCANNED = {"read_usage": {"generations"}, "read_newest_change_time": {"changes"}}

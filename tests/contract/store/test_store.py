@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.generations.model import Change, Event, Generation, RunTime, Source, State, Steady
+from gateway.generations.clock import Ids
+from gateway.generations.model import Change, Event, Generation, RunTime, Source, State, Steady, Wall
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Marked, adopted
 from gateway.generations.stores import (
     MAX_WEBHOOKS,
@@ -26,6 +27,7 @@ from gateway.generations.stores import (
     Webhook,
     WebhookReceipt,
 )
+from gateway.store import reads
 from gateway.store.store import Store
 from tests.contract.store import examples
 from tests.contract.store.conftest import Engine
@@ -421,12 +423,16 @@ async def test_a_generation_is_found_by_its_token_and_by_its_request(store: Stor
     assert await store.generations.by_request("none") is None
 
 
-async def test_an_id_that_is_no_text_of_the_database_finds_nothing(store: Store) -> None:
+async def test_a_name_that_is_no_text_of_the_database_finds_nothing(store: Store) -> None:
     generation = await stored(store)
     for strange in ("", "\0", "ä\0", "~", "'"):
         assert await store.generations.get("tenant", strange) is None
-        found, _ = await store.generations.page("tenant", Filter(ids=frozenset({strange, generation.id})), None, 9)
-        assert found == [generation]
+        for wanted in (
+            Filter(ids=frozenset({strange, generation.id})),
+            Filter(model_ids=frozenset({strange, generation.spec.model_id})),
+        ):
+            found, _ = await store.generations.page("tenant", wanted, None, 9)
+            assert found == [generation]
 
 
 async def test_unfinished_generations_are_returned_oldest_first(store: Store) -> None:
@@ -463,17 +469,65 @@ async def test_a_page_without_a_filter_reads_no_more_rows_than_it_shows(
     """A row may have an input of 256 KiB, and on SQLite all other calls wait for the read."""
     for _ in range(4):
         await stored(store)
-    rows, read = 0, store.generations._rows  # type: ignore[attr-defined]
+    read = count_rows(store, monkeypatch)
+    page, _ = await store.generations.page("tenant", Filter(), None, 2)
+    assert (len(page), read["read_generations_page"]) == (2, 2)
+
+
+def count_rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return the numbers of rows that the statements of `store.generations` read from now on."""
+    counts: Counter[str] = Counter()
+    read = store.generations._rows  # type: ignore[attr-defined]
 
     async def counted(name: str, /, **values: object) -> Any:
-        nonlocal rows
         found = await read(name, **values)
-        rows += len(found)
+        counts[name] += len(found)
         return found
 
     monkeypatch.setattr(store.generations, "_rows", counted)
-    page, _ = await store.generations.page("tenant", Filter(), None, 2)
-    assert (len(page), rows) == (2, 2)
+    return counts
+
+
+async def test_a_search_reads_only_the_rows_that_match(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of a rare label must not take a read of each row that precedes it."""
+    monkeypatch.setattr(reads, "ROWS_PER_SEARCH", 3)
+    rare = await stored(store, labels={"user": "rare"})
+    await asyncio.gather(*(store.claims.claim(examples.claim(labels={"user": "other"})) for _ in range(20)))
+    read = count_rows(store, monkeypatch)
+    page, before = await store.generations.page("tenant", Filter(labels={"user": "rare"}), None, 2)
+    assert (page, before) == ([rare], None)
+    assert read == Counter(read_page_end=8, read_generations_page=1)
+
+
+async def test_a_page_ends_after_a_bounded_search(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "ROWS_PER_SEARCH", 3)
+    monkeypatch.setattr(reads, "ROWS_FOR_A_PAGE", 8)
+    rare = await stored(store, labels={"user": "rare"})
+    for _ in range(20):
+        await stored(store, labels={"user": "other"})
+    wanted = Filter(labels={"user": "rare"})
+    sizes, before = [], None
+    while True:
+        page, before = await store.generations.page("tenant", wanted, before, 2)
+        sizes.append(len(page))
+        if before is None:
+            break
+    assert (sizes, page) == ([0, 0, 1], [rare])
+
+
+async def test_a_search_ends_at_the_start_of_the_time_in_a_filter(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = Ids()
+    times = [NOW + 60.0 * minute for minute in range(30)]
+    made = [await stored(store, id=ids.next(Wall(time)), create_time=time) for time in times]
+    read = count_rows(store, monkeypatch)
+    wanted = Filter(created_after=Wall(times[28]), labels={"user": "none"})
+    assert await store.generations.page("tenant", wanted, None, 10) == ([], None)
+    assert read == Counter(read_page_end=1)
+    for after, count in ((0.0, 2), (0.0005, 1), (60.0, 1), (60.0005, 0)):
+        page, _ = await store.generations.page("tenant", Filter(created_after=Wall(times[28] + after)), None, 10)
+        assert page == made[: -count - 1 : -1]
 
 
 async def test_pages_are_stable_while_generations_are_added(store: Store) -> None:
@@ -505,9 +559,33 @@ async def test_all_fields_of_a_filter_must_match(store: Store) -> None:
         (Filter(created_after=NOW + 10), [done, blue]),
         (Filter(created_before=NOW + 10), [red]),
         (Filter(ids=frozenset({red.id, blue.id}), labels={"colour": "blue"}), [blue]),
+        (Filter(within=Filter(labels={"colour": "red"})), [red]),
+        (Filter(labels={"size": "s"}, within=Filter(labels={"colour": "red"})), [red]),
+        (Filter(labels={"colour": "blue"}, within=Filter(labels={"colour": "red"})), []),
+        (Filter(within=Filter(ids=frozenset({red.id, theirs.id}))), [red]),
+        (Filter(ids=frozenset({red.id, blue.id}), within=Filter(ids=frozenset({blue.id, done.id}))), [blue]),
+        (Filter(request_ids=frozenset({"request"}), within=Filter(ids=frozenset({red.id}))), []),
+        (Filter(states=frozenset({State.PENDING}), within=Filter(states=frozenset({State.COMPLETED}))), []),
+        (Filter(model_ids=frozenset({"another/model"}), within=Filter(idempotency_key="done")), []),
+        (Filter(within=Filter(created_after=NOW + 10, created_before=NOW + 20)), [blue]),
+        (Filter(created_after=NOW, within=Filter(created_after=NOW + 20)), [done]),
     ]:
         for size in (1, 10):
             assert await pages(store, wanted, size) == [generation.id for generation in found], wanted
+
+
+LABELS = [
+    {}, {"a": ""}, {"a": "b"}, {"a": "B"}, {"a": "b", "c": "d"}, {"a'b": 'c"d'}, {"a.b": "$.c"}, {"ä": "\u00a0"},
+    {"a": "🦊"}, {"a": "\\"}, {"a": "\n"}, {"1": "1"}, {"a": "null"}, {"a": "{}"}, {"a": "[]"}, {"a": "%"},
+]  # fmt: skip
+
+
+async def test_labels_match_only_if_they_are_equal(store: Store) -> None:
+    made = [await stored(store, labels=labels) for labels in LABELS]
+    for wanted in LABELS:
+        expected = [one for one in reversed(made) if wanted.items() <= dict(one.spec.labels).items()]
+        page, _ = await store.generations.page("tenant", Filter(labels=wanted), None, 50)
+        assert page == expected, wanted
 
 
 # -- Removal -----------------------------------------------------------------------------------------------------------

@@ -1008,8 +1008,8 @@ pub struct ListGenerationsRequest {
     /// Which generations to list. Default: all of the tenant.
     #[prost(message, optional, tag = "1")]
     pub filter: ::core::option::Option<GenerationFilter>,
-    /// The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
-    /// it can have fewer.
+    /// The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, and
+    /// a call searches at most 50,000 generations, so that a page can have fewer or none, although others follow.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the previous page. Empty for the first page. It is valid only with the same filter.

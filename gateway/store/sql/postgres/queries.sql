@@ -464,9 +464,22 @@ SELECT * FROM generations WHERE id IN (
     WHERE tenant = :tenant AND idempotency_key = :key AND done AND request_id IS NULL
 ) ORDER BY id DESC;
 
+-- name: read_page_end
+-- Read the oldest of the next `rows` generations of a tenant before an id, and how many there are.
+SELECT min(id) AS id, count(*) AS found FROM (
+    SELECT id FROM generations WHERE tenant = :tenant AND id < :before AND id >= :oldest ORDER BY id DESC LIMIT :rows
+) AS next;
+
 -- name: read_generations_page
--- Read a page of a tenant's generations before an id, newest first.
-SELECT * FROM generations WHERE tenant = :tenant AND id < :before ORDER BY id DESC LIMIT :limit;
+-- Read the generations of a tenant from one id to before another that match a filter, newest first. An empty array
+-- matches all.
+SELECT * FROM generations
+WHERE tenant = :tenant AND id < :before AND id >= :oldest
+AND create_time >= :created_after::double precision AND create_time < :created_before::double precision
+AND (cardinality(:states::integer[]) = 0 OR state = ANY(:states::integer[]))
+AND (cardinality(:model_ids::text[]) = 0 OR model_id = ANY(:model_ids::text[]))
+AND (:labels::jsonb = '{}' OR labels::jsonb @> :labels::jsonb)
+ORDER BY id DESC LIMIT :limit;
 
 -- name: read_unfinished_generations
 -- Read a page of the generations of all tenants that have not ended, oldest first.

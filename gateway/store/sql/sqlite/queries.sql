@@ -105,9 +105,27 @@ SELECT * FROM generations WHERE id IN (
     WHERE tenant = :tenant AND idempotency_key = :key AND done = 1 AND request_id IS NULL
 ) ORDER BY id DESC;
 
+-- name: read_page_end
+-- Read the oldest of the next `rows` generations of a tenant before an id, and how many there are.
+SELECT min(id) AS id, count(*) AS found FROM (
+    SELECT id FROM generations WHERE tenant = :tenant AND id < :before AND id >= :oldest ORDER BY id DESC LIMIT :rows
+);
+
 -- name: read_generations_page
--- Read a page of a tenant's generations before an id, newest first.
-SELECT * FROM generations WHERE tenant = :tenant AND id < :before ORDER BY id DESC LIMIT :limit;
+-- Read the generations of a tenant from one id to before another that match a filter, newest first. An empty array
+-- matches all.
+SELECT * FROM generations
+WHERE tenant = :tenant AND id < :before AND id >= :oldest
+AND create_time >= :created_after AND create_time < :created_before
+AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
+AND (:model_ids = '[]' OR model_id IN (SELECT value FROM json_each(:model_ids)))
+AND NOT EXISTS (
+    SELECT 1 FROM json_each(:labels) AS wanted WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(generations.labels) AS label
+        WHERE label.key = wanted.key AND label.value = wanted.value
+    )
+)
+ORDER BY id DESC LIMIT :limit;
 
 -- name: read_unfinished_generations
 -- Read the generations of all tenants that have not ended, oldest first.

@@ -487,8 +487,8 @@ type ListGenerationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which generations to list. Default: all of the tenant.
 	Filter *GenerationFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
-	// The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
-	// it can have fewer.
+	// The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, and
+	// a call searches at most 50,000 generations, so that a page can have fewer or none, although others follow.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same filter.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

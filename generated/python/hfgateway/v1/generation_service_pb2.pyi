@@ -316,8 +316,8 @@ class ListGenerationsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_INPUT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
-    it can have fewer.
+    """The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, and
+    a call searches at most 50,000 generations, so that a page can have fewer or none, although others follow.
     """
     page_token: _builtins.str
     """The next_page_token of the previous page. Empty for the first page. It is valid only with the same filter."""

@@ -240,8 +240,8 @@ export declare type ListGenerationsRequest = Message<"hfgateway.v1.ListGeneratio
   filter?: GenerationFilter | undefined;
 
   /**
-   * The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
-   * it can have fewer.
+   * The largest number of generations in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, and
+   * a call searches at most 50,000 generations, so that a page can have fewer or none, although others follow.
    *
    * @generated from field: int32 page_size = 2;
    */
