@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.frozen import frozen
-from gateway.generations.model import State
+from gateway.generations.model import State, Wall
 
 DAY, TENANT, KEY, MODEL, LABEL = "day", "tenant", "key", "model", "label:"
 """The names by which usage is grouped; the last one is followed by the name of a label."""
@@ -18,8 +18,8 @@ class UsageQuery:
     `tenant` is empty for all. `by` are names of groups, in their order, with at most one label.
     """
 
-    since: float
-    until: float
+    since: Wall
+    until: Wall
     tenant: str
     by: Sequence[str]
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.limits import SPENDING_STATES, format_credits
+from gateway.generations.model import Wall
 from gateway.generations.usage import DAY, KEY, LABEL, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
 from gateway.rpc.convert import parse_wall_time
 from hfgateway.admin.v1 import admin_service_pb2 as pb
@@ -29,7 +30,7 @@ def query_of(request: pb.QueryUsageRequest, now: float) -> UsageQuery:
         elif name in request.group_by[:index] or (name.startswith(LABEL) and _label_before(request.group_by, index)):
             wrong.append(Violation(f"group_by[{index}]", "must not be repeated; there can be one label"))
     raise_if_invalid(wrong)
-    return UsageQuery(since, until, request.tenant, tuple(request.group_by))
+    return UsageQuery(Wall(since), Wall(until), request.tenant, tuple(request.group_by))
 
 
 def response_of(query: UsageQuery, rows: Sequence[UsageRow]) -> pb.QueryUsageResponse:

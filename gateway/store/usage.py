@@ -5,18 +5,13 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
+from gateway.generations.clock import oldest_id
 from gateway.generations.model import State
 from gateway.generations.stores import StoreError
 from gateway.generations.usage import DAY, KEY, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
 from gateway.store import files
 from gateway.store.codec import Row
 from gateway.store.database import StorePart
-
-ID_MARGIN = 3600.0
-"""Seconds by which an id may be older than the submission, which waits for its price in between.
-
-An id begins with the milliseconds of its creation, so the statement skips older generations.
-"""
 
 
 class SqliteUsage(StorePart):
@@ -38,7 +33,7 @@ def usage_values(query: UsageQuery) -> dict[str, object]:
     """Return the parameters of the statement."""
     by = set(query.by)
     return {
-        "first_id": _first_id(query.since - ID_MARGIN),
+        "oldest": oldest_id(query.since),
         "since": query.since,
         "until": query.until,
         "of_tenant": query.tenant,
@@ -56,8 +51,3 @@ def usage_of(row: Row) -> UsageRow:
     """Return the usage in a row."""
     names = [name for name in UsageRow._fields if name != "state"]
     return UsageRow(state=State(row["state"]), **{name: row[name] for name in names})
-
-
-def _first_id(since: float) -> str:
-    text = f"{max(int(since * 1000), 0):012x}"
-    return f"{text[:8]}-{text[8:]}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.generations.clock import Ids
 from gateway.generations.limits import (
     MILLION,
     Exceeded,
@@ -419,36 +420,32 @@ async def test_sums_survive_deletion_and_retention(store: Store) -> None:
 
 
 async def test_usage_counts_a_generation_with_any_text_of_higgsfield(store: Store) -> None:
-    begins = f"{int(NOW * 1000):012x}"
-    waiting = await claimed(store, priced(id=f"{begins[:8]}-{begins[8:]}-1"))
+    waiting = await claimed(store, priced())
     queued = await save(store, waiting, accepted(waiting, "request"))
     odd = replace(report("request", State.COMPLETED), used_input={"prompt": "a \0 fox \\u0000"})
     await save(store, queued, after(queued, Reported(odd, Source.POLL), 60.0))
     since = queued.spec.create_time
-    (row,) = await store.usage.usage(UsageQuery(since, since + 1, "", ()))
+    (row,) = await store.usage.usage(UsageQuery(since, Wall(since + 1), "", ()))
     assert (row.state, row.generations, row.waits, row.runs) == (State.COMPLETED, 1, 1, 1)
 
 
 async def test_a_generation_of_the_last_moment_of_a_day_belongs_to_that_day(store: Store) -> None:
     midnight = datetime(2026, 11, 29, tzinfo=UTC).timestamp()
-    begins = f"{int(midnight * 1000) - 1:012x}"
-    await claimed(store, priced(id=f"{begins[:8]}-{begins[8:]}-1", create_time=Wall(midnight - 0.0001)))
-    (row,) = await store.usage.usage(UsageQuery(midnight - 86_400, midnight, "", ("day",)))
+    await claimed(store, priced(id=Ids().next(Wall(midnight - 0.0001)), create_time=Wall(midnight - 0.0001)))
+    (row,) = await store.usage.usage(UsageQuery(Wall(midnight - 86_400), Wall(midnight), "", ("day",)))
     assert row.day == "2026-11-28"
 
 
 async def test_usage_counts_states_prices_and_times_by_group(store: Store) -> None:
     await set_limits(store, credits_per_day=9 * MILLION)
-    begins = f"{int(NOW * 1000):012x}"
-    begins = f"{begins[:8]}-{begins[8:]}"
-    red = await claimed(store, priced(id=f"{begins}-1", labels={"team": "red"}, key_id="k1"))
-    blue = await claimed(store, priced(2 * MILLION, id=f"{begins}-2", labels={"team": "blue"}))
+    red = await claimed(store, priced(labels={"team": "red"}, key_id="k1"))
+    blue = await claimed(store, priced(2 * MILLION, labels={"team": "blue"}))
     sent = await save(store, red, marked(red))
     ended = await save(store, sent, reported(accepted(sent, "r1"), State.COMPLETED))
     since = ended.spec.create_time
 
     async def usage(*by: str, tenant: str = "", until: float = since + 1) -> list[tuple[object, ...]]:
-        query = UsageQuery(since, until, tenant, by)
+        query = UsageQuery(since, Wall(until), tenant, by)
         return [(*row.group(query), row.state, row.generations, row.credits) for row in await store.usage.usage(query)]
 
     assert await usage() == [(blue.state, 1, 2 * MILLION), (State.COMPLETED, 1, MILLION)]
@@ -459,7 +456,7 @@ async def test_usage_counts_states_prices_and_times_by_group(store: Store) -> No
         ("tenant", red.spec.model_id, datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d"))
     }
     assert await usage(tenant="other") == await usage(until=since) == []
-    (row,) = [row for row in await store.usage.usage(UsageQuery(since, since + 1, "", ())) if row.runs]
+    (row,) = [row for row in await store.usage.usage(UsageQuery(since, Wall(since + 1), "", ())) if row.runs]
     begun = ended.start_time or ended.accept_time
     assert begun is not None
     assert ended.end_time is not None

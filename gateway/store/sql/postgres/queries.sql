@@ -963,7 +963,7 @@ FROM generations, LATERAL (
     SELECT coalesce(content ->> 'start_time', content ->> 'accept_time')::double precision AS begun
     FROM (SELECT replace(shown, '\u0000', '\ufffd')::jsonb AS content) AS read
 ) AS times
-WHERE id >= :first_id::text AND create_time >= :since::double precision AND create_time < :until::double precision
+WHERE id >= :oldest::text AND create_time >= :since::double precision AND create_time < :until::double precision
     AND (:of_tenant::text = '' OR tenant = :of_tenant::text)
 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT :most;
 

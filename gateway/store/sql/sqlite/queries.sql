@@ -504,7 +504,7 @@ SELECT
     coalesce(sum(CASE WHEN state = 5
         THEN end_time - coalesce(shown ->> 'start_time', shown ->> 'accept_time') END), 0.0) AS ran
 FROM generations
-WHERE id >= :first_id AND create_time >= :since AND create_time < :until AND (:of_tenant = '' OR tenant = :of_tenant)
+WHERE id >= :oldest AND create_time >= :since AND create_time < :until AND (:of_tenant = '' OR tenant = :of_tenant)
 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT :most;
 
 -- API keys and the store itself ---------------------------------------------------------------------------------------
