@@ -23,7 +23,7 @@ from gateway.agents.model import (
 )
 from gateway.agents.ports import AgentStore, ApiOf
 from gateway.concurrency import InProgress, OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, invalid_field
+from gateway.errors import Failure, GatewayError, Reason, invalid_field, upstream_unavailable
 from gateway.frozen import frozen
 from gateway.generations.ports import Clock
 from gateway.generations.watch import HEARTBEAT, Stream
@@ -206,6 +206,8 @@ class Agents:
     async def _create(self, tenant: str, key: str) -> Session | None:
         """Create and store a session; None if another call has used the key. The unused session costs nothing."""
         session = await self._api(tenant).create_session()
+        if await self._store.agent_tenant(session.id) not in {None, tenant}:
+            raise upstream_unavailable("Higgsfield returned a session that exists already")
         record = KeyRecord(tenant, key, SESSION, session.id, used_at=self._clock.moment().steady)
         return session if await self._store.add_agent_session(record) else None
 

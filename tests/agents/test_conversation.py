@@ -331,6 +331,23 @@ async def test_with_keys_sessions_created_elsewhere_are_not_found(tmp_path: Path
         assert await red.state(await red.create()) == "IDLE"
 
 
+async def test_a_session_that_higgsfield_creates_twice_stays_with_its_tenant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with run(tmp_path, AUTH="keys") as running:
+        red, blue = (Talk(running, caller) for caller in await running.callers("red", "blue"))
+        sessions = running.sandbox.state.accounts["sandbox:sandbox"].agents
+        created = sessions.create()
+        monkeypatch.setattr(sessions, "create", lambda: created)
+
+        assert [await red.create(key) for key in ("one", "two")] == [created[0]] * 2
+        with pytest.raises(RpcFailure) as raised:
+            await blue.create("one")
+        assert raised.value.reason == "UPSTREAM_UNAVAILABLE"
+        monkeypatch.undo()
+        assert await blue.state(await blue.create("one")) == "IDLE"
+
+
 @pytest.mark.parametrize("transport", ["grpc", "connect-proto"])
 async def test_media_is_uploaded_to_storage_without_credentials(running: Running, transport: str) -> None:
     client = running.transports[transport]

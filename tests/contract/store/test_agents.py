@@ -27,6 +27,14 @@ async def test_a_session_and_its_key_are_stored_together(agents: Any) -> None:
     assert await agents.add_agent_session(replace(CREATED, tenant="blue", session_id="u", used_at=3.0))
 
 
+async def test_a_session_may_have_two_keys_and_stays_with_its_tenant(store: Any, agents: Any) -> None:
+    for tenant in ("red", "blue"):
+        assert await agents.add_agent_session(replace(CREATED, tenant=tenant, key="again", used_at=2.0))
+        assert await agents.add_agent_session(replace(CREATED, tenant=tenant))
+    assert await agents.agent_tenant("s") == "red"
+    assert store.health.trouble == ""
+
+
 async def test_a_message_is_marked_once_and_stays_bound(agents: Any) -> None:
     assert await agents.mark_agent_message(MESSAGE)
     assert not await agents.mark_agent_message(replace(MESSAGE, after="m9", used_at=2.0))

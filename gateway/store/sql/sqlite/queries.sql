@@ -803,8 +803,8 @@ SELECT account, character_id, tenant, gone FROM removed_characters;
 -- Conversations with agents -------------------------------------------------------------------------------------------
 
 -- name: insert_agent_session
--- Store the tenant of a new session.
-INSERT INTO agent_sessions (id, tenant, created_at) VALUES (:id, :tenant, :created_at);
+-- Store the tenant of a new session. Higgsfield may have returned the same one before: it stays with its tenant.
+INSERT INTO agent_sessions (id, tenant, created_at) VALUES (:id, :tenant, :created_at) ON CONFLICT (id) DO NOTHING;
 
 -- name: read_agent_tenant
 -- Read the tenant of a session.
