@@ -112,11 +112,11 @@ class CallbackQueue:
     def make_due(self, now: float, *, everything: bool) -> None:
         """Make the pending deliveries due: all of them, or only those that failed because of an outage."""
         for generation_id, queue in self._queues.items():
-            first = queue[0]
-            failed = schedule.is_outage(first.problem, first.http_status)
-            if first.next_at > now and (everything or failed):
-                queue[0] = replace(first, next_at=now)
-                self._schedule(generation_id)
+            for index, delivery in enumerate(queue):
+                failed = schedule.is_outage(delivery.problem, delivery.http_status)
+                if delivery.next_at > now and (everything or failed):
+                    queue[index] = replace(delivery, next_at=now)
+            self._schedule(generation_id)
 
     def _schedule(self, generation_id: str) -> None:
         queue = self._queues.get(generation_id)

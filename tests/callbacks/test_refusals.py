@@ -170,6 +170,22 @@ async def test_a_resumption_makes_refused_deliveries_due_at_once(timed: Timed, r
     assert len(receiver.taken) == 1
 
 
+async def test_a_resumption_makes_a_revision_due_at_once_that_is_behind_an_earlier_one(
+    timed: Timed, receiver: Receiver
+) -> None:
+    receiver.plan.extend([200, 400, 400, 400])
+    made = await create(timed, receiver.url, every_change=True)
+    done = await ended(timed)
+    await timed.advance(5.6, until=lambda: len(receiver.got) == 3)  # the second one waits for five minutes
+    *_, first = await deliveries(timed, made.callback.id)
+    await timed.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=first.id))
+    await receiver.gets(4)
+    await timed.wait_until_idle()
+    await change(timed, made.callback.id, paused=False)
+    await timed.wait_until_idle()
+    assert [got.generation.revision for got in receiver.got] == [1, 2, 2, 1, 1, *range(2, done.revision + 1)]
+
+
 async def test_resumptions_during_an_outage_do_not_use_up_the_attempts_of_a_delivery(
     timed: Timed, receiver: Receiver
 ) -> None:
