@@ -13,7 +13,7 @@ import re
 import socket
 import string
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -30,7 +30,10 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
 
 
 class MediaSource:
-    """Implements `Source` of the archive. `timeout` is the most seconds for CHUNK bytes; files may be large."""
+    """Implements `Source` of the archive.
+
+    `timeout` is the most seconds for the head of a response, and for CHUNK bytes of its body; files may be large.
+    """
 
     def __init__(self, *, timeout: float, local: bool, proxy_for: ProxyFor = no_proxy) -> None:
         self._timeout = timeout
@@ -57,7 +60,10 @@ class MediaSource:
                 raise SourceError("its URL is not allowed")
             session = self._opened(self._proxy_for(url), target.host or "")
             failpoints.before("media call")
-            async with session.get(target, headers=headers, allow_redirects=False) as response:
+            async with AsyncExitStack() as until:
+                async with asyncio.timeout(self._timeout):  # that of aiohttp begins again with each byte
+                    request = session.get(target, headers=headers, allow_redirects=False)
+                    response = await until.enter_async_context(request)
                 failpoints.amid("media call")
                 yield _answer(response, after, self._timeout)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

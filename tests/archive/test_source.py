@@ -154,14 +154,24 @@ async def test_a_response_whose_end_is_only_that_of_its_connection_is_refused() 
             await fetched(MediaSource(timeout=5, local=True), f"http://{host}:{port}/a")
 
 
-async def test_a_host_that_sends_single_bytes_does_not_occupy_its_place_for_ever() -> None:
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"."),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"."),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["body", "head", "informational"],
+)
+async def test_a_host_that_sends_single_bytes_does_not_occupy_its_place_for_ever(first: bytes, then: bytes) -> None:
     left = asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(first)
         with contextlib.suppress(ConnectionError):
             while not reader.at_eof():
-                writer.write(b".")
+                writer.write(then)
                 await writer.drain()
                 await asyncio.sleep(0.01)
         writer.close()
