@@ -182,7 +182,7 @@ class Conversation(Signals):
         before = {row.message.id: row for row in self._rows}
         rows = self._rows[:index]
         number = self.changes + 1
-        for message in messages:
+        for message in {message.id: message for message in messages}.values():
             known = before.get(message.id)
             if known is None or known.message != message:
                 known = _Row(message, number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -544,6 +545,11 @@ async def test_a_message_without_a_change_is_not_repeated() -> None:
         known.append(Message(name, Role.ASSISTANT, MessageState.PROCESSING, "text"))
         await conversation.refresh()
         assert conversation.changes_since(seen, "") == known[-1:]
+    known.append(replace(known[0], text="another text"))  # Higgsfield returns two messages with one id
+    for repeated in ([known[-1]], []):
+        seen = conversation.changes
+        await conversation.refresh()
+        assert conversation.changes_since(seen, "") == repeated
     conversation.stop()
 
 
