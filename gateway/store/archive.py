@@ -8,7 +8,7 @@ from gateway.generations.model import Generation, State
 from gateway.store.codec import generation_of
 from gateway.store.database import StorePart
 from gateway.store.reads import CopyReads
-from gateway.store.rows import copy_row
+from gateway.store.rows import copy_row, copy_state
 
 ROWS_PER_BATCH = 200
 """Rows that one statement reads before other work gets its turn."""
@@ -42,7 +42,7 @@ class SqliteCopies(StorePart, CopyReads):
         return await self._write("archived", ("mark_copy_archived", key | archived), ("delete_orphaned_copy", key))
 
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
-        key, attempt = copy.fields, {"not_before": not_before, "give_up": give_up}
+        key, attempt = copy.fields, {"not_before": not_before, "give_up": give_up, "state": copy_state(copy)}
         await self._write("archive postponed", ("postpone_copy", key | attempt), ("delete_orphaned_copy", key))
 
     async def forget_copy(self, copy: Copy) -> None:

@@ -38,8 +38,8 @@ from gateway.store.codec import Row
 
 log = logging.getLogger(__name__)
 
-TO_BE_REMOVED = 3
-"""The `state` of a file that is to be removed from the archive."""
+TO_BE_COPIED, TO_BE_REMOVED = 0, 3
+"""The `state` of a file that is to be copied to the archive, or removed from it."""
 _LIMITS = ("credits_per_day", "credits_per_month", "submissions_per_minute", "in_flight", "concurrency_share")
 _USE = (
     "minute", "submissions", "running", "day", "day_reserved", "day_spent", "month_reserved", "month_spent",
@@ -185,6 +185,10 @@ def copy_row(copy: Copy) -> dict[str, object]:
         "archive": copy.archive,
         "expire_time": copy.expire_time,
     }
+
+
+def copy_state(copy: Copy) -> int:
+    return TO_BE_REMOVED if copy.remove else TO_BE_COPIED
 
 
 def copy_of(row: Row) -> Copy:

@@ -7,7 +7,7 @@ from gateway.generations.model import Generation, State
 from gateway.store.codec import generation_of
 from gateway.store.postgres.database import StorePart, arrays
 from gateway.store.reads import CopyReads
-from gateway.store.rows import copy_row
+from gateway.store.rows import copy_row, copy_state
 
 ROWS_PER_BATCH = 200
 
@@ -37,7 +37,7 @@ class PostgresCopies(StorePart, CopyReads):
         return bool((await self._write("archived", "record_copy", copy.fields | archived))["written"])
 
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
-        attempt = {"not_before": not_before, "give_up": give_up}
+        attempt = {"not_before": not_before, "give_up": give_up, "state": copy_state(copy)}
         await self._write("archive postponed", "postpone_copy", copy.fields | attempt)
 
     async def forget_copy(self, copy: Copy) -> None:

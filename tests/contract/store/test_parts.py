@@ -194,9 +194,13 @@ async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
     await copies.postpone_copy(second, 0.0, give_up=False)
     await store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
     assert not await copies.record_copy(second, file)  # it was being copied
+    for give_up in (False, True):  # a failure of that copy does not delay the removal
+        await copies.postpone_copy(second, 50.0, give_up=give_up)
     await copies.reassign_copies("s3://b")  # the files are still in the first archive
     due = await copies.due_copies("s3://a", "", 0.0, 60.0, 9)
-    assert [one.remove for one in due] == [True, True, True]
+    assert [(one.remove, one.attempts) for one in due] == [(True, 0)] * 3
+    await copies.postpone_copy(due[0], 50.0, give_up=False)
+    assert await copies.due_copies("s3://a", "", 0.0, 60.0, 9) == due[1:]
     for number, one in enumerate(due, 1):
         await copies.forget_copy(one)
         assert await copies.copies_waiting() == 4 - number

@@ -1316,7 +1316,8 @@ SELECT (SELECT count(*) FROM fenced) AS fenced,
     (SELECT count(*) FROM written) + (SELECT count(*) FROM orphaned WHERE state = 0) AS written;
 
 -- name: postpone_copy
--- Count a failed attempt and store the time of the next one; with `give_up`, a pending copy is given up.
+-- Count a failed attempt and store the time of the next one; with `give_up`, the copy is given up. If its generation was
+-- deleted during the attempt, the row now is that of a removal, which does not wait.
 WITH {fenced},
 orphaned AS (
     DELETE FROM archive_files USING fenced
@@ -1327,9 +1328,9 @@ orphaned AS (
 ),
 written AS (
     UPDATE archive_files SET attempts = attempts + 1, not_before = :not_before,
-        url = CASE WHEN :give_up THEN '' ELSE url END, state = CASE WHEN :give_up AND state = 0 THEN 2 ELSE state END
+        url = CASE WHEN :give_up THEN '' ELSE url END, state = CASE WHEN :give_up THEN 2 ELSE state END
     FROM fenced
-    WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND NOT EXISTS (
+    WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND state = :state AND NOT EXISTS (
         SELECT FROM orphaned
     )
     RETURNING generation_id

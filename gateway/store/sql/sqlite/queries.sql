@@ -736,10 +736,11 @@ UPDATE archive_files SET state = 1, url = '', archived_url = :archived_url, size
 WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND state = 0;
 
 -- name: postpone_copy
--- Count a failed attempt and store the time of the next one; with `give_up`, a pending copy is given up.
+-- Count a failed attempt and store the time of the next one; with `give_up`, the copy is given up. If its generation was
+-- deleted during the attempt, the row now is that of a removal, which does not wait.
 UPDATE archive_files SET attempts = attempts + 1, not_before = :not_before,
-    url = CASE WHEN :give_up THEN '' ELSE url END, state = CASE WHEN :give_up AND state = 0 THEN 2 ELSE state END
-WHERE generation_id = :generation_id AND output = :output AND preview = :preview;
+    url = CASE WHEN :give_up THEN '' ELSE url END, state = CASE WHEN :give_up THEN 2 ELSE state END
+WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND state = :state;
 
 -- name: delete_copy
 -- Delete the row of a file that was removed from the archive.
