@@ -184,7 +184,7 @@ async def test_a_message_not_found_stays_unresolved_and_is_not_sent_again(talk: 
     for _ in range(3):
         unresolved = await talk.refused(session_id, "a fox", "k")
         assert (unresolved.code, unresolved.reason) == ("ABORTED", "SUBMISSION_UNRESOLVED")
-        assert unresolved.failure.retry_delay.seconds == 2
+        assert (unresolved.failure.retryable, unresolved.failure.retry_delay.seconds) == (True, 2)
     assert (len(talk.said), talk.charges) == (1, 0)
     # The caller may decide to send it again with another key.
     await talk.send(session_id, "a fox", "another")
@@ -258,6 +258,14 @@ async def test_an_earlier_message_sent_elsewhere_is_not_bound(talk: Talk) -> Non
     await talk.transport.call("InterruptSession", pb.InterruptSessionRequest(id=session_id))
     talk.running.plan(on="agent_send", kind="503")
     assert (await talk.refused(session_id, "yes", "again")).reason == "SUBMISSION_UNRESOLVED"
+
+
+async def test_a_later_message_with_another_text_is_not_bound(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="503")
+    assert (await talk.refused(session_id, "yes", "k")).reason == "SUBMISSION_UNRESOLVED"
+    talk.running.sandbox.state.accounts["sandbox:sandbox"].send_agent_message(session_id, "no")
+    assert (await talk.refused(session_id, "yes", "k")).reason == "SUBMISSION_UNRESOLVED"
 
 
 async def test_a_message_of_another_key_is_not_bound(talk: Talk) -> None:
