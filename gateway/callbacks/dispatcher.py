@@ -198,7 +198,6 @@ class Dispatcher:
             of_tenant.discard(callback_id)
             if not of_tenant:
                 del self._of_tenant[queue.callback.tenant]
-            self._alarms.drop(callback_id)
 
     def of(self, tenant: str) -> list[Callback]:
         """Return the tenant's callbacks."""
@@ -255,8 +254,7 @@ class Dispatcher:
         while (due := self._alarms.take(now)) is not None:
             self._woken[due[1]] = None
         woken, self._woken = self._woken, {}
-        active = [queue for name in woken if (queue := self.queues.get(name)) is not None and not queue.callback.paused]
-        await asyncio.gather(*(self._fill(queue) for queue in active))
+        await asyncio.gather(*(self._fill(queue) for name in woken if (queue := self.queues.get(name)) is not None))
         for tenant in [tenant for tenant in self._crowded if self._has_place(tenant)]:
             self._turns.update(self._crowded.pop(tenant))
         self._turns.update(woken)
