@@ -20,6 +20,7 @@ from tests.admin.conftest import Start, resolve
 from tests.support.commits import commits
 from tests.support.operator import ask, command, refused
 from tests.support.running import Running, eventually, keyframes, model, name_of, run, soul
+from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure, Transport
 
 METERED = {"prompt": "a fox", "image_urls": ["https://files.example/a.png"]}
@@ -178,6 +179,17 @@ async def test_the_price_not_used_for_longest_is_dropped(running: Running, monke
     running.plan(on="estimate", kind="500")
     await running.submit(soul("a fox", key="again"))
     assert (await refusal(running.grpc, soul("an owl"))).reason == "UPSTREAM_UNAVAILABLE"
+
+
+async def test_a_price_is_asked_for_again_once_it_is_too_old(tmp_path: Path) -> None:
+    async with run_timed(tmp_path, PRICE_CACHE=60) as timed:
+        await set_limits(timed, credits_per_day="9")
+        await timed.submit(soul("a fox", key="first"))
+        timed.plan(on="estimate", kind="500")
+        await timed.advance(50.0)
+        await timed.submit(soul("a fox", key="second"))
+        await timed.advance(20.0)
+        assert (await refusal(timed.grpc, soul("a fox", key="third"))).reason == "UPSTREAM_UNAVAILABLE"
 
 
 async def test_a_repeat_is_never_refused(running: Running) -> None:
