@@ -161,7 +161,7 @@ async def _followed(
     if refused is not None:
         if not refused.retryable:
             return refusal(refused, f"The generation {generation.id} continues.", **content)
-        interrupted = f"Watching was interrupted: {render.failure_line(refused.failure)}"
+        interrupted = f"Watching was interrupted: {render.failure_line(refused.failure, refused.code)}"
     if generation.done and generation.state != generation_pb2.GENERATION_STATE_COMPLETED:
         return _ended(generation, content)
     advice = ""

@@ -60,11 +60,14 @@ def warnings(doubtful: Iterable[error_pb2.FieldViolation]) -> str:
     return "".join(f"Warning: {violation.field}: {violation.description}\n" for violation in doubtful)
 
 
-def failure_line(failure: error_pb2.Failure) -> str:
-    """Return a failure as one line: its reason, its message, and the fields that the message does not mention."""
+def failure_line(failure: error_pb2.Failure, code: str = "") -> str:
+    """Return a failure as one line: its reason, its message, and the fields that the message does not mention.
+
+    A refused call without a reason has the gRPC `code` in its place.
+    """
     fields = [f"{violation.field}: {violation.description}" for violation in failure.field_violations]
     more = [text for text in fields if text not in failure.message]
-    line = f"{reason_name(failure)}: {failure.message}" + (f" ({'; '.join(more)})" if more else "")
+    line = f"{reason_name(failure) or code}: {failure.message}" + (f" ({'; '.join(more)})" if more else "")
     if failure.HasField("retry_delay"):
         line += f" Try again after {failure.retry_delay.ToTimedelta().total_seconds():.3g} s."
     return line
@@ -90,9 +93,9 @@ def failure_json(failure: error_pb2.Failure) -> dict[str, Any]:
 
 
 def reason_name(failure: error_pb2.Failure) -> str:
-    """Return the reason without its prefix; UNKNOWN if there is none."""
+    """Return the reason without its prefix; empty if there is none."""
     if failure.reason == error_pb2.ERROR_REASON_UNSPECIFIED:
-        return "UNKNOWN"
+        return ""
     return _name(error_pb2.ErrorReason, failure.reason, "ERROR_REASON_")
 
 

@@ -53,7 +53,7 @@ class Tool:
 
 def refusal(refused: RefusedError, advice: str = "", **more: Any) -> ToolResult:
     """Return a refused call as a result: its failure and advice as text, and `more` in the JSON."""
-    text = render.failure_line(refused.failure) + (f"\n{advice}" if advice else "")
+    text = render.failure_line(refused.failure, refused.code) + (f"\n{advice}" if advice else "")
     return ToolResult(text, {"error": render.error_json(refused), **more}, is_error=True)
 
 

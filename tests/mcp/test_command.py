@@ -124,6 +124,7 @@ async def test_an_unreachable_gateway_is_reported_with_the_key() -> None:
         result = await generate(ClientPort(client), soul("fox"), report)
     assert result.is_error
     assert (result.content["error"]["code"], result.content["error"]["retryable"]) == ("UNAVAILABLE", True)
+    assert result.text.startswith("UNAVAILABLE: the connection to 127.0.0.1:1 failed")
     assert f"idempotency_key {result.content['idempotency_key']}" in result.text
 
 
