@@ -55,7 +55,7 @@ def rotate(operator: Operator, name: str, credentials: IO[str]) -> int:
 @click.option("--check", is_flag=True, help="Ask Higgsfield first whether it accepts the credentials, which is free.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_accounts(operator: Operator, check: bool, as_json: bool) -> int:
-    """List the accounts, one line for each set of credentials, and then which accounts each tenant uses."""
+    """List accounts and who uses them. A line for each set of credentials, then one for each tenant."""
     response = operator.ask(lambda admin: admin.ListAccounts, pb.ListAccountsRequest(check=check))
     if as_json:
         print_json(response)

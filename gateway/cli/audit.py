@@ -45,7 +45,7 @@ def export(operator: Operator, since: float | None, after: int) -> int:
 @audit.command()
 @operator_options
 def head(operator: Operator) -> int:
-    """Print the number and the hash of the last entry, to keep elsewhere and to give to `verify --head` later."""
+    """Print the number and the hash of the last entry. Keep them elsewhere, and give them to `verify --head` later."""
     last = _head(operator)
     echo(str(last))
     _explain(last)
@@ -78,7 +78,7 @@ def _heads(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> lis
     help="What `audit head` printed earlier: the log must contain it. Can be repeated.",
 )  # fmt: skip
 def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
-    """Check the entries of FILE, an export or a SQLite store, without a gateway.
+    """Verify FILE, an export or a SQLite store. This needs no gateway.
 
     Exit codes: 0 unchanged, with the new head on the last line; 1 changed, and the first entry that shows it is named;
     2 usage; 3 FILE cannot be read.

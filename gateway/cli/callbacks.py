@@ -49,7 +49,7 @@ def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) ->
 @json_option
 @client_options
 def list_callbacks(connection: Connection, as_json: bool) -> None:
-    """List callbacks, a line for each: id, health, what it receives, URL."""
+    """List callbacks. A line has id, health, what it receives, and the URL."""
     with connection.client() as client:
         for callback in client.list_callbacks():
             _print(callback, as_json, *_cells(callback))
@@ -114,7 +114,7 @@ def test(connection: Connection, callback_id: str, as_json: bool) -> None:
 @json_option
 @client_options
 def deliveries(*, connection: Connection, callback_id: str, failed_only: bool, limit: int, as_json: bool) -> None:
-    """List the deliveries of the callback ID, newest first, a line for each: id and outcome."""
+    """List the deliveries of the callback ID, newest first. A line has id and outcome."""
     with connection.client() as client:
         found = client.list_deliveries(callback_id, failed_only=failed_only, page_size=min(limit, 500))
         for delivery in islice(found, limit):

@@ -92,7 +92,7 @@ def create(
 @json_option
 @client_options
 def watch(*, connection: Connection, character_id: str, timeout: float | None, as_json: bool) -> int:
-    """Follow the training of the character ID until it ends, and print its id. The exit codes are those of `create`."""
+    """Follow the training of the character ID. Prints its id at the end. The exit codes are those of `create`."""
     advice = Advice()
     with advice.given(), connection.client() as client:
         _advise(advice, client.get_character(character_id), connection)  # fails at once if no gateway answers

@@ -107,7 +107,7 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
 @json_option
 @_offline
 def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> int:
-    """List keys, a line for each: id, tenant, creation time, active, expired or revoked, name, scopes, expiry."""
+    """List keys. A line has id, tenant, creation time, active, expired or revoked, name, scopes, and expiry."""
     settings = _settings_of_store(operator, offline=offline)
     if settings is None:
         pages = operator.pages(lambda admin: admin.ListApiKeys, pb.ListApiKeysRequest(tenant=tenant))

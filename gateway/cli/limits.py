@@ -76,10 +76,10 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
 @_whose
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
-    """Show the limits of a tenant, or of one of its keys or labels, with what is used and left."""
+    """Show the limits of a tenant, key or label. Each has what is used of it."""
     found = next((entry for entry in _fetch_limits(operator, tenant) if entry.subject == subject), None)
     if found is None:
-        fail(f"{subject} of {tenant} has no limits", exit_codes.REFUSED)
+        fail(f"{_owner(tenant, subject)} has no limits", exit_codes.REFUSED)
     print_json(found) if as_json else _show(found)
     return 0
 
@@ -89,7 +89,7 @@ def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
 @json_option
 @operator_options
 def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
-    """List all limits: tenant, subject, and each limit with what is used of it."""
+    """List all limits. A line has tenant, subject, and each limit with what is used of it."""
     for subject_limits in _fetch_limits(operator, tenant):
         if as_json:
             print_json(subject_limits)
@@ -108,7 +108,7 @@ def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
 def clear(operator: Operator, tenant: str, subject: str) -> int:
     """Remove all limits of a tenant, or of one of its keys or labels."""
     operator.ask(lambda admin: admin.SetLimits, pb.SetLimitsRequest(tenant=tenant, subject=subject))
-    echo(f"{subject} of {tenant}: no limits")
+    echo(f"{_owner(tenant, subject)} has no limits")
     return 0
 
 
@@ -119,6 +119,10 @@ def _set(limits: pb.Limits, name: str, value: str) -> None:
         raise click.UsageError(f"{name.replace('_', ' ')} must be a whole number in its range, or none") from None
 
 
+def _owner(tenant: str, subject: str) -> str:
+    return f"tenant {tenant}" if subject == "tenant" else f"{subject} of tenant {tenant}"
+
+
 def _fetch_limits(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:
     pages = operator.pages(lambda admin: admin.ListLimits, pb.ListLimitsRequest(tenant=tenant))
     return [subject_limits for page in pages for subject_limits in page.limits]
@@ -126,7 +130,7 @@ def _fetch_limits(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:
 
 def _show(subject_limits: pb.LimitsOfSubject) -> None:
     """Print a line for each limit."""
-    echo(f"{subject_limits.subject} of {subject_limits.tenant}")
+    echo(_owner(subject_limits.tenant, subject_limits.subject))
     for name, used, most in _use_of_limits(subject_limits):
         echo(f"  {name}: {used} of {most}")
     if subject_limits.limits.HasField("concurrency_share"):

@@ -70,9 +70,9 @@ def migrate(context: click.Context, restored: bool, moved: bool) -> int:
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--abandon", is_flag=True, help="Give up a move that is not complete: gateways may start on FILE again.")
 def sqlite_to_postgres(file: Path, abandon: bool) -> int:
-    """Move the SQLite store FILE into the empty PostgreSQL database that HFGATEWAY_STORE_URL names.
+    """Move the SQLite store FILE into a database.
 
-    No gateway may run on either. After an interruption, run the command again: it continues.
+    HFGATEWAY_STORE_URL names an empty PostgreSQL database. No gateway may run on either. After an interruption, run the command again: it continues.
     """
     from gateway.cli.operator import read_valid_settings
     from gateway.extras import missing

@@ -21,7 +21,7 @@ def unresolved() -> None:
 @json_option
 @operator_options
 def list_unresolved(operator: Operator, as_json: bool) -> int:
-    """Print a line per entry: kind, tenant, idempotency key, time, and the name or session."""
+    """List what has no outcome. A line has kind, tenant, idempotency key, time, and the name or session."""
     response = operator.ask(lambda admin: admin.ListUnresolved, pb.ListUnresolvedRequest())
     if as_json:
         print_json(*response.characters, *response.messages)
@@ -44,7 +44,7 @@ def list_unresolved(operator: Operator, as_json: bool) -> int:
 )
 @operator_options
 def character(operator: Operator, tenant: str, key: str, as_character: str | None, not_taken: bool) -> int:
-    """Set the outcome of the character that TENANT requested with KEY."""
+    """Set the outcome of a character. TENANT requested it with the idempotency key KEY."""
     request = pb.ResolveCharacterRequest(tenant=tenant, idempotency_key=key)
     _set_outcome(request, "character", as_character, not_taken=not_taken)
     operator.ask(lambda admin: admin.ResolveCharacter, request)
@@ -61,7 +61,7 @@ def character(operator: Operator, tenant: str, key: str, as_character: str | Non
 )
 @operator_options
 def message(operator: Operator, tenant: str, key: str, as_message: str | None, not_taken: bool) -> int:
-    """Set the outcome of the message to an agent that TENANT sent with KEY."""
+    """Set the outcome of a message to an agent. TENANT sent it with the idempotency key KEY."""
     request = pb.ResolveMessageRequest(tenant=tenant, idempotency_key=key)
     _set_outcome(request, "message", as_message, not_taken=not_taken)
     operator.ask(lambda admin: admin.ResolveMessage, request)

@@ -453,8 +453,9 @@ async def test_the_command_sets_shows_lists_and_clears_limits(running: Running) 
     await command(running, "limits", "set", "--tenant", "default", "--label", "team=films", "--in-flight", "1")
     listed = (await command(running, "limits", "list")).out.splitlines()
     assert [line.split("\t")[:2] for line in listed] == [["default", "label:team=films"], ["default", "tenant"]]
-    for label in ((), ("--label", "team=films")):
-        assert (await command(running, "limits", "clear", "--tenant", "default", *label)).code == 0
+    for label, owner in (((), "tenant default"), (("--label", "team=films"), "label:team=films of tenant default")):
+        cleared = await command(running, "limits", "clear", "--tenant", "default", *label)
+        assert (cleared.code, cleared.out) == (0, f"{owner} has no limits\n")
     assert (await command(running, "limits", "list")).out == ""
     assert (await command(running, "limits", "show", "--tenant", "default")).code != 0
 

@@ -314,6 +314,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert imported(script, of={"grpc", "rich", "httpx", "google.protobuf", "aiohttp"}) == []
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_line_of_a_list_of_subcommands_is_cut_off(name: str) -> None:
+    _, _, subcommands = CliRunner().invoke(cli, [name, "--help"]).output.partition("\nCommands:\n")
+    assert "...\n" not in subcommands
+
+
 def test_every_command_is_in_the_list() -> None:
     output = CliRunner().invoke(cli, ["--help"]).output
     assert all(f"  {name} " in output for name in COMMANDS)
