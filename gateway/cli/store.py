@@ -72,7 +72,8 @@ def migrate(context: click.Context, restored: bool, moved: bool) -> int:
 def sqlite_to_postgres(file: Path, abandon: bool) -> int:
     """Move the SQLite store FILE into a database.
 
-    HFGATEWAY_STORE_URL names an empty PostgreSQL database. No gateway may run on either. After an interruption, run the command again: it continues.
+    HFGATEWAY_STORE_URL names an empty PostgreSQL database. No gateway may run on either. After an interruption, run
+    the command again: it continues.
     """
     from gateway.cli.operator import read_valid_settings
     from gateway.extras import missing
