@@ -38,8 +38,8 @@ from gateway.agents.model import (
     KeyRecord,
     Message,
     MessageState,
+    MessageTaken,
     Role,
-    Sent,
     key_reused,
     message_fingerprint,
     same_text,
@@ -135,7 +135,7 @@ class Messages:
             record.session_id, text, lambda: self._clock.moment().steady < send_by
         )
         match outcome:
-            case Sent(message_id, extra):
+            case MessageTaken(message_id, extra):
                 self._accepted(record.session_id, message_id)
                 if await self._until_stored(self._store.bind_agent_message, record, message_id):
                     return Message(message_id, Role.USER, MessageState.PROCESSING, text, extra=extra)

@@ -99,7 +99,7 @@ class Transcript:
 
 
 @frozen
-class Sent:
+class MessageTaken:
     """Higgsfield accepted the message under this id. `extra` are the other values of its response, as JSON."""
 
     message_id: str
@@ -107,7 +107,7 @@ class Sent:
 
 
 @frozen
-class Slot:
+class MediaSlot:
     """A slot for a file: PUT it to `upload_url`; messages refer to it by `url`."""
 
     id: str

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gateway.agents.model import KeyRecord, MediaKind, Sent, Session, Slot, Transcript
+from gateway.agents.model import KeyRecord, MediaKind, MediaSlot, MessageTaken, Session, Transcript
 from gateway.generations.ports import MaybeTaken, NotTaken
 
 
@@ -16,13 +16,15 @@ class AgentApi(Protocol):
     async def messages(self, session_id: str, after: str) -> Transcript:
         """Return the session and its messages after one, or all of them if `after` is "". Raises also NOT_FOUND."""
 
-    async def send(self, session_id: str, text: str, may_send: Callable[[], bool]) -> Sent | NotTaken | MaybeTaken:
+    async def send(
+        self, session_id: str, text: str, may_send: Callable[[], bool]
+    ) -> MessageTaken | NotTaken | MaybeTaken:
         """Send a message once, if `may_send` returns True right before its first byte. Failures are returned."""
 
     async def interrupt(self, session_id: str) -> None:
         """Stop the current turn, if there is one."""
 
-    async def create_media(self, extension: str, kind: MediaKind) -> Slot:
+    async def create_media(self, extension: str, kind: MediaKind) -> MediaSlot:
         """Create a slot for a file. Raises INPUT_REFUSED if Higgsfield does not accept such files."""
 
     async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:

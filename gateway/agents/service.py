@@ -11,11 +11,11 @@ from gateway.agents.model import (
     SESSION,
     KeyRecord,
     MediaKind,
+    MediaSlot,
     Message,
     Role,
     Session,
     SessionState,
-    Slot,
     Transcript,
     key_reused,
     media_not_found,
@@ -158,7 +158,7 @@ class Agents:
         finally:
             self._leave(session_id, conversation)
 
-    async def create_media(self, tenant: str, extension: str, kind: MediaKind) -> Slot:
+    async def create_media(self, tenant: str, extension: str, kind: MediaKind) -> MediaSlot:
         """Create a slot for a file."""
         slot = await self._api(tenant).create_media(extension, kind)
         await self._store.add_agent_media(tenant, slot.id, self._clock.moment().steady)

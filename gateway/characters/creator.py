@@ -18,7 +18,7 @@ from gateway.characters.ports import (
     CharacterTakenError,
     CharacterUpstream,
     Listing,
-    Trained,
+    OrderTaken,
     UpstreamOf,
 )
 from gateway.characters.registry import Registry
@@ -197,7 +197,7 @@ class Creator:
 
     async def _send(self, creation: Creation, order: Order, upstream: CharacterUpstream) -> Character:
         send_by = creation.sent_at + SEND_TIMEOUT
-        outcome: Trained | NotTaken | MaybeTaken
+        outcome: OrderTaken | NotTaken | MaybeTaken
         try:
             outcome = await upstream.train(order, lambda: self._clock.moment().steady < send_by)
         except Exception:
@@ -205,7 +205,7 @@ class Creator:
             log.exception("creating a character failed because of a bug", extra=_log_fields(creation))
             outcome = MaybeTaken(Failure(Reason.SUBMISSION_UNRESOLVED, "no response"), is_complete=False)
         match outcome:
-            case Trained(character):
+            case OrderTaken(character):
                 return await self._bind(creation, character)
             case NotTaken(failure):
                 await self._until_stored(lambda: self._store.free(creation.id))

@@ -9,7 +9,7 @@ from gateway.generations.ports import MaybeTaken, NotTaken
 
 
 @frozen
-class Trained:
+class OrderTaken:
     """Higgsfield accepted the order: training has started and is charged."""
 
     character: Character
@@ -55,7 +55,7 @@ class CharacterStore(Protocol):
 class CharacterUpstream(Protocol):
     """Custom references of one account. All methods but `train` raise GatewayError, usually UPSTREAM_UNAVAILABLE."""
 
-    async def train(self, order: Order, may_send: Callable[[], bool]) -> Trained | NotTaken | MaybeTaken:
+    async def train(self, order: Order, may_send: Callable[[], bool]) -> OrderTaken | NotTaken | MaybeTaken:
         """POST an order once. Failures are returned, not raised.
 
         `may_send` is called right before the first byte; if it returns False, nothing is sent.

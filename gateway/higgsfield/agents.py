@@ -13,13 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.agents.model import (
     MediaKind,
+    MediaSlot,
     Message,
     MessageState,
+    MessageTaken,
     Role,
-    Sent,
     Session,
     SessionState,
-    Slot,
     Transcript,
     media_not_found,
     session_not_found,
@@ -129,7 +129,9 @@ class HiggsfieldAgents:
         # Parse in a thread, because the body may have megabytes: a leader that blocks for 2 s counts as dead.
         return await asyncio.to_thread(self._transcript, session_id, response)
 
-    async def send(self, session_id: str, text: str, may_send: Callable[[], bool]) -> Sent | NotTaken | MaybeTaken:
+    async def send(
+        self, session_id: str, text: str, may_send: Callable[[], bool]
+    ) -> MessageTaken | NotTaken | MaybeTaken:
         """POST a message once, and return its outcome."""
         path = f"{BASE}/sessions/{session_id}/messages"
         try:
@@ -147,7 +149,7 @@ class HiggsfieldAgents:
                 message_id = _checked_id(_read(_SentResponse, content).message_id)
                 settled = content.get("status") == MessageState.PROCESSING.name.lower()
                 taken: list[Path] = [("message_id",), *([("status",)] if settled else [])]
-                return Sent(message_id, collect_extra(content, taken, self._client.secrets))
+                return MessageTaken(message_id, collect_extra(content, taken, self._client.secrets))
             except GatewayError:
                 return MaybeTaken(unresolved_failure(response, self._client.secrets), is_complete=False)
         return self._not_sent(
@@ -163,7 +165,7 @@ class HiggsfieldAgents:
         if not 200 <= response.status < 300 and not nothing_to_stop:
             raise self._refused(response, _PASSED_ON, not_found=session_not_found(session_id))
 
-    async def create_media(self, extension: str, kind: MediaKind) -> Slot:
+    async def create_media(self, extension: str, kind: MediaKind) -> MediaSlot:
         """Return an upload slot for a file. Raises GatewayError."""
         wanted = _json({"extension": extension, "type": kind.name.lower()})
         response = await self._client.call_uncharged("POST", f"{BASE}/media", wanted, name="agent media call")
@@ -174,7 +176,7 @@ class HiggsfieldAgents:
             raise upstream_unavailable("Higgsfield's upload URL for media is not allowed")
         if not read.content_type.isprintable():
             raise _not_understood()
-        return Slot(_checked_id(read.id), read.content_type, read.upload_url, read.url)
+        return MediaSlot(_checked_id(read.id), read.content_type, read.upload_url, read.url)
 
     async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:
         """Confirm an upload. Only the documented status counts as confirmed. Raises GatewayError."""

@@ -10,7 +10,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from gateway.characters.model import Character, CharacterState, Order, plain_id
-from gateway.characters.ports import Listing, Trained
+from gateway.characters.ports import Listing, OrderTaken
 from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import InputKind
@@ -68,7 +68,7 @@ class HiggsfieldCharacters:
         self._client = client
         self._secrets = client.secrets
 
-    async def train(self, order: Order, may_send: Callable[[], bool]) -> Trained | NotTaken | MaybeTaken:
+    async def train(self, order: Order, may_send: Callable[[], bool]) -> OrderTaken | NotTaken | MaybeTaken:
         """POST a creation once, and return its outcome."""
         images = [{"type": "image_url", "image_url": url} for url in order.image_urls]
         wanted = {"name": order.name, "input_images": images, "model_version": _WORDS[order.version]}
@@ -81,7 +81,7 @@ class HiggsfieldCharacters:
             character = self._read(_parse_response(response), order)
             if character is None:
                 return MaybeTaken(unresolved_failure(response, self._secrets), is_complete=False)
-            return Trained(character)
+            return OrderTaken(character)
         judged = judge_submission(response, InputKind.CHARACTER, self._secrets)
         return replace(judged, failure=_with_request_paths(judged.failure)) if isinstance(judged, NotTaken) else judged
 

@@ -5,7 +5,7 @@ import sqlite3
 from gateway.agents.model import SESSION, KeyRecord
 from gateway.store.database import StorePart
 from gateway.store.reads import AgentReads
-from gateway.store.rows import record_row
+from gateway.store.rows import agent_key_row
 from gateway.store.writer import Effect
 
 
@@ -16,7 +16,7 @@ class SqliteAgents(StorePart, AgentReads):
         session = {"id": record.session_id, "tenant": record.tenant, "created_at": record.used_at}
 
         def write(connection: sqlite3.Connection) -> Effect:
-            if connection.execute(self._sql["insert_agent_key"], record_row(record)).rowcount == 0:
+            if connection.execute(self._sql["insert_agent_key"], agent_key_row(record)).rowcount == 0:
                 return False, None
             connection.execute(self._sql["insert_agent_session"], session)
             return True, None
@@ -24,7 +24,7 @@ class SqliteAgents(StorePart, AgentReads):
         return bool(await self._writer.write("agent session", write))
 
     async def mark_agent_message(self, record: KeyRecord) -> bool:
-        return await self._write("agent message", ("insert_agent_key", record_row(record)))
+        return await self._write("agent message", ("insert_agent_key", agent_key_row(record)))
 
     async def bind_agent_message(self, record: KeyRecord, message_id: str) -> bool:
         row = {"tenant": record.tenant, "key": record.key, "used_at": record.used_at, "message_id": message_id}

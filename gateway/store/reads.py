@@ -35,6 +35,7 @@ from gateway.generations.model import (
 from gateway.generations.stores import Correction, Filter, Removal, StoredCredentials, Webhook
 from gateway.store.codec import Row, at_revision, event_of, generation_of, request_of
 from gateway.store.rows import (
+    agent_key_of,
     api_key_of,
     callback_of,
     catalog_of,
@@ -42,7 +43,6 @@ from gateway.store.rows import (
     creation_of,
     credentials_of,
     delivery_of,
-    record_of,
     subject_limits_of,
 )
 
@@ -96,7 +96,7 @@ class AgentReads(StoreReads):
 
     async def agent_key(self, tenant: str, key: str) -> KeyRecord | None:
         row = await self._one("read_agent_key", tenant=tenant, key=key)
-        return None if row is None else record_of(row)
+        return None if row is None else agent_key_of(row)
 
     async def bound_agent_messages(self, session_id: str) -> frozenset[str]:
         rows = await self._rows("read_bound_agent_messages", session_id=session_id)
@@ -104,7 +104,7 @@ class AgentReads(StoreReads):
 
     async def unresolved_agent_messages(self) -> Sequence[tuple[KeyRecord, float]]:
         rows = await self._rows("read_unresolved_agent_messages", session_fingerprint=SESSION)
-        return [(record_of(row), row["used_at"]) for row in rows]
+        return [(agent_key_of(row), row["used_at"]) for row in rows]
 
     async def newest_agent_message(self, session_id: str) -> str:
         row = await self._one("read_newest_agent_message", session_id=session_id)

@@ -1,4 +1,4 @@
-"""Rows of callbacks, deliveries, copies, characters, records of agents' keys, API keys, limits, and catalogs.
+"""Rows of callbacks, deliveries, copies, characters, idempotency keys of agents, API keys, limits, and catalogs.
 
 As in `codec.py`, one function returns the columns of a value by name, and another the value in a row.
 """
@@ -239,7 +239,7 @@ def creation_of(row: Row) -> Creation:
         raise StoreError("a character in it cannot be read: the store is corrupt") from error
 
 
-def record_row(record: KeyRecord) -> dict[str, object]:
+def agent_key_row(record: KeyRecord) -> dict[str, object]:
     return {
         "tenant": record.tenant,
         "key": record.key,
@@ -250,7 +250,7 @@ def record_row(record: KeyRecord) -> dict[str, object]:
     }
 
 
-def record_of(row: Row) -> KeyRecord:
+def agent_key_of(row: Row) -> KeyRecord:
     return KeyRecord(
         tenant=row["tenant"],
         key=row["key"],

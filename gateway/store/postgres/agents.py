@@ -5,18 +5,18 @@ import psycopg
 from gateway.agents.model import SESSION, KeyRecord
 from gateway.store.postgres.database import StorePart
 from gateway.store.reads import AgentReads
-from gateway.store.rows import record_row
+from gateway.store.rows import agent_key_row
 
 
 class PostgresAgents(StorePart, AgentReads):
     """The methods are described in `gateway/agents/ports.py`."""
 
     async def add_agent_session(self, record: KeyRecord) -> bool:
-        row = await self._write("agent session", "insert_agent_session", record_row(record))
+        row = await self._write("agent session", "insert_agent_session", agent_key_row(record))
         return bool(row["written"])
 
     async def mark_agent_message(self, record: KeyRecord) -> bool:
-        row = await self._write("agent message", "insert_agent_key", record_row(record), repeat=False)
+        row = await self._write("agent message", "insert_agent_key", agent_key_row(record), repeat=False)
         return bool(row["written"])
 
     async def bind_agent_message(self, record: KeyRecord, message_id: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.characters.model import Character, CharacterState, Order
-from gateway.characters.ports import Listing, Trained
+from gateway.characters.ports import Listing, OrderTaken
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.ports import MaybeTaken, NotTaken
@@ -35,7 +35,7 @@ async def test_a_character_is_trained_found_and_removed() -> None:
     async with higgsfield(clock=clock) as (sandbox, client):
         characters = HiggsfieldCharacters(client)
         outcome = await characters.train(ORDER, lambda: True)
-        assert isinstance(outcome, Trained)
+        assert isinstance(outcome, OrderTaken)
         made = outcome.character
         assert (made.name, made.version, made.state) == ("Anna", SoulVersion.V2, CharacterState.NOT_READY)
         clock.advance(3600)
@@ -62,7 +62,7 @@ async def test_a_response_about_another_character_is_rejected() -> None:
     async with higgsfield() as (sandbox, client):
         characters = HiggsfieldCharacters(client)
         outcome = await characters.train(ORDER, lambda: True)
-        assert isinstance(outcome, Trained)
+        assert isinstance(outcome, OrderTaken)
         sandbox.state.plan.add([Fault.parse({"on": "character", "patch": {"id": ID}, "processed": True})])
         try:
             await characters.find(outcome.character.id)
@@ -95,9 +95,9 @@ async def test_any_response_is_handled() -> None:
         for seed in range(600):
             one.answer = case(seed, REFERENCES)
             outcome = await characters.train(ORDER, lambda: True)
-            assert isinstance(outcome, Trained | NotTaken | MaybeTaken), seed
+            assert isinstance(outcome, OrderTaken | NotTaken | MaybeTaken), seed
             assert not isinstance(outcome, NotTaken) or 400 <= one.answer.status < 500, seed
-            found = [outcome.character] if isinstance(outcome, Trained) else []
+            found = [outcome.character] if isinstance(outcome, OrderTaken) else []
             for call in (characters.listing, lambda: characters.find(ID), lambda: characters.remove(ID)):
                 try:
                     answer = await call()  # type: ignore[operator]
