@@ -1,4 +1,4 @@
-"""The ports of the archive: the source of the files, the storage of the copies, and the store of the plan."""
+"""The ports of the archive: the source of the files, the storage of the copies, and the records of the copies."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager

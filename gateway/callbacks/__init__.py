@@ -1,1 +1,1 @@
-"""Callbacks: webhooks to callers. Independent of the transport and the database."""
+"""Callbacks: signed POSTs about a tenant's generations to its servers. Independent of transport and database."""

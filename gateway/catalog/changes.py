@@ -1,7 +1,7 @@
 """Compares two versions of Higgsfield's list of models: which are new, changed or gone.
 
-The model that is no longer listed stays in the stored list, marked as gone. So each model has its last change, and a
-watch can start at any revision without a log of changes.
+A model that is no longer listed stays in the stored list, marked as gone. Each model has its last change, so a watch
+can start at any revision without a log of changes.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The migrations of the schema: numbered SQL files, each applied once, in order, and recorded by name."""
+"""The migrations of a SQLite store: numbered SQL files, each applied once, in order, and recorded by name."""
 
 import re
 import secrets
