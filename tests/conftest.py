@@ -107,7 +107,7 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/webhooks/test_starts.py",),
     ("tests/clients/test_python.py", "tests/tooling/test_packages.py", "tests/tooling/test_stub_floors.py"),
     ("tests/tooling/test_watchdog.py",),
-    ("tests/app/test_restore_beside.py",),
+    ("tests/app/test_restore_characters_messages.py",),
     ("tests/app/test_traces.py",),
     ("tests/bench/test_charges.py",),
     ("clients/python/tests/test_uploads.py",),
