@@ -404,9 +404,9 @@ def _file_settings(file: Path | None) -> dict[str, str]:
     try:
         content = tomllib.loads(file.read_text())
     except OSError as error:
-        raise SettingError("settings file", f"cannot be read ({error.strerror})") from error
+        raise SettingError("settings file", f"{file}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError("settings file", f"is not TOML ({error})") from error
+        raise SettingError("settings file", f"{file}: is not TOML ({error})") from error
     texts = {}
     for name, value in content.items():
         if name not in TABLE:

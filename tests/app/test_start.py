@@ -344,7 +344,10 @@ async def test_an_invalid_settings_file_refuses_the_start(case: str, tmp_path: P
     file = tmp_path / "gateway.toml"
     if content is not None:
         file.write_text(content)
-    assert names_of(await refusal(tmp_path, {}, "--config", str(file))) == name
+    line = await refusal(tmp_path, {}, "--config", str(file))
+    assert names_of(line) == name
+    if name == "settings file":
+        assert f"settings file: {file}: " in line
 
 
 async def test_all_commands_read_the_settings_file_of_the_environment(tmp_path: Path) -> None:
