@@ -144,7 +144,7 @@ def _url_or_file(value: str) -> str | Path:
 
 def label_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that adds the option `--label`. The command receives a dictionary as the argument `labels`."""
-    form = "KEY=VALUE"
+    form = "NAME=VALUE"
     return click.option(
         "--label",
         "labels",

@@ -292,7 +292,7 @@ async def test_parameters_may_have_the_names_that_a_model_shows(gateway: Scripte
         (["list", "--limit", "9" * 20], f"{'9' * 20} is too large"),
         (["models", "--watch", "--after", "9" * 20], f"{'9' * 20} is too large"),
         (["audit", "export", "--after", "9" * 20], f"{'9' * 20} is too large"),
-        (["generate", "x", "--label", "a"], "'a' is not KEY=VALUE"),
+        (["generate", "x", "--label", "a"], "'a' is not NAME=VALUE"),
         (["list", "--state", "SOON"], "SOON"),
         (["sandbox", "--fail", "lost"], "--fail 'lost' is not KIND=P"),
         (["sandbox", "--fail", "boredom=1"], "unknown fault boredom"),
