@@ -31,12 +31,14 @@ public final class Watch<E> implements Iterator<E>, AutoCloseable {
     if (item.isEmpty() && !closed) {
       item = Blocking.await(source.next(), source::close);
     }
-    return item.isPresent() && !closed;
+    if (closed) item = Optional.empty();
+    return item.isPresent();
   }
 
   @Override
   public E next() {
-    if (!hasNext()) {
+    // If hasNext has returned true, its item is returned, even if another thread has closed the watch since.
+    if (item.isEmpty() && !hasNext()) {
       throw new NoSuchElementException();
     }
     E next = item.get();

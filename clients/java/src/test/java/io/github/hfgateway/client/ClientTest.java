@@ -62,6 +62,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.NoSuchElementException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
@@ -476,6 +477,27 @@ class ClientTest {
     assertFalse(waits.get());
     assertFalse(watch.hasNext());
     assertEquals("WatchGeneration", gateway.left.poll(30, TimeUnit.SECONDS));
+  }
+
+  @Test
+  void watchClosedByAnotherThreadReturnsTheItemThatHasNextFound() {
+    gateway.holds(changed(STORED), changed(QUEUED));
+    Watch<Generation> watch = client.watch("g1");
+    assertTrue(watch.hasNext());
+    watch.close(); // as another thread may between the two calls
+    assertEquals(STORED, watch.next());
+    assertFalse(watch.hasNext());
+    assertThrows(NoSuchElementException.class, watch::next);
+  }
+
+  @Test
+  void closedWatchReturnsNoItemAfterHasNextReturnedFalse() {
+    gateway.holds(changed(STORED));
+    Watch<Generation> watch = client.watch("g1");
+    assertTrue(watch.hasNext());
+    watch.close();
+    assertFalse(watch.hasNext());
+    assertThrows(NoSuchElementException.class, watch::next);
   }
 
   @Test
