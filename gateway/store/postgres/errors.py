@@ -71,9 +71,14 @@ def refused(store: str, error: psycopg.Error, *, lost: bool) -> ServerError:
 
     `lost`: it has ended the connection.
     """
-    text = error.diag.message_primary or "the connection was lost"
+    text = reason(error)
     kind = ConnectionLostError if lost else ServerError
     return kind(f"{store}: {'; '.join(filter(None, (text, advice(text))))}")
+
+
+def reason(error: psycopg.Error) -> str:
+    """Return the message of the server; without one, that of the library, as for a lost connection."""
+    return error.diag.message_primary or f"the connection was lost ({str(error).strip().partition(chr(10))[0]})"
 
 
 def advice(text: str) -> str:

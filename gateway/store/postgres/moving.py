@@ -31,7 +31,7 @@ from psycopg.rows import TupleRow
 from gateway.frozen import frozen
 from gateway.store import files
 from gateway.store.files import StoreFileError
-from gateway.store.postgres.errors import ServerError, unreachable
+from gateway.store.postgres.errors import ServerError, reason, unreachable
 from gateway.store.postgres.store import PostgresStore
 
 ROWS_PER_BATCH = 2000
@@ -253,8 +253,7 @@ class _Target:
             try:
                 yield cls(shown, connection, store)
             except psycopg.Error as error:
-                why = error.diag.message_primary or "the connection was lost"
-                raise ServerError(f"{shown}: {why}; run the command again") from error
+                raise ServerError(f"{shown}: {reason(error)}; run the command again") from error
 
     async def finished(self, move: str) -> bool:
         """Return whether this move into the database is complete."""

@@ -984,7 +984,7 @@ def test_the_statements_that_modify_a_table_twice_are_documented() -> None:
         if len(tables) > len(set(tables)):
             twice.add(name)
     document = Path("docs/postgresql.md").read_text()
-    (listed,) = re.findall(r"these\s+modify\s+a\s+table\s+twice:\s+(.*?)\. The", document, flags=re.S)
+    (listed,) = re.findall(r"these\s+modify\s+a\s+table\s+twice:\s+(.*?)\.$", document, flags=re.S | re.M)
     assert set(re.findall(r"`(\w+)`", listed)) == twice
 
 
@@ -1086,7 +1086,7 @@ async def test_the_documented_role_can_create_the_schema(postgres: Server) -> No
     from gateway.store.postgres import store
 
     document = Path("docs/postgresql.md").read_text()
-    (block,) = re.findall(r"```sql\n(.*?)```", document, flags=re.S)
+    (block,) = re.findall(r"```sql\n(.*?)```", document, flags=re.S | re.M)
     postgres.execute(*filter(None, map(str.strip, block.split(";"))))
     try:
         url = postgres.url("hfgateway", "hfgateway")
