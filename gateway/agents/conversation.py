@@ -182,6 +182,7 @@ class Conversation(Signals):
         before = {row.message.id: row for row in self._rows}
         rows = self._rows[:index]
         number = self.changes + 1
+        # Of two messages with one id, the later one counts. Otherwise each poll would report a change.
         for message in {message.id: message for message in messages}.values():
             known = before.get(message.id)
             if known is None or known.message != message:

@@ -13,7 +13,7 @@ import re
 import socket
 import string
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -60,10 +60,9 @@ class MediaSource:
                 raise SourceError("its URL is not allowed")
             session = self._opened(self._proxy_for(url), target.host or "")
             failpoints.before("media call")
-            async with AsyncExitStack() as until:
-                async with asyncio.timeout(self._timeout):  # that of aiohttp begins again with each byte
-                    request = session.get(target, headers=headers, allow_redirects=False)
-                    response = await until.enter_async_context(request)
+            async with asyncio.timeout(self._timeout):  # that of aiohttp begins again with each byte
+                response = await session.get(target, headers=headers, allow_redirects=False)
+            async with response:
                 failpoints.amid("media call")
                 yield _answer(response, after, self._timeout)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

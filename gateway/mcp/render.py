@@ -67,7 +67,8 @@ def failure_line(failure: error_pb2.Failure, code: str = "") -> str:
     """
     fields = [f"{violation.field}: {violation.description}" for violation in failure.field_violations]
     more = [text for text in fields if text not in failure.message]
-    line = f"{reason_name(failure) or code}: {failure.message}" + (f" ({'; '.join(more)})" if more else "")
+    line = ": ".join(filter(None, (reason_name(failure) or code, failure.message)))
+    line += f" ({'; '.join(more)})" if more else ""
     if failure.HasField("retry_delay"):
         line += f" Try again after {failure.retry_delay.ToTimedelta().total_seconds():.3g} s."
     return line

@@ -78,7 +78,8 @@ def refused(store: str, error: psycopg.Error, *, lost: bool) -> ServerError:
 
 def reason(error: psycopg.Error) -> str:
     """Return the message of the server; without one, that of the library, as for a lost connection."""
-    return error.diag.message_primary or f"the connection was lost ({str(error).strip().partition(chr(10))[0]})"
+    first_line, _, _ = str(error).strip().partition("\n")
+    return error.diag.message_primary or f"the connection was lost ({first_line})"
 
 
 def advice(text: str) -> str:

@@ -1086,7 +1086,7 @@ async def test_the_documented_role_can_create_the_schema(postgres: Server) -> No
     from gateway.store.postgres import store
 
     document = Path("docs/postgresql.md").read_text()
-    (block,) = re.findall(r"```sql\n(.*?)```", document, flags=re.S | re.M)
+    (block,) = re.findall(r"```sql\n(.*?)```", document, flags=re.S)
     postgres.execute(*filter(None, map(str.strip, block.split(";"))))
     try:
         url = postgres.url("hfgateway", "hfgateway")
