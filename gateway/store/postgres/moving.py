@@ -359,6 +359,8 @@ class _Target:
         """Begin a transaction that needs the lease until its end, and may take long. Raises ServerError."""
         async with self._connection.transaction():
             await self._connection.execute("SET LOCAL statement_timeout = 0")
+            # After a COPY, the server may wait until the last rows, which the client's buffers still hold, are hashed.
+            await self._connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             fence = self._store.database.fence
             if await self._one("SELECT true FROM lease WHERE fence = %s FOR SHARE", fence) is None:
                 raise ServerError(f"{self._shown}: another gateway has taken it over")

@@ -234,12 +234,13 @@ async def test_an_interrupted_move_continues_behind_the_last_chunk(
     assert len(chunks) == sum(-(-len(rows) // 2) for rows in expected.values())
 
 
-async def test_no_statement_timeout_ends_the_copy_or_the_analysis_of_a_large_table(path: Path, url: str) -> None:
+async def test_no_timeout_of_the_server_ends_the_copy_or_the_analysis_of_a_large_table(path: Path, url: str) -> None:
     expected = await _expected(path, url)
     await _fetched(
         url,
         "CREATE FUNCTION unlimited(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN"
-        " IF current_setting('statement_timeout') <> '0' THEN RAISE 'this statement may not take long'; END IF;"
+        " IF current_setting('statement_timeout') <> '0' OR current_setting('idle_in_transaction_session_timeout') <> '0'"
+        " THEN RAISE 'this transaction may not take long'; END IF;"
         " RETURN $1; END $$",
     )
     await _fetched(url, "CREATE INDEX ON api_keys (unlimited(tenant))")  # each row that is written or sampled calls it
