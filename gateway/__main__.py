@@ -12,7 +12,7 @@ import click
 
 from gateway.cli import cli
 from gateway.cli.exit_codes import INTERRUPTED, OUTPUT_NOT_WRITTEN, UNRESOLVED, USAGE
-from gateway.cli.output import OutputWriteError, echo, flush, show
+from gateway.cli.output import OutputWriteError, echo, echo_error, flush, show
 
 # gRPC's core writes lines in another format to stderr, mostly about connections of others that failed. gRPC reads the
 # variable when it is imported, which is later. To see the lines, set it to ERROR or INFO.
@@ -53,7 +53,7 @@ def _run() -> object:
         return code
     except OutputWriteError as lost:
         if not lost.closed:  # a reader that has left wants no more, as `head`
-            echo(f"hfgateway: {lost}", err=True)
+            echo_error(lost)
         return OUTPUT_NOT_WRITTEN
     except click.ClickException as error:
         show(error)
@@ -63,13 +63,13 @@ def _run() -> object:
     except PermissionError as error:  # of a folder that may not be entered: Path.exists() raises it
         if error.filename is None:
             raise
-        echo(f"hfgateway: {error.filename}: {error.strerror}", err=True)
+        echo_error(f"{error.filename}: {error.strerror}")
         return USAGE
     except UnicodeEncodeError as error:
         # No message can hold the argument, so nothing was sent with it. The names of files may be any bytes.
         if not any(error.object in given for given in sys.argv[1:]):
             raise
-        echo(f"hfgateway: {error.object} is not text in UTF-8", err=True)
+        echo_error(f"{error.object} is not text in UTF-8")
         return USAGE
 
 

@@ -127,7 +127,7 @@ class TenantCallbacks:
             return ()
         why = self._receivers.refusal(url)
         if not why and all(callback.url for callback in self._dispatcher.of(tenant)):
-            why = "needs a callback without a URL: create one with CallbackService"
+            why = "no callback delivers to it: create one with an empty url, with CallbackService.CreateCallback"
         return [Violation("callback_url", why)] if why else ()
 
     def get(self, tenant: str, callback_id: str) -> Callback:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 
 from gateway.cli import exit_codes
-from gateway.cli.output import OutputWriteError, echo
+from gateway.cli.output import OutputWriteError, echo, echo_error
 
 
 class Advice:
@@ -41,7 +41,7 @@ class Advice:
             self.show()
             raise click.exceptions.Exit(exit_codes.INTERRUPTED) from None
         except OutputWriteError as lost:
-            echo(f"error: {lost}", err=True)
+            echo_error(lost)
             self.show()
             raise click.exceptions.Exit(self._code) from None
         except click.exceptions.Exit as end:

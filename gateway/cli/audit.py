@@ -60,7 +60,7 @@ def _head(operator: Operator) -> Head:
 def _explain(last: Head) -> None:
     """Say why a log has no entries: with HFGATEWAY_AUDIT, the first one is that of the gateway's start."""
     if not last.sequence:
-        echo("hfgateway: the log has no entries: HFGATEWAY_AUDIT is off, or the start is not stored yet", err=True)
+        echo("The log has no entries: HFGATEWAY_AUDIT is off, or the start is not stored yet", err=True)
 
 
 def _heads(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[Head]:

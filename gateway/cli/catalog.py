@@ -14,7 +14,7 @@ import click
 from gateway.cli import did_you_mean, exit_codes
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.numbers import Whole
-from gateway.cli.output import echo, plain
+from gateway.cli.output import echo, fail, plain
 from gateway.cli.progress import json_option, print_json, whole_numbers
 from gateway.cli.tables import print_fields, print_rows
 
@@ -219,8 +219,7 @@ def _check(client: Client, *, as_json: bool) -> int:
         if model.provenance.origin == live and model.lifecycle != gone
     }
     if not listed:
-        echo("error: Higgsfield's list of models has not been fetched yet; try again later", err=True)
-        return exit_codes.GATEWAY_UNAVAILABLE
+        fail("Higgsfield's list of models has not been fetched yet; try again later", exit_codes.GATEWAY_UNAVAILABLE)
     rows: list[tuple[str, str, str]] = []
     for name, one in listed.items():
         known = builtin.models().get(name)

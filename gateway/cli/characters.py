@@ -15,7 +15,7 @@ from gateway.cli import exit_codes
 from gateway.cli.advice import Advice, key_advice
 from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.numbers import Whole
-from gateway.cli.output import echo, plain
+from gateway.cli.output import echo, fail, plain
 from gateway.cli.progress import json_option, print_json, timeout_option
 from gateway.cli.tables import created, print_fields, print_rows
 
@@ -168,8 +168,7 @@ def _follow(
     if character is None or not character.done:
         return exit_codes.STILL_RUNNING
     if character_state_name(character) != "COMPLETED":
-        echo(f"error: {plain(character.failure.message) or 'the training failed'}", err=True)
-        return exit_codes.NOT_COMPLETED
+        fail(character.failure.message or "the training failed", exit_codes.NOT_COMPLETED)
     if not as_json:
         echo(character.id)
     return exit_codes.COMPLETED

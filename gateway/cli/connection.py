@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from gateway.cli import exit_codes
-from gateway.cli.output import echo
+from gateway.cli.output import fail
 
 if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError, TlsConfig
@@ -88,8 +88,7 @@ class Connection:
             yield client
         except GatewayError as error:
             client.close()
-            echo(f"error: {self._describe(error)}", err=True)
-            raise click.exceptions.Exit(exit_codes.of_error(error)) from None
+            fail(self._describe(error), exit_codes.of_error(error))
         except KeyboardInterrupt:
             _abandoned.append(client)
             raise

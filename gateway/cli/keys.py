@@ -13,7 +13,7 @@ import click
 from gateway.cli import exit_codes
 from gateway.cli.advice import Advice
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo, echo_cells, fail, time_text
+from gateway.cli.output import echo, echo_cells, echo_error, fail, time_text
 from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -173,7 +173,7 @@ def _settings_of_store(operator: Operator, *, offline: bool, creates: bool = Fal
     running = running_gateway(store) is not None
     used = running or in_use(store)
     if not used and not offline:
-        echo(f"hfgateway: no gateway runs on the store {store}", err=True)
+        echo_error(f"no gateway runs on the store {store}")
         echo(
             "Set HFGATEWAY_STORE_URL to the store of your gateway (its start line shows it), or use --offline", err=True
         )

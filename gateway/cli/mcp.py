@@ -14,7 +14,7 @@ import click
 
 from gateway.cli import exit_codes
 from gateway.cli.connection import Connection, client_options
-from gateway.cli.output import echo
+from gateway.cli.output import fail
 from gateway.extras import lacks, missing
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def mcp(*, connection: Connection, folders: tuple[Path, ...]) -> None:
     except ModuleNotFoundError as error:
         if not lacks(error, "mcp", "mcp_types"):
             raise
-        echo(f"error: {MISSING}", err=True)
-        raise click.exceptions.Exit(exit_codes.USAGE) from None
+        fail(MISSING, exit_codes.USAGE)
 
 
 async def _serve(connection: Connection, folders: tuple[Path, ...]) -> None:

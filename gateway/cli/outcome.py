@@ -10,7 +10,7 @@ import click
 
 from gateway.cli import exit_codes
 from gateway.cli.advice import Advice, key_advice
-from gateway.cli.output import echo, plain
+from gateway.cli.output import echo, echo_error, plain
 from gateway.cli.progress import timeout_option
 from gateway.cli.save import save_outputs
 
@@ -84,7 +84,7 @@ def conclude(generation: Generation, *, connection: Connection, save: Path | Non
 
     completed = generation.state == GenerationState.GENERATION_STATE_COMPLETED
     if generation.done and not completed:
-        echo(f"error: {error_from_generation(generation)}", err=True)
+        echo_error(error_from_generation(generation))
     urls = [output.url for output in generation.outputs if output.url]
     if completed and not urls:
         echo(

@@ -59,9 +59,14 @@ def time_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def echo_error(message: object) -> None:
+    """Print an error to standard error."""
+    echo(f"error: {message}", err=True)
+
+
 def fail(message: object, code: int) -> NoReturn:
     """End the command with an error and this exit code."""
-    echo(f"hfgateway: {message}", err=True)
+    echo_error(message)
     raise click.exceptions.Exit(code) from None
 
 

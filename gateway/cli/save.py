@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from gateway.cli.output import echo
+from gateway.cli.output import echo_error
 
 if TYPE_CHECKING:
     import httpx
@@ -76,7 +76,7 @@ def save_outputs(generation: Generation, folder: Path, *, local: bool) -> list[P
                 folder.mkdir(parents=True, exist_ok=True)
                 paths.append(_save(client, output.url, folder / f"{_safe(generation.id)}-{number}"))
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                echo(f"error: output {number} cannot be saved: {_describe(error)}", err=True)
+                echo_error(f"output {number} cannot be saved: {_describe(error)}")
                 paths.append(None)
     return paths
 

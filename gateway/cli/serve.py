@@ -48,7 +48,7 @@ def serve(config: Path | None, production: bool, workers: int, worker: tuple[int
         settings = read_settings(os.environ, config)
         credentials = read_credentials(os.environ)
         if production and (refused := unsafe(settings, credentials, os.environ, config)):
-            print("hfgateway: --production refuses unsafe settings:", file=sys.stderr)
+            print("error: --production refuses unsafe settings:", file=sys.stderr)
             print(*refused, sep="\n", file=sys.stderr)
             return USAGE
         own = None if worker is None else Worker.of(*worker)

@@ -187,13 +187,13 @@ async def test_the_commands_of_operators_work_over_the_address(running: Running)
     refused = await operate(running, shop, "keys", "list")
     assert (refused.code, refused.err) == (
         exit_codes.REFUSED,
-        "hfgateway: the API key or token lacks the scope admin\n",
+        "error: the API key or token lacks the scope admin\n",
     )
     grpc_address = running.gateway.grpc_address
     wrong = await operate(running, admin, "keys", "list", HFGATEWAY_ADMIN_SERVER=grpc_address)
     assert (wrong.code, wrong.err) == (
         exit_codes.REFUSED,
-        f"hfgateway: {grpc_address} does not serve this call: it is not the address of AdminService "
+        f"error: {grpc_address} does not serve this call: it is not the address of AdminService "
         "(HFGATEWAY_ADMIN_ADDRESS), or its gateway is older\n",
     )
     admin_address = running.gateway.admin_address

@@ -104,7 +104,7 @@ async def test_acts_have_entries_with_their_actors(running: Running, tmp_path: P
 
 
 async def test_an_empty_log_is_explained_on_standard_error(tmp_path: Path) -> None:
-    empty = "hfgateway: the log has no entries: HFGATEWAY_AUDIT is off, or the start is not stored yet\n"
+    empty = "The log has no entries: HFGATEWAY_AUDIT is off, or the start is not stored yet\n"
     for audit, said in (("off", empty), ("on", "")):
         folder = tmp_path / audit
         folder.mkdir()
@@ -119,7 +119,7 @@ async def test_a_missing_store_is_not_verified(tmp_path: Path) -> None:
     refused = await offline(tmp_path, "--offline")
     assert (refused.code, refused.err) == (
         exit_codes.REFUSED,
-        f"hfgateway: {tmp_path / 'store.db'}: there is no store\n",
+        f"error: {tmp_path / 'store.db'}: there is no store\n",
     )
 
 
@@ -139,11 +139,11 @@ async def test_an_export_and_a_store_are_verified_without_the_gateway(running: R
     export.write_text(whole.replace('"tenant":"red"', '"tenant":"blue"', 1))
     broken = await offline(tmp_path, str(export))
     assert (broken.code, broken.out) == (exit_codes.NOT_COMPLETED, "")
-    assert broken.err == f"hfgateway: {export}: entry 2: was changed: it does not have its hash\n"
+    assert broken.err == f"error: {export}: entry 2: was changed: it does not have its hash\n"
     export.write_text(whole.replace('"tenant":"red"', '"tenant":"r\u00e9d"', 1))
     broken = await offline(tmp_path, str(export))
     assert (broken.code, broken.out) == (exit_codes.NOT_COMPLETED, "")
-    assert broken.err == f"hfgateway: {export}: entry 2: its line was changed or reformatted\n"
+    assert broken.err == f"error: {export}: entry 2: its line was changed or reformatted\n"
     export.write_text("".join(whole.splitlines(keepends=True)[:2]))
     assert (await offline(tmp_path, str(export))).code == 0  # only the noted head shows that the end is missing
     assert "the log ends before it" in (await offline(tmp_path, str(export), "--head", head)).err

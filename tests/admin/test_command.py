@@ -49,7 +49,7 @@ async def test_a_refusal_is_one_line_and_an_exit_code(running: Running) -> None:
     ):  # fmt: skip
         refused = await hfgateway(running, *arguments)
         assert (refused.code, refused.out) == (exit_codes.REFUSED, "")
-        assert refused.err.startswith("hfgateway: ")
+        assert refused.err.startswith("error: ")
         assert "may_charge_twice" not in refused.err
         assert refused.err.count("\n") == 1
     assert name_of(await running.get(uncertain.id)) == "UNCERTAIN"
@@ -92,14 +92,14 @@ async def test_an_invalid_setting_is_named(tmp_path: Path) -> None:
 async def test_without_a_running_gateway_the_command_says_so(tmp_path: Path) -> None:
     away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
     assert (away.code, away.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
-    assert away.err == f"hfgateway: no gateway runs on {tmp_path / 'store.db'}\n"
+    assert away.err == f"error: no gateway runs on {tmp_path / 'store.db'}\n"
 
 
 @pytest.mark.parametrize(("address", "cause"), [("127.0.0.1:1", "Connection refused"), ("here", "the address must be")])
 async def test_an_address_without_a_gateway_is_named(tmp_path: Path, address: str, cause: str) -> None:
     away = await run("keys", "list", "--admin-server", address, environment=environment(tmp_path, {}))
     assert (away.code, away.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
-    assert away.err.startswith(f"hfgateway: no gateway answers at {address}: {cause}")
+    assert away.err.startswith(f"error: no gateway answers at {address}: {cause}")
 
 
 async def test_the_socket_of_a_killed_gateway_counts_as_no_gateway(tmp_path: Path) -> None:

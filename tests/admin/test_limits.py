@@ -384,7 +384,7 @@ async def test_limits_of_a_key_that_the_tenant_does_not_have_are_refused(keyed: 
     for key_id in (others, "0" * 12, "nosuch"):
         ended = await command(keyed, "limits", "set", "--tenant", "red", "--key", key_id, "--in-flight", "1")
         assert (ended.code, ended.err) == (
-            exit_codes.REFUSED, "hfgateway: --key: the tenant has no API key with this id\n"
+            exit_codes.REFUSED, "error: --key: the tenant has no API key with this id\n"
         )  # fmt: skip
     assert (await command(keyed, "limits", "list")).out == ""
     cleared = await command(keyed, "limits", "clear", "--tenant", "red", "--key", "0" * 12)

@@ -88,7 +88,7 @@ async def test_commands_by_any_path_reach_the_gateway_of_the_store(store: Path, 
     made = await run("keys", "create", "--tenant", "shop", environment=given)
     assert (made.code, made.err) == (0, f"store: {store} (a gateway runs on it)\n")
     unknown = await run("resolve", "no-such-id", "--lost", environment=given)
-    assert (unknown.code, unknown.err) == (exit_codes.REFUSED, "hfgateway: no such generation\n")
+    assert (unknown.code, unknown.err) == (exit_codes.REFUSED, "error: no such generation\n")
     listed = await run("keys", "list", environment=given)
     assert "shop" in listed.out
 

@@ -122,7 +122,7 @@ async def test_the_start_lists_all_unsafe_settings_and_changes_nothing(tmp_path:
 
     assert (ended.code, ended.out) == (2, "")
     first, *lines = ended.err.splitlines()
-    assert first == "hfgateway: --production refuses unsafe settings:"
+    assert first == "error: --production refuses unsafe settings:"
     found = [line.partition(":")[0] for line in lines]
     assert found == ["HFGATEWAY_AUTH", "HFGATEWAY_UPSTREAM_URL", "HF_KEY"]
     assert list(tmp_path.iterdir()) == []

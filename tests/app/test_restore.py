@@ -56,8 +56,8 @@ class Site:
         assert (ended.code, ended.out) == (exit_codes.USAGE, ""), ended
         assert ended.err.count("\n") == 1
         keys = await self.command("keys", "list", "--offline", store=store)
-        assert keys.err.partition("\n")[2].removeprefix("hfgateway: ") == ended.err.removeprefix(
-            "hfgateway: HFGATEWAY_STORE_URL: "
+        assert keys.err.partition("\n")[2].removeprefix("error: ") == ended.err.removeprefix(
+            "error: HFGATEWAY_STORE_URL: "
         )
         return ended.err
 
@@ -416,7 +416,7 @@ async def test_an_empty_file_is_not_declared_restored(site: Site) -> None:
     site.store.touch()
     refused = await site.command("migrate", "--restored")
     assert (refused.code, refused.out) == (exit_codes.REFUSED, "")
-    assert refused.err.startswith(f"hfgateway: {site.store}: is empty; put a backup in its place")
+    assert refused.err.startswith(f"error: {site.store}: is empty; put a backup in its place")
     assert site.store.stat().st_size == 0
 
 
@@ -424,7 +424,7 @@ async def test_a_backup_to_a_folder_is_refused(site: Site) -> None:
     files.prepare(site.store).close()
     for folder in (".", "/"):
         refused = await site.command("backup", folder)
-        assert (refused.code, refused.err) == (exit_codes.REFUSED, f"hfgateway: {folder}: is a folder; name a file\n")
+        assert (refused.code, refused.err) == (exit_codes.REFUSED, f"error: {folder}: is a folder; name a file\n")
 
 
 async def test_the_last_change_of_a_restored_store_is_the_one_before_its_generations_were_held(site: Site) -> None:
@@ -456,7 +456,7 @@ async def test_a_backup_of_a_corrupt_store_names_the_store(site: Site) -> None:
     site.store.write_bytes(b"not a store " * 100)
     refused = await site.command("backup", str(site.folder / "backup.db"))
     assert (refused.code, refused.err) == (
-        exit_codes.REFUSED, f"hfgateway: {site.store}: is corrupt, or not a SQLite file\n"
+        exit_codes.REFUSED, f"error: {site.store}: is corrupt, or not a SQLite file\n"
     )  # fmt: skip
 
 
@@ -465,7 +465,7 @@ async def test_a_store_is_not_migrated_while_a_gateway_runs_on_it(site: Site) ->
         for option in ((), ("--restored",), ("--moved",)):
             refused = await site.command("migrate", *option)
             assert (refused.code, refused.err) == (
-                exit_codes.REFUSED, f"hfgateway: {site.store}: a gateway runs on it: stop it first\n"
+                exit_codes.REFUSED, f"error: {site.store}: a gateway runs on it: stop it first\n"
             )  # fmt: skip
 
 

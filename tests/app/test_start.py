@@ -125,8 +125,8 @@ def the_line(ended: Finished) -> str:
     assert SECRET not in ended.err
     lines = ended.err.splitlines()
     assert len(lines) == 1, ended.err
-    assert lines[0].startswith("hfgateway: ")
-    return lines[0].removeprefix("hfgateway: ")
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
 
 
 async def refusal(folder: Path, variables: Mapping[str, str], *arguments: str, launcher: str = "") -> str:
@@ -663,7 +663,7 @@ async def test_a_store_of_the_former_default_is_not_left_behind(tmp_path: Path) 
     given = environment(tmp_path, {"HFGATEWAY_STORE_URL": "", "XDG_DATA_HOME": str(tmp_path / "data")})
     ended = await run("serve", environment=given, folder=tmp_path)
     assert ended.code == exit_codes.USAGE
-    assert ended.err.startswith("hfgateway: HFGATEWAY_STORE_URL: is not set")
+    assert ended.err.startswith("error: HFGATEWAY_STORE_URL: is not set")
     assert "sqlite:///hfgateway.db" in ended.err
 
 

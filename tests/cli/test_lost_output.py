@@ -186,11 +186,11 @@ async def test_a_command_that_only_reads_ends_quietly_when_its_reader_has_left(
     ended = await run(hfgateway, CLOSED, "list")
     assert (ended.code, ended.err) == (LOST, "")
     ended = await run(hfgateway, FULL, "list")
-    assert (ended.code, ended.err) == (LOST, "hfgateway: the output cannot be written: No space left on device\n")
+    assert (ended.code, ended.err) == (LOST, "error: the output cannot be written: No space left on device\n")
 
 
 async def test_a_script_that_cannot_be_written_is_no_traceback(hfgateway: Command) -> None:
-    for kind, said in ((CLOSED, ""), (FULL, "hfgateway: the output cannot be written: No space left on device\n")):
+    for kind, said in ((CLOSED, ""), (FULL, "error: the output cannot be written: No space left on device\n")):
         ended = await run(hfgateway, kind, "completion", "bash")
         assert (ended.code, ended.err) == (LOST, said)
 
@@ -205,7 +205,7 @@ async def test_what_was_done_to_a_store_and_cannot_be_written_is_no_traceback(
     hfgateway.environment |= {"HFGATEWAY_STORE_URL": f"sqlite:///{tmp_path}/store.db", "PYTHONUNBUFFERED": "1"}
     assert (await hfgateway("keys", "create", "--offline", "--tenant", "shop")).code == 0
     ended = await run(hfgateway, kind, *arguments, folder=tmp_path)
-    said = "" if kind == CLOSED else "hfgateway: the output cannot be written: No space left on device\n"
+    said = "" if kind == CLOSED else "error: the output cannot be written: No space left on device\n"
     assert (ended.code, ended.err) == (LOST, said)
 
 

@@ -80,7 +80,7 @@ def test_a_file_that_may_not_be_read_is_named(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == exit_codes.USAGE
-    assert capsys.readouterr().err == "hfgateway: /private/hfgateway.db: Permission denied\n"
+    assert capsys.readouterr().err == "error: /private/hfgateway.db: Permission denied\n"
 
 
 def test_a_bug_of_a_command_is_not_reported_as_a_failed_generation(
