@@ -86,7 +86,7 @@ async def test_an_invalid_url_is_refused_before_anything_is_stored(
 
 async def test_a_url_needs_a_callback_without_a_url(running: Running, receiver: Receiver) -> None:
     await create(running, receiver.url)
-    assert "callback without a URL" in (await refused(running, callback_url=receiver.url)).message
+    assert "create one with an empty url" in (await refused(running, callback_url=receiver.url)).message
 
 
 async def test_a_repeated_submission_keeps_the_first_url(running: Running, receiver: Receiver) -> None:
