@@ -26,7 +26,7 @@ from bench.processes import Server
 from bench.submit import Scene
 from bench.trials import servers
 from gateway.access import keys
-from gateway.generations.limits import MILLION, TENANT, Limits
+from gateway.generations.limits.model import MILLION, TENANT, Limits
 from gateway.store.sqlite import SqliteStore
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub

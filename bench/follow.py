@@ -18,9 +18,9 @@ from gateway.assembly import assemble
 from gateway.config import read_settings
 from gateway.core import Core
 from gateway.due_times import DueTimes
-from gateway.generations.feed import Feed
 from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
 from gateway.generations.stores import Claim
+from gateway.generations.watching.feed import Feed
 from gateway.higgsfield.credentials import Credentials
 
 FULL_COUNT, QUICK_COUNT = 50_000, 2_000

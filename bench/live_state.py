@@ -9,9 +9,9 @@ import random
 import statistics
 
 from bench.figures import Figure, at_most, value
-from gateway.generations.forecast import GUESSES, RunTimes
 from gateway.generations.model import GenerationId
-from gateway.generations.pace import MAX_START_CHECKS, PollIntervals, WebhookReliability, is_stale
+from gateway.generations.polling.pace import MAX_START_CHECKS, PollIntervals, WebhookReliability, is_stale
+from gateway.generations.watching.forecast import GUESSES, RunTimes
 
 SEED = 20_261_121
 LEARNED, MEASURED = 300, 4000

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from bench import live_state
 from bench.figures import Figure, Judged, at_most, ratio, value
 from bench.load import Effort
-from gateway.generations.forecast import RunTimes
 from gateway.generations.model import RunTime
-from gateway.generations.pace import REMEMBERED_DURATIONS, PollIntervals
+from gateway.generations.polling.pace import REMEMBERED_DURATIONS, PollIntervals
+from gateway.generations.watching.forecast import RunTimes
 
 SEED = 20_261_120
 MEASURED = 4000

@@ -23,23 +23,21 @@ from gateway.config import WEBHOOK_PATH, Settings
 from gateway.core import Core
 from gateway.errors import Violation
 from gateway.generations.accounts import Accounts
-from gateway.generations.admission import Admission
-from gateway.generations.admissions import Admissions
+from gateway.generations.admission.admission import Admission
+from gateway.generations.admission.admissions import Admissions
 from gateway.generations.adopt import Adopter
-from gateway.generations.budgets import Budgets
 from gateway.generations.clock import SystemClock
 from gateway.generations.due_steps import Rules
-from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
-from gateway.generations.forecast import Forecaster, RunTimes
 from gateway.generations.inputs import Input
-from gateway.generations.limits import parse_credits
+from gateway.generations.limits.budgets import Budgets
+from gateway.generations.limits.model import parse_credits
+from gateway.generations.limits.prices import Prices
 from gateway.generations.model import Generation
-from gateway.generations.pace import PollIntervals, WebhookReliability
-from gateway.generations.poll_limit import PollLimit, PollLimits
-from gateway.generations.poll_schedule import PollSchedule
+from gateway.generations.polling.pace import PollIntervals, WebhookReliability
+from gateway.generations.polling.rate_limit import PollLimit, PollLimits
+from gateway.generations.polling.schedule import PollSchedule
 from gateway.generations.ports import Clock
-from gateway.generations.prices import Prices
 from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
@@ -48,9 +46,11 @@ from gateway.generations.service import BoundTo, Generations, Refuses
 from gateway.generations.stores import UnconfirmedError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
-from gateway.generations.watch import Watches
-from gateway.generations.webhook_addresses import WebhookAddresses
-from gateway.generations.webhook_inbox import WebhookInbox
+from gateway.generations.watching.feed import Feed
+from gateway.generations.watching.forecast import Forecaster, RunTimes
+from gateway.generations.watching.watch import Watches
+from gateway.generations.webhooks.addresses import WebhookAddresses
+from gateway.generations.webhooks.inbox import WebhookInbox
 from gateway.higgsfield.accounts import HiggsfieldAccounts, all_refused
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.catalogs import HiggsfieldCatalogs

@@ -19,13 +19,11 @@ from gateway.catalog.service import Catalogs
 from gateway.characters.service import Characters
 from gateway.concurrency import OwnedTasks
 from gateway.config import Settings
-from gateway.generations.admissions import Admissions
+from gateway.generations.admission.admissions import Admissions
 from gateway.generations.adopt import Adopter
-from gateway.generations.budgets import Budgets
 from gateway.generations.clock import sleep
-from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
-from gateway.generations.forecast import Forecaster
+from gateway.generations.limits.budgets import Budgets
 from gateway.generations.ports import Clock
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
@@ -35,9 +33,11 @@ from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import UnconfirmedError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
-from gateway.generations.watch import Watches
-from gateway.generations.webhook_addresses import WebhookAddresses
-from gateway.generations.webhook_inbox import WebhookInbox
+from gateway.generations.watching.feed import Feed
+from gateway.generations.watching.forecast import Forecaster
+from gateway.generations.watching.watch import Watches
+from gateway.generations.webhooks.addresses import WebhookAddresses
+from gateway.generations.webhooks.inbox import WebhookInbox
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED, HiggsfieldAccounts, shown
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage

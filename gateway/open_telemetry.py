@@ -34,9 +34,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from gateway import tracing
 from gateway.config import WEBHOOK_PATH
-from gateway.generations.feed import Entries
 from gateway.generations.model import Generation, GenerationId, State, UpstreamCall
 from gateway.generations.stores import Saved, Webhook
+from gateway.generations.watching.feed import Entries
 
 PROVIDER = "higgsfield"
 OPERATION = "generate_content"

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from gateway.generations import journal
-from gateway.generations.feed import Entries
 from gateway.generations.model import GenerationId, UpstreamCall
 from gateway.generations.timeline import Recorder
+from gateway.generations.watching.feed import Entries
 from gateway.telemetry import UpstreamMetrics
 
 Trace = Callable[[str, UpstreamCall, GenerationId | None], None]

@@ -26,7 +26,7 @@ from gateway.concurrency import InProgress, OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, invalid_field, upstream_unavailable
 from gateway.frozen import frozen
 from gateway.generations.ports import Clock
-from gateway.generations.watch import HEARTBEAT, Stream
+from gateway.generations.watching.watch import HEARTBEAT, Stream
 
 T = TypeVar("T")
 

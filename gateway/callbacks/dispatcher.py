@@ -19,11 +19,11 @@ from gateway.callbacks.model import Callback, Delivery, DeliveryState, NotSentEr
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks, Wakeup
 from gateway.due_times import DueTimes
-from gateway.generations.feed import Feed
 from gateway.generations.model import Change, Generation
 from gateway.generations.ports import Clock
 from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import ChangeLog, Saved, UnconfirmedError
+from gateway.generations.watching.feed import Feed
 
 log = logging.getLogger(__name__)
 

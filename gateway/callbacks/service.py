@@ -15,12 +15,12 @@ from gateway.concurrency import InProgress, OwnedTasks, uninterrupted
 from gateway.errors import Failure, GatewayError, Reason, Violation, invalid_field, not_found
 from gateway.frozen import frozen
 from gateway.generations.clock import Ids
-from gateway.generations.feed import Feed
 from gateway.generations.inputs import added_values
 from gateway.generations.model import Moment, canonical_json
 from gateway.generations.ports import Clock
 from gateway.generations.read_back import confirmed
 from gateway.generations.stores import Filter
+from gateway.generations.watching.feed import Feed
 
 MAX_CALLBACKS = 20
 """Callbacks of one tenant."""

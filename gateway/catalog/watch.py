@@ -8,7 +8,7 @@ from gateway.catalog.changes import changes_after, revision_of, with_listings
 from gateway.catalog.model import Change, Item, Model, Reading, StoredCatalog
 from gateway.generations.clock import WaitTimer
 from gateway.generations.ports import Clock
-from gateway.generations.watch import HEARTBEAT, Stream
+from gateway.generations.watching.watch import HEARTBEAT, Stream
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from gateway.concurrency import Signals
 from gateway.errors import Failure, GatewayError, Reason, or_unavailable
 from gateway.generations.clock import WaitTimer, jittered, sleep
 from gateway.generations.ports import Clock
-from gateway.generations.watch import HEARTBEAT, Stream
+from gateway.generations.watching.watch import HEARTBEAT, Stream
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids
 from gateway.generations.journal import log_state_change
 from gateway.generations.model import Api, Generation, GenerationId, IdempotencyKey, RequestId, Spec, StatusReport, Wall
-from gateway.generations.poll_limit import PollLimits
+from gateway.generations.polling.rate_limit import PollLimits
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations

@@ -17,17 +17,16 @@ from gateway.concurrency import OwnedTasks, Signals, Wakeup
 from gateway.due_times import DueTimes
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import due_steps
-from gateway.generations.admission import Admission
-from gateway.generations.admissions import Admissions
+from gateway.generations.admission.admission import Admission
+from gateway.generations.admission.admissions import Admissions
 from gateway.generations.clock import spread
 from gateway.generations.due_steps import Due, Rules, Step
-from gateway.generations.feed import Entry, Feed
 from gateway.generations.journal import caller
-from gateway.generations.missing import MissingRequests
 from gateway.generations.model import FOLLOWED, Generation, GenerationId, Source, State, Steady
-from gateway.generations.pace import is_stale
-from gateway.generations.poll_limit import PollLimits
-from gateway.generations.poll_schedule import PollSchedule, running_for
+from gateway.generations.polling.missing import MissingRequests
+from gateway.generations.polling.pace import is_stale
+from gateway.generations.polling.rate_limit import PollLimits
+from gateway.generations.polling.schedule import PollSchedule, running_for
 from gateway.generations.ports import MAX_RETRY_AFTER, Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -35,6 +34,7 @@ from gateway.generations.state import SEND_TIMEOUT, CancelAsked, Expired, OwnerD
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.trusted_time import ASK_INTERVAL, TrustedTime
+from gateway.generations.watching.feed import Entry, Feed
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ once. If the repeat is not confirmed either, the outcome remains unknown.
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from gateway.generations.limits import LimitExceededError, UnpricedError
+from gateway.generations.limits.model import LimitExceededError, UnpricedError
 from gateway.generations.model import Generation
 from gateway.generations.stores import Claim, Claimed, ClaimStore, GenerationStore, UnconfirmedError, UnknownCommitError
 

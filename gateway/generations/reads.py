@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gateway.errors import gateway_unavailable, generation_not_found
-from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.ports import Clock
 from gateway.generations.stores import ChangeLog, Filter, GenerationStore, UnconfirmedError
+from gateway.generations.watching.feed import Entry, Feed
 
 T = TypeVar("T")
 

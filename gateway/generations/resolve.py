@@ -18,7 +18,6 @@ from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
 from gateway.generations.due_steps import Rules
 from gateway.generations.journal import log_state_change
-from gateway.generations.missing import GIVE_UP_MISSING
 from gateway.generations.model import (
     FOLLOWED,
     Generation,
@@ -29,6 +28,7 @@ from gateway.generations.model import (
     StatusReport,
     Wall,
 )
+from gateway.generations.polling.missing import GIVE_UP_MISSING
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations

@@ -12,8 +12,8 @@ from gateway import tracing
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError, Reason
 from gateway.generations import due_steps, read_back
-from gateway.generations.admission import CREDENTIALS_PAUSE, MIN_PAUSE, PROBE_PAUSE
-from gateway.generations.admissions import Admissions
+from gateway.generations.admission.admission import CREDENTIALS_PAUSE, MIN_PAUSE, PROBE_PAUSE
+from gateway.generations.admission.admissions import Admissions
 from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest, RequestId
 from gateway.generations.ports import Clock, MaybeTaken, NotTaken, Outcome, Taken, Upstream

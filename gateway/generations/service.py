@@ -24,16 +24,15 @@ from gateway.errors import (
 from gateway.frozen import frozen
 from gateway.generations import read_back
 from gateway.generations.accounts import Accounts
-from gateway.generations.admissions import Admissions
-from gateway.generations.budgets import Budgets
+from gateway.generations.admission.admissions import Admissions
 from gateway.generations.clock import Ids
-from gateway.generations.feed import Feed
 from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, traits, violations
 from gateway.generations.journal import Caller, caller, log_state_change
-from gateway.generations.limits import LimitExceededError, UnpricedError
+from gateway.generations.limits.budgets import Budgets
+from gateway.generations.limits.model import LimitExceededError, UnpricedError
+from gateway.generations.limits.prices import Price
 from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, Spec, State, UpstreamKey, Wall
 from gateway.generations.ports import Clock, Estimate, InputCheck, Prepared, Upstream
-from gateway.generations.prices import Price
 from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
 from gateway.generations.sender import Sender
@@ -48,7 +47,8 @@ from gateway.generations.stores import (
     GenerationStore,
     UnconfirmedError,
 )
-from gateway.generations.webhook_addresses import WebhookAddresses
+from gateway.generations.watching.feed import Feed
+from gateway.generations.webhooks.addresses import WebhookAddresses
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from typing import Protocol
 
 from gateway.frozen import frozen
 from gateway.generations.accounts import Pool
-from gateway.generations.limits import Limits, SubjectLimits, SubmissionTime
+from gateway.generations.limits.model import Limits, SubjectLimits, SubmissionTime
+from gateway.generations.limits.usage import UsageQuery, UsageRow
 from gateway.generations.model import (
     Change,
     Event,
@@ -31,7 +32,6 @@ from gateway.generations.model import (
     Steady,
     Wall,
 )
-from gateway.generations.usage import UsageQuery, UsageRow
 
 MAX_WEBHOOKS = 20
 """Webhooks that are stored for one generation; more are noise or an attack."""

@@ -9,11 +9,11 @@ import logging
 from collections.abc import Sequence
 
 from gateway.generations.clock import sleep
-from gateway.generations.feed import Entry
 from gateway.generations.model import Event, Generation, GenerationId, Source, State, UpstreamCall
 from gateway.generations.ports import Clock
 from gateway.generations.reads import Reads
 from gateway.generations.stores import EventStore, Saved, UnconfirmedError
+from gateway.generations.watching.feed import Entry
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from gateway.audit import GENESIS, AuditStore, time_of
 from gateway.characters.service import Characters
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.frozen import frozen
-from gateway.generations.budgets import Budgets
-from gateway.generations.limits import Limits, SubjectLimits
+from gateway.generations.limits.budgets import Budgets
+from gateway.generations.limits.model import Limits, SubjectLimits
 from gateway.generations.model import GenerationId
 from gateway.generations.ports import Clock
 from gateway.generations.resolve import Resolver

@@ -1,7 +1,7 @@
 """Limits concurrent calls, for every transport: of each watch token, of each tenant, and of all callers together.
 
 docs/overload.md describes the limits. The guard of a call (`chain.py`) takes and returns its place. Limits of what a
-tenant may submit are in `gateway/generations/limits.py`.
+tenant may submit are in `gateway/generations/limits/model.py`.
 
 A call takes a place in a pool before its request is read, and holds it until it ends:
 

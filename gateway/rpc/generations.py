@@ -10,16 +10,16 @@ from google.protobuf.message import Message
 from gateway.archive.model import ArchivedFile, Part
 from gateway.archive.ports import CopyStore
 from gateway.errors import GatewayError, Violation, generation_not_found, invalid_field, raise_if_invalid
-from gateway.generations import watch
 from gateway.generations.adopt import Adopter
-from gateway.generations.feed import Entry
 from gateway.generations.follower import Follower
-from gateway.generations.forecast import Forecaster
 from gateway.generations.model import Forecast, Generation, GenerationId, State
 from gateway.generations.reads import Reads
 from gateway.generations.service import Generations
 from gateway.generations.timeline import Timelines
-from gateway.generations.watch import Watches
+from gateway.generations.watching import watch
+from gateway.generations.watching.feed import Entry
+from gateway.generations.watching.forecast import Forecaster
+from gateway.generations.watching.watch import Watches
 from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
 from gateway.rpc.pages import MAX_PAGE_BYTES, page_size

@@ -9,7 +9,7 @@ import struct
 from gateway.access.tokens import decode, encode
 from gateway.errors import invalid_field
 from gateway.generations.stores import Filter
-from gateway.generations.watch import Position
+from gateway.generations.watching.watch import Position
 from hfgateway.v1 import generation_service_pb2
 
 _RESUME = struct.Struct(">B8s8sQ?")

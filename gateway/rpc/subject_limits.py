@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from gateway.access.keys import NAME_RULE, is_name
 from gateway.errors import Violation, raise_if_invalid
-from gateway.generations.limits import TENANT, Limits, SubjectLimits, format_credits, parse_credits
+from gateway.generations.limits.model import TENANT, Limits, SubjectLimits, format_credits, parse_credits
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 MAX_MODELS, MAX_MODEL_LENGTH = 100, 200

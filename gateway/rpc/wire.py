@@ -8,9 +8,9 @@ from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.archive.model import ArchivedFile, Part
-from gateway.generations.feed import Entry
-from gateway.generations.limits import SPENDING_STATES
+from gateway.generations.limits.model import SPENDING_STATES
 from gateway.generations.model import Event, Forecast, Generation, Output
+from gateway.generations.watching.feed import Entry
 from gateway.rpc.errors import duration, failure_message
 from gateway.rpc.structs import struct
 from hfgateway.v1 import generation_input_pb2, generation_pb2, generation_service_pb2

@@ -9,7 +9,7 @@ from gateway.access.keys import ApiKey
 from gateway.audit import canonical
 from gateway.generations.accounts import Pool
 from gateway.generations.journal import caller
-from gateway.generations.limits import Limits
+from gateway.generations.limits.model import Limits
 from gateway.generations.model import Generation, State
 from gateway.generations.stores import Claim, StoredCredentials
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.generations.limits import LimitExceededError, UnpricedError, first_exceeded
+from gateway.generations.limits.model import LimitExceededError, UnpricedError, first_exceeded
 from gateway.generations.model import IdempotencyKey
 from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, Saved, StoreError
 from gateway.store import change_log, limits

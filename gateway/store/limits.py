@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.generations.limits import (
+from gateway.generations.limits.model import (
     SPENDING_STATES,
     Limits,
     SubjectLimits,

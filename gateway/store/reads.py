@@ -21,7 +21,7 @@ from gateway.catalog.model import StoredCatalog
 from gateway.characters import model as characters
 from gateway.generations.accounts import Pool
 from gateway.generations.clock import oldest_id
-from gateway.generations.limits import SubjectLimits, first_of_month, split_subject, subjects
+from gateway.generations.limits.model import SubjectLimits, first_of_month, split_subject, subjects
 from gateway.generations.model import (
     Change,
     Event,

@@ -31,7 +31,7 @@ from gateway.catalog.model import (
 )
 from gateway.characters.model import Creation
 from gateway.generations.inputs import SoulVersion
-from gateway.generations.limits import Limits, SubjectLimits, Use, decode_models, encode_models
+from gateway.generations.limits.model import Limits, SubjectLimits, Use, decode_models, encode_models
 from gateway.generations.model import MediaKind, State
 from gateway.generations.stores import Filter, StoredCredentials, StoreError
 from gateway.store.codec import Row

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from gateway.generations.clock import oldest_id
+from gateway.generations.limits.usage import DAY, KEY, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
 from gateway.generations.model import State
 from gateway.generations.stores import StoreError
-from gateway.generations.usage import DAY, KEY, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
 from gateway.store import files
 from gateway.store.codec import Row
 from gateway.store.database import StorePart

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.generations import webhook_inbox
+from gateway.generations.webhooks import inbox
 from gateway.sandbox.faults import Fault
 from tests.accounts.conftest import ADS, FILMS, accepted, add, assign, caller, finish
 from tests.support.running import Start, eventually, public_url
@@ -15,7 +15,7 @@ from tests.support.running import Start, eventually, public_url
 async def test_webhooks_of_an_account_do_not_wait_for_those_of_another_one(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_inbox, "MAX_CONCURRENT_STATUS_CALLS", 1)
+    monkeypatch.setattr(inbox, "MAX_CONCURRENT_STATUS_CALLS", 1)
     running = await start(POLL_MIN=300, POLL_MAX=300, **public_url())
     for name, credentials in (("films", FILMS), ("ads", ADS)):
         await add(running, name, credentials)

@@ -12,8 +12,8 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from gateway.cli import exit_codes
-from gateway.generations import prices
-from gateway.generations.limits import Limits, SubmissionTime
+from gateway.generations.limits import prices
+from gateway.generations.limits.model import Limits, SubmissionTime
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve

@@ -11,8 +11,9 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 
-from gateway.generations import follower, missing
-from gateway.generations.feed import Entry
+from gateway.generations import follower
+from gateway.generations.polling import missing
+from gateway.generations.watching.feed import Entry
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve, submit_and_lose

@@ -7,12 +7,12 @@ from typing import Any
 
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import state
-from gateway.generations.feed import Entry
 from gateway.generations.model import Generation, IdempotencyKey, Moment, State, StatusReport
 from gateway.generations.ports import MaybeTaken, Outcome
 from gateway.generations.state import OwnerDied, Unsent
 from gateway.generations.stores import Claim, Claimed
-from gateway.generations.watch import Watches
+from gateway.generations.watching.feed import Entry
+from gateway.generations.watching.watch import Watches
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.store.claims import SqliteClaims
 

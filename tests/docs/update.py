@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 
 from gateway import config, core
-from gateway.generations import admission, clock, due_steps, missing, ports, state
+from gateway.generations import clock, due_steps, ports, state
+from gateway.generations.admission import admission
 from gateway.generations.model import State
+from gateway.generations.polling import missing
 from gateway.higgsfield import client
 from gateway.rpc.errors import CODES
 from tests.docs.markdown import ROOT

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Failure, Reason
-from gateway.generations.admission import (
+from gateway.generations.admission.admission import (
     DEFAULT_MAX_RUN_TIME,
     LIMIT_DELAY,
     LIMIT_GROWTH_INTERVAL,

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.concurrency import WAKE_BATCH_SIZE, set_signal
-from gateway.generations import feed as feed_module
-from gateway.generations.feed import RECENT_CHANGES, REPLACE_BATCH_SIZE, Feed
 from gateway.generations.model import Change, Generation, Spec, State
 from gateway.generations.stores import Saved
+from gateway.generations.watching import feed as feed_module
+from gateway.generations.watching.feed import RECENT_CHANGES, REPLACE_BATCH_SIZE, Feed
 
 START = 500
 """The position of the store when the feed is created: earlier changes are not in memory."""

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.errors import upstream_unavailable
-from gateway.generations.missing import CONFIRM_MISSING, CONFIRMATIONS, GIVE_UP_MISSING, MissingRequests
 from gateway.generations.model import Generation, Steady, Wall
+from gateway.generations.polling.missing import CONFIRM_MISSING, CONFIRMATIONS, GIVE_UP_MISSING, MissingRequests
 from gateway.generations.state import Missing
 from tests.generations.test_admission import running, waiting
 from tests.generations.test_trusted_time import Corrections, FixedClock, Higgsfield, trusted

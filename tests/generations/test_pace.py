@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.generations.model import RunTime
-from gateway.generations.pace import (
+from gateway.generations.polling.pace import (
     BACKSTOP_INTERVAL,
     ENOUGH_DURATIONS,
     LEARN_EVERY,

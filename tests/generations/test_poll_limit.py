@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.generations.model import InputKind
-from gateway.generations.poll_limit import (
+from gateway.generations.polling.rate_limit import (
     FAILURES_IN_A_ROW,
     FIRST_BREAK,
     GROWTH_INTERVAL,

@@ -7,8 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.generations.admission.slots import Slot, Slots
 from gateway.generations.model import FOLLOWED, GenerationId, State, Steady
-from gateway.generations.slots import Slot, Slots
 
 SLOTS = st.builds(
     Slot,

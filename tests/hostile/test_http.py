@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from gateway import serving
-from gateway.generations import watch
+from gateway.generations.watching import watch
 from gateway.rpc.call_limits import MAX_WEBHOOKS_PER_TOKEN
 from gateway.web import server, webhook
 from hfgateway.v1 import generation_service_pb2 as pb

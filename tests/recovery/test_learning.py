@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.generations import follower, poll_schedule
-from gateway.generations.feed import Entry
+from gateway.generations import follower
 from gateway.generations.model import Generation, Spec
-from gateway.generations.pace import POLL_INTERVAL, PollIntervals
+from gateway.generations.polling import schedule
+from gateway.generations.polling.pace import POLL_INTERVAL, PollIntervals
+from gateway.generations.watching.feed import Entry
 from tests.recovery.conftest import Start
 from tests.support.running import soul
 from tests.support.timeline import STEP, Timed
@@ -76,7 +77,7 @@ def learned_from(seen: float, at: float) -> float | None:
     """Return the run time that a follower learns from a poll at `at` that finds an end, last seen running at `seen`."""
     entry = Entry(Generation(Spec("id", "tenant", "model", "v2", "account", "origin", b"", {}, "key", 0.0, 0.0)))
     entry.polled_run_time = seen
-    return poll_schedule._ran(entry, at, late=0.0)
+    return schedule._ran(entry, at, late=0.0)
 
 
 async def test_an_end_during_a_restart_is_not_learned(start: Start) -> None:

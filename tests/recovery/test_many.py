@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.generations import follower, watch
+from gateway.generations import follower
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.stores import Filter
+from gateway.generations.watching import watch
 from tests.support.running import WAIT_TIMEOUT, Running, public_url, run, soul
 
 COUNT = 100

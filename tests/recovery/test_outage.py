@@ -18,9 +18,10 @@ from unittest.mock import patch
 import pytest
 
 from gateway import due_times
-from gateway.generations import admission, poll_limit
+from gateway.generations.admission import admission
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, RunTime, State, StatusReport
+from gateway.generations.polling import rate_limit
 from gateway.generations.service import Submission
 from gateway.generations.state import Accepted, advance
 from gateway.sandbox.accounts.account import SubmitRequest
@@ -215,7 +216,7 @@ async def test_five_thousand_generations_are_polled_once_each_and_spread(start: 
         running.sandbox.state.ledger.peak_calls_per_second = 0
     assert await all_end(running) <= WITHIN
     assert running.ledger.status_calls.total() - before == 5_000
-    assert running.ledger.peak_calls_per_second <= 2 * poll_limit.RATE_AFTER_BREAK
+    assert running.ledger.peak_calls_per_second <= 2 * rate_limit.RATE_AFTER_BREAK
     assert running.ledger.ignored_retry_after == 0
 
 
@@ -231,7 +232,7 @@ async def test_retries_of_simultaneous_submissions_are_spread(start: Start, rest
     running.plan(on="submit", kind="hang" if restart else "lost", times=count)
     service = running.gateway._core.service
     wanted = [Submission(SoulInput(f"fox {number}"), b"", f"fox-{number}", {}) for number in range(count)]
-    with patch("gateway.generations.admission.SILENT_IN_A_ROW", 1_000):
+    with patch("gateway.generations.admission.admission.SILENT_IN_A_ROW", 1_000):
         await asyncio.gather(*(service.submit("default", one) for one in wanted))
         await eventually(lambda: len(running.ledger.submissions) + len(running.sandbox.state.plan) >= count)
         if restart:

@@ -12,7 +12,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.generations import adopt, poll_limit
+from gateway.generations import adopt
+from gateway.generations.polling import rate_limit
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.callbacks.receiver import Receiver, create
@@ -203,12 +204,12 @@ async def test_a_look_up_that_fails_because_of_a_bug_stops_no_later_status_calls
         request_id = await request_elsewhere(running, "a fox")
         with monkeypatch.context() as patched:
             patched.setattr(running.gateway._core.upstream, "look_up", fail)
-            for _ in range(poll_limit.FAILURES_IN_A_ROW):
+            for _ in range(rate_limit.FAILURES_IN_A_ROW):
                 assert (await refusal(running.grpc, request_id)).reason == "INTERNAL"
             assert (await refusal(running.grpc, request_id)).reason == "UPSTREAM_UNAVAILABLE"
-            await running.advance(poll_limit.FIRST_BREAK)
+            await running.advance(rate_limit.FIRST_BREAK)
             assert (await refusal(running.grpc, request_id)).reason == "INTERNAL"
-        await running.advance(2 * poll_limit.FIRST_BREAK)
+        await running.advance(2 * rate_limit.FIRST_BREAK)
         assert (await adopted(running.grpc, request_id)).replayed is False
 
 

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 import gateway
-from gateway.generations.admission import Admission
+from gateway.generations.admission.admission import Admission
 from gateway.generations.model import Steady
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.generations.test_admission import NOW, waiting

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Failure, Reason, Violation
 from gateway.generations import due_steps, sender, service
-from gateway.generations.limits import Limits
+from gateway.generations.limits.model import Limits
 from gateway.rpc import errors
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.generations.limits import Limits
+from gateway.generations.limits.model import Limits
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, model, name_of, soul, without_forecast

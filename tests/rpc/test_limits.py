@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.generations import due_steps, missing
+from gateway.generations import due_steps
+from gateway.generations.polling import missing
 from gateway.rpc import generations
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from gateway.generations.admission import MIN_PAUSE
-from gateway.generations.limits import Limits
+from gateway.generations.admission.admission import MIN_PAUSE
+from gateway.generations.limits.model import Limits
 from gateway.generations.model import Generation, GenerationId
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb

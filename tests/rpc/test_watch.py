@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.generations import watch as watch_module
+from gateway.generations.watching import watch as watch_module
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start

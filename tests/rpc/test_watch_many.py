@@ -12,9 +12,9 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.errors import Failure, GatewayError, Reason
-from gateway.generations import feed
-from gateway.generations import watch as watch_module
 from gateway.generations.stores import Filter
+from gateway.generations.watching import feed
+from gateway.generations.watching import watch as watch_module
 from gateway.store.restore import declare_restored
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start

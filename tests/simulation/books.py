@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.generations.limits import parse_credits
+from gateway.generations.limits.model import parse_credits
 from gateway.generations.model import ENDED, State
 from tests.simulation.higgsfield import Ledger, price_of
 

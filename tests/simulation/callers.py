@@ -17,7 +17,7 @@ from gateway.generations.inputs import Input, ModelInput, SoulInput
 from gateway.generations.model import Generation, RequestId
 from gateway.generations.service import Submission
 from gateway.generations.stores import Filter
-from gateway.generations.watch import Position
+from gateway.generations.watching.watch import Position
 from tests.simulation.gateway import Endpoint, NotConnectedError
 from tests.simulation.higgsfield import Higgsfield, Request
 from tests.simulation.world import HOUR, World

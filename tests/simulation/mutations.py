@@ -18,13 +18,14 @@ from gateway.characters.creator import Creator
 from gateway.characters.model import Character, Creation
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
-from gateway.generations import adopt, due_steps, follower, limits, poll_schedule, read_back
-from gateway.generations.admission import Admission
+from gateway.generations import adopt, due_steps, follower, read_back
+from gateway.generations.admission.admission import Admission
 from gateway.generations.adopt import Adopter, Adoption
-from gateway.generations.feed import Entry, Feed
 from gateway.generations.inputs import SoulInput
-from gateway.generations.missing import MissingRequests
+from gateway.generations.limits import model as limits
 from gateway.generations.model import Generation, IdempotencyKey, PreparedRequest, State, Steady
+from gateway.generations.polling import schedule
+from gateway.generations.polling.missing import MissingRequests
 from gateway.generations.reads import Reads
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
@@ -32,6 +33,7 @@ from gateway.generations.service import Generations, Submission
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.stores import Claim, Claimed, ClaimStore, Correction, Removal, UnknownCommitError
 from gateway.generations.trusted_time import TrustedTime
+from gateway.generations.watching.feed import Entry, Feed
 from gateway.higgsfield import client
 from gateway.higgsfield.accounts import HiggsfieldAccounts
 from gateway.higgsfield.request_context import send_check
@@ -195,7 +197,7 @@ def _answer_404_while_queued(planned: Plan) -> None:
 @mutation("times in ten seconds", 12, focus=_answer_404_while_queued)
 def failed_start_poll_repeats_at_once() -> Iterator[None]:
     """After an error the poll for a start is due at once, until Higgsfield reports the state again."""
-    with replaced(poll_schedule, "_delay_start_check", lambda entry: None):
+    with replaced(schedule, "_delay_start_check", lambda entry: None):
         yield
 
 

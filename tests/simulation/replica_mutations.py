@@ -8,10 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 from gateway.callbacks.dispatcher import Dispatcher
-from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import Change
 from gateway.generations.sender import _SendCheck
 from gateway.generations.stores import StoreError, UnknownCommitError
+from gateway.generations.watching.feed import Entry, Feed
 from gateway.replica import Freshness
 from gateway.store.postgres.database import Database
 from gateway.store.postgres.log_writer import Job, LogWriter, Stored

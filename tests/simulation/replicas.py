@@ -20,11 +20,11 @@ from gateway.core import Core
 from gateway.errors import gateway_unavailable
 from gateway.generations.adopt import Adoption
 from gateway.generations.clock import SystemClock
-from gateway.generations.feed import Entry
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.service import Submission
 from gateway.generations.stores import Filter, UnconfirmedError
-from gateway.generations.watch import Position, WatchMessage
+from gateway.generations.watching.feed import Entry
+from gateway.generations.watching.watch import Position, WatchMessage
 from gateway.replica import Replica
 from gateway.rpc.call import Call
 from gateway.rpc.call_limits import MAX_WEBHOOKS, WebhookLimit

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from gateway.audit import BrokenChainError, Entry, verify
-from gateway.generations.limits import utc_date
+from gateway.generations.limits.model import utc_date
 from gateway.generations.model import State
 from gateway.store import files
 from gateway.store.audit import stored

@@ -13,7 +13,7 @@ from unittest import mock
 from gateway import core, replica, serving
 from gateway.audit import GENESIS, Entry
 from gateway.generations import timeline
-from gateway.generations.limits import utc_date
+from gateway.generations.limits.model import utc_date
 from gateway.setting_values import PostgresUrl
 from gateway.store import auditor
 from gateway.store.postgres import audit, lease, store, tail

@@ -10,7 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.generations import clock, pace
+from gateway.generations import clock
+from gateway.generations.polling import pace
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.support.running import eventually, run, soul

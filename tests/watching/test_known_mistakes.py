@@ -12,8 +12,8 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.generations import feed
-from gateway.generations import watch as watch_module
+from gateway.generations.watching import feed
+from gateway.generations.watching import watch as watch_module
 from gateway.store.restore import declare_restored
 from gateway.store.writer import Result, Writer
 from harness.history import Recorder, generation_fields, read

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.generations import pace, webhook_inbox
+from gateway.generations.polling import pace
+from gateway.generations.webhooks import inbox
 from tests.support.running import Running, Start, public_url, run
 
 RARE_POLLS = {"POLL_MIN": 30, "POLL_MAX": 30}
@@ -19,7 +20,7 @@ RARE_POLLS = {"POLL_MIN": 30, "POLL_MAX": 30}
 
 @pytest.fixture(autouse=True)
 def short_retry_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_inbox, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(inbox, "FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.generations.pace import POLL_INTERVAL, WebhookReliability
-from gateway.generations.poll_schedule import WEBHOOK_GRACE
+from gateway.generations.polling.pace import POLL_INTERVAL, WebhookReliability
+from gateway.generations.polling.schedule import WEBHOOK_GRACE
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import eventually, public_url, soul

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import GenerationId, RequestId
 from gateway.generations.stores import Webhook, WebhookReceipt
-from gateway.generations.webhook_inbox import WebhookInbox
+from gateway.generations.webhooks.inbox import WebhookInbox
 
 WEBHOOK = Webhook(GenerationId("id"), "name", RequestId("request"), "completed")
 

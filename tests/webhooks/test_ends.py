@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.generations import admission, pace
+from gateway.generations.admission import admission
+from gateway.generations.polling import pace
 from gateway.generations.stores import MAX_WEBHOOKS
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb

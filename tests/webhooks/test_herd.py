@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from gateway.generations import webhook_inbox
 from gateway.generations.stores import Webhook
-from gateway.generations.webhook_inbox import WebhookInbox
+from gateway.generations.webhooks import inbox
+from gateway.generations.webhooks.inbox import WebhookInbox
 from gateway.sandbox.faults import Fault
 from tests.support.running import Start, eventually, soul
 
@@ -22,8 +22,8 @@ OTHERS = 5
 async def test_webhooks_that_are_left_from_an_outage_ask_a_few_at_a_time(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_inbox, "MAX_CONCURRENT_STATUS_CALLS", AT_ONCE)
-    monkeypatch.setattr(webhook_inbox, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(inbox, "MAX_CONCURRENT_STATUS_CALLS", AT_ONCE)
+    monkeypatch.setattr(inbox, "FIRST_PAUSE", 60.0)
     running = await start(concurrency_limit=COUNT, latency=0.05)
     ledger = running.sandbox.ledger
     running.sandbox.state.plan.add([Fault.parse({"on": "status", "kind": "503", "times": 1_000})])
@@ -46,7 +46,7 @@ async def test_webhooks_that_are_left_from_an_outage_ask_a_few_at_a_time(
 async def test_a_start_begins_with_a_few_stored_webhooks_at_a_time(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_inbox, "START_BATCH_SIZE", AT_ONCE)
+    monkeypatch.setattr(inbox, "START_BATCH_SIZE", AT_ONCE)
     running = await start()
     statement = "INSERT INTO deliveries (generation_id, name, request_id, status, time) VALUES (?, '', '', '', 1)"
     names = [(f"g{number}",) for number in range(COUNT)]

@@ -10,10 +10,11 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.generations import follower, pace
+from gateway.generations import follower
 from gateway.generations.clock import sleep
 from gateway.generations.model import Generation as Stored
 from gateway.generations.model import StatusReport
+from gateway.generations.polling import pace
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, eventually, name_of, public_url, soul
 from tests.support.timeline import STEP, Timed, run_timed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.generations import pace
+from gateway.generations.polling import pace
 from hfgateway.v1 import generation_pb2
 from tests.support.running import Generation, Running, eventually, soul
 from tests.support.webhooks import SECRET

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import psycopg
 
-from gateway.generations.limits import LimitExceededError, UnpricedError, first_exceeded, subjects_of
+from gateway.generations.limits.model import LimitExceededError, UnpricedError, first_exceeded, subjects_of
 from gateway.generations.model import IdempotencyKey
 from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, StoreError, UnknownCommitError
 from gateway.store.codec import generation_of, progress_row, request_row, shown, spec_row

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from gateway.generations.limits import Settlement, settlement_of, subjects_of
+from gateway.generations.limits.model import Settlement, settlement_of, subjects_of
 from gateway.generations.model import Generation, frees_key, run_time, settles, turns_repeats_off
 from gateway.generations.stores import RequestIdTakenError, StoreError
 from gateway.store.codec import generation_of, progress_row, shown

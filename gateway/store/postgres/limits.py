@@ -1,6 +1,6 @@
 """The port `LimitStore` on PostgreSQL. Claims and saves change the use in their statements."""
 
-from gateway.generations.limits import Limits, first_of_month
+from gateway.generations.limits.model import Limits, first_of_month
 from gateway.store.postgres.database import StorePart
 from gateway.store.reads import LimitReads, matching
 from gateway.store.rows import limits_row

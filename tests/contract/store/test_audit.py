@@ -16,7 +16,7 @@ from gateway import failpoints
 from gateway.access.keys import ApiKey
 from gateway.audit import GENESIS, BrokenChainError, Entry, Head, chained, line, read_export, verify
 from gateway.generations.journal import Caller, caller
-from gateway.generations.limits import LimitExceededError, Limits, SubmissionTime
+from gateway.generations.limits.model import LimitExceededError, Limits, SubmissionTime
 from gateway.generations.model import Generation, Source, State, Steady, Wall
 from gateway.generations.resolve import BY_OPERATOR
 from gateway.generations.state import Accepted, CancelAsked, Expired, Marked, Observation, OwnerDied, step

@@ -14,7 +14,14 @@ from typing import Any
 
 import pytest
 
-from gateway.generations.limits import LimitExceededError, Limits, SubjectLimits, SubmissionTime, UnpricedError, Use
+from gateway.generations.limits.model import (
+    LimitExceededError,
+    Limits,
+    SubjectLimits,
+    SubmissionTime,
+    UnpricedError,
+    Use,
+)
 from gateway.generations.model import Generation, GenerationId, Marker, Source, State
 from gateway.generations.state import (
     Accepted,

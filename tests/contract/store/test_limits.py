@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.generations.clock import Ids
-from gateway.generations.limits import (
+from gateway.generations.limits.model import (
     MILLION,
     Exceeded,
     LimitExceededError,
@@ -21,10 +21,10 @@ from gateway.generations.limits import (
     Use,
     limit_error,
 )
+from gateway.generations.limits.usage import UsageQuery
 from gateway.generations.model import Generation, Source, State, Steady, Wall
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Missing, Reported, adopted
 from gateway.generations.stores import Claim, Claimed
-from gateway.generations.usage import UsageQuery
 from gateway.store import reads
 from gateway.store.store import Store
 from tests.contract.store.examples import (

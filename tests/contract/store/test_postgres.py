@@ -16,7 +16,7 @@ from gateway.access.keys import ApiKey
 from gateway.agents.model import SESSION, KeyRecord
 from gateway.generations import service
 from gateway.generations.clock import since_boot
-from gateway.generations.limits import MILLION, TENANT, LimitExceededError, Limits
+from gateway.generations.limits.model import MILLION, TENANT, LimitExceededError, Limits
 from gateway.generations.model import State, Steady
 from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import (

@@ -24,7 +24,7 @@ from gateway.app import Gateway
 from gateway.audit import Entry, chained
 from gateway.config import SettingError, read_settings
 from gateway.core import Core
-from gateway.generations.limits import Limits
+from gateway.generations.limits.model import Limits
 from gateway.generations.model import GenerationId, Spec
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials

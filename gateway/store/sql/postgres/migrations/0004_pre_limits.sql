@@ -10,7 +10,7 @@ ALTER TABLE generations
 CREATE INDEX generations_priced ON generations (tenant, budget_day) WHERE price IS NOT NULL;
 
 -- The limits of a subject ('tenant', 'key:ID', 'label:NAME=VALUE') of a tenant, NULL for none, and what is used of them:
--- see gateway/generations/limits.py. Credits are millionths. models: a JSON list of prefixes, '' for none.
+-- see gateway/generations/limits/model.py. Credits are millionths. models: a JSON list of prefixes, '' for none.
 -- minute: the number of the minute since the epoch that submissions counts. day: a UTC date.
 CREATE TABLE limits (
     tenant text COLLATE "C" NOT NULL,

@@ -10,13 +10,13 @@ import random
 
 from gateway.errors import Failure, Reason
 from gateway.generations import due_steps
-from gateway.generations.admissions import Admissions
+from gateway.generations.admission.admissions import Admissions
 from gateway.generations.due_steps import Rules
-from gateway.generations.feed import Entry, Feed
-from gateway.generations.forecast import RunTimes
 from gateway.generations.model import Generation, GenerationId, Moment, RunTime, State, StatusReport, Wall, run_time
-from gateway.generations.pace import MAX_START_CHECKS, POLL_INTERVAL, PollIntervals, WebhookReliability
+from gateway.generations.polling.pace import MAX_START_CHECKS, POLL_INTERVAL, PollIntervals, WebhookReliability
 from gateway.generations.ports import Clock
+from gateway.generations.watching.feed import Entry, Feed
+from gateway.generations.watching.forecast import RunTimes
 
 LATE_SHARE = 0.1
 """A poll that is late by this share of a generation's run time does not count for the model's history."""

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.frozen import frozen
 from gateway.generations.inputs import Input
-from gateway.generations.limits import MAX_CREDITS, MILLION, format_credits, parse_credits
+from gateway.generations.limits.model import MAX_CREDITS, MILLION, format_credits, parse_credits
 from gateway.generations.ports import Clock, Prepared, Upstream
 
 MAX_PRICES = 10_000

@@ -17,10 +17,10 @@ from collections.abc import Iterable
 from itertools import accumulate
 from statistics import NormalDist
 
-from gateway.generations.admissions import Admissions
-from gateway.generations.feed import Feed
+from gateway.generations.admission.admissions import Admissions
 from gateway.generations.model import FOLLOWED, Basis, Forecast, Generation, RunTime
 from gateway.generations.ports import Clock
+from gateway.generations.watching.feed import Feed
 
 ENOUGH_RUN_TIMES = 5
 """Run times from which a group is used. The median of five is closer than that of a less similar group."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
-from gateway.generations.limits import (
+from gateway.generations.limits.model import (
     TENANT,
     Exceeded,
     Limits,
@@ -21,9 +21,9 @@ from gateway.generations.limits import (
     subjects,
     utc_date,
 )
+from gateway.generations.limits.prices import Prices
 from gateway.generations.model import Moment
 from gateway.generations.ports import Clock
-from gateway.generations.prices import Prices
 from gateway.generations.stores import LimitStore, UnconfirmedError
 from gateway.generations.trusted_time import TrustedTime
 

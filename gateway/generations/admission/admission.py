@@ -25,8 +25,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.errors import Failure, Reason
+from gateway.generations.admission.slots import Slot, Slots
 from gateway.generations.model import FOLLOWED, Generation, GenerationId, State, Steady
-from gateway.generations.slots import Slot, Slots
 
 PROBE_PAUSE = 5.0
 """Seconds until the next probe, if Higgsfield sent no Retry-After."""

@@ -13,9 +13,8 @@ from collections import defaultdict
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
 from gateway.generations.clock import sleep, spread
-from gateway.generations.feed import Feed
 from gateway.generations.model import Event, Generation, GenerationId, RequestId, Source, State, StatusReport
-from gateway.generations.pace import WebhookReliability
+from gateway.generations.polling.pace import WebhookReliability
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -30,6 +29,7 @@ from gateway.generations.stores import (
     WebhookStore,
 )
 from gateway.generations.timeline import Recorder
+from gateway.generations.watching.feed import Feed
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from gateway.generations.accounts import Accounts
-from gateway.generations.admission import Admission
+from gateway.generations.admission.admission import Admission
 from gateway.generations.model import GenerationId, Steady
 
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from gateway.errors import GatewayError, gateway_unavailable, invalid_field
 from gateway.frozen import frozen
 from gateway.generations.clock import WaitTimer, jittered
-from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import Change, Generation, GenerationId
 from gateway.generations.ports import Clock
 from gateway.generations.reads import Reads
 from gateway.generations.stores import ChangeLog, Filter, GenerationStore
+from gateway.generations.watching.feed import Entry, Feed
 
 HEARTBEAT = 15.0
 """Seconds without a message after which a watch sends a heartbeat."""

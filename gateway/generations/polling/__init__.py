@@ -1,0 +1,1 @@
+"""Plans when generations are polled, limits the rate of polls, and judges a 404."""

@@ -1,0 +1,1 @@
+"""Serves the changes of generations to watchers, with forecasts."""

@@ -1,0 +1,1 @@
+"""Receives Higgsfield's webhooks: their addresses, and the inbox that stores, verifies and applies them."""
