@@ -443,14 +443,14 @@ async def refused(tmp_path: Path, launcher: str = "", **variables: str) -> str:
 async def test_an_unusable_archive_refuses_the_start_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     line = await refused(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/file/archive")
-    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: cannot create a file in ")
+    assert line.startswith("error: HFGATEWAY_ARCHIVE_URL: cannot create a file in ")
     line = await refused(tmp_path, ARCHIVE_PUBLIC_URL=PUBLIC)
-    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_PUBLIC_URL: needs ARCHIVE_URL")
+    assert line.startswith("error: HFGATEWAY_ARCHIVE_PUBLIC_URL: needs ARCHIVE_URL")
 
 
 async def test_s3_without_its_extra_refuses_the_start_with_one_line(tmp_path: Path) -> None:
     line = await refused(tmp_path, WITHOUT_OBSTORE, ARCHIVE_URL="s3://bucket")
-    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: S3 needs the extra archive, which is not installed")
+    assert line.startswith("error: HFGATEWAY_ARCHIVE_URL: S3 needs the extra archive, which is not installed")
 
 
 async def test_unusable_variables_of_s3_refuse_the_start_with_one_line(
@@ -458,7 +458,7 @@ async def test_unusable_variables_of_s3_refuse_the_start_with_one_line(
 ) -> None:
     monkeypatch.setenv("AWS_SKIP_SIGNATURE", "archive-canary")
     line = await refused(tmp_path, ARCHIVE_URL="s3://bucket")
-    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: the AWS_ variables cannot be used")
+    assert line.startswith("error: HFGATEWAY_ARCHIVE_URL: the AWS_ variables cannot be used")
     assert "canary" not in line
 
 

@@ -64,14 +64,14 @@ async def test_the_gateway_serves_without_the_mcp_library(tmp_path: Path) -> Non
 async def test_a_missing_library_is_reported_with_the_install_command(tmp_path: Path) -> None:
     code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_MCP="on")
     assert (code, out) == (2, "")
-    assert errors == f"hfgateway: HFGATEWAY_MCP: {missing('mcp')}\n"
+    assert errors == f"error: HFGATEWAY_MCP: {missing('mcp')}\n"
     code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_TRACES="otlp")
     assert (code, out) == (2, "")
-    assert errors == f"hfgateway: HFGATEWAY_TRACES: {missing('traces')}\n"
+    assert errors == f"error: HFGATEWAY_TRACES: {missing('traces')}\n"
     oidc = {"HFGATEWAY_OIDC_ISSUER": "https://login.example", "HFGATEWAY_OIDC_AUDIENCE": "hfgateway"}
     code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_AUTH="keys", **oidc)
     assert (code, out) == (2, "")
-    assert errors == f"hfgateway: HFGATEWAY_OIDC_ISSUER: {missing('oidc')}\n"
+    assert errors == f"error: HFGATEWAY_OIDC_ISSUER: {missing('oidc')}\n"
     code, out, errors = await ended(tmp_path, "mcp")
     assert (code, out, errors) == (2, "", f"error: {MISSING}\n")
 
