@@ -62,7 +62,7 @@ from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.opening import join_store, open_archive, open_encryption, open_issuer, open_store
 from gateway.replica import Freshness, Replica
-from gateway.rpc.callback_bodies import JsonBodies
+from gateway.rpc.messages.callback_bodies import JsonBodies
 from gateway.setting_values import PostgresUrl
 from gateway.store.database import WriterFrom
 from gateway.store.store import SharedStore, Store, StoreOpenError

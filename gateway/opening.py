@@ -14,7 +14,7 @@ from gateway.config import PREFIX, SettingError, Settings
 from gateway.extras import needed_by
 from gateway.generations.ports import Clock
 from gateway.object_storage.from_url import object_storage
-from gateway.rpc.wire import input_json
+from gateway.rpc.messages.wire import input_json
 from gateway.setting_values import PostgresUrl
 from gateway.store.database import WriterFrom
 from gateway.store.sqlite import SqliteStore

@@ -21,21 +21,19 @@ from gateway.listening import check_free, listen, reachable_at
 from gateway.open_files import connection_limits
 from gateway.private_sockets import PrivateSockets, socket_in_use
 from gateway.replica import Replica
-from gateway.rpc.admin import AdminHandlers
 from gateway.rpc.admin_access import AddressChain, ReplicasChain
-from gateway.rpc.agents import AgentHandlers
-from gateway.rpc.backlog import Backlog, measure
-from gateway.rpc.call_limits import MAX_WEBHOOKS, CallLimits, WebhookLimit
-from gateway.rpc.callbacks import CallbackHandlers
-from gateway.rpc.catalog import CatalogHandlers
 from gateway.rpc.chain import Chain
-from gateway.rpc.characters import CharacterHandlers
-from gateway.rpc.forwarding import ForReplicas, ReceiveWebhook, Replicated, Switch, ToLeader, add_webhooks
-from gateway.rpc.generations import GenerationHandlers, GenerationReads, NoPolls
-from gateway.rpc.health import SERVICE as HEALTH
-from gateway.rpc.health import Health
-from gateway.rpc.over_grpc import add_service
-from gateway.rpc.requests import MAX_UPLOAD_REQUEST_BYTES
+from gateway.rpc.handlers.admin import AdminHandlers
+from gateway.rpc.handlers.agents import AgentHandlers
+from gateway.rpc.handlers.callbacks import CallbackHandlers
+from gateway.rpc.handlers.catalog import CatalogHandlers
+from gateway.rpc.handlers.characters import CharacterHandlers
+from gateway.rpc.handlers.generations import GenerationHandlers, GenerationReads, NoPolls
+from gateway.rpc.handlers.uploads import UploadHandlers
+from gateway.rpc.handlers.watch_tokens import TokenHandlers
+from gateway.rpc.limits.backlog import Backlog, measure
+from gateway.rpc.limits.call_limits import MAX_WEBHOOKS, CallLimits, WebhookLimit
+from gateway.rpc.limits.requests import MAX_UPLOAD_REQUEST_BYTES
 from gateway.rpc.services import (
     ADMIN_SERVICE,
     AGENT_SERVICE,
@@ -48,9 +46,11 @@ from gateway.rpc.services import (
     TOKEN_SERVICE,
     UPLOAD_SERVICE,
 )
-from gateway.rpc.tls import peer_credentials, server_credentials
-from gateway.rpc.uploads import UploadHandlers
-from gateway.rpc.watch_tokens import TokenHandlers
+from gateway.rpc.transports.forwarding import ForReplicas, ReceiveWebhook, Replicated, Switch, ToLeader, add_webhooks
+from gateway.rpc.transports.health import SERVICE as HEALTH
+from gateway.rpc.transports.health import Health
+from gateway.rpc.transports.over_grpc import add_service
+from gateway.rpc.transports.tls import peer_credentials, server_credentials
 from gateway.setting_values import Address, PostgresUrl
 from gateway.store.store import SharedStore
 from gateway.telemetry import Telemetry
@@ -292,7 +292,7 @@ class Ports:
         """
         # gRPC is already served. These imports take as long as all before them.
         await asyncio.to_thread(_import_late)
-        from gateway.rpc.over_connect import ConnectApp
+        from gateway.rpc.transports.over_connect import ConnectApp
         from gateway.web.events import event_routes
         from gateway.web.page import page_routes
         from gateway.web.server import WebServer, web_app
@@ -503,7 +503,7 @@ async def _follow_leader(leader: ToLeader) -> None:
 def _import_late() -> None:
     import gateway.catalog.validate
     import gateway.higgsfield.transport
-    import gateway.rpc.over_connect
+    import gateway.rpc.transports.over_connect
     import gateway.web.server  # noqa: F401
 
 
@@ -515,7 +515,7 @@ def _certificates(settings: Settings, *, ask_clients: bool = True) -> Certificat
 
 
 def _add_reflection(server: "grpc.aio.Server", services: Iterable[ServiceDescriptor], chain: Chain) -> None:
-    from gateway.rpc import reflection
+    from gateway.rpc.transports import reflection
 
     versions = (reflection.v1(), reflection.V1ALPHA)
     names = (*(service.full_name for service in (*services, *versions)), HEALTH)

@@ -36,7 +36,7 @@ READ_TIMEOUT = 2.0
 """Seconds for which a scrape waits for a value that is not in memory. Prometheus gives a scrape up after 10 s."""
 RATE_LIMITED = (
     "asyncio", "grpc._cython.cygrpc", "uvicorn.error", "gateway.higgsfield.client", "gateway.mcp.server",
-    "gateway.rpc.chain", "gateway.rpc.forwarding", "gateway.web.server", "gateway.web.webhook",
+    "gateway.rpc.chain", "gateway.rpc.transports.forwarding", "gateway.web.server", "gateway.web.webhook",
 )  # fmt: skip
 """The loggers of lines that callers can cause."""
 _STANDARD_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}

@@ -113,7 +113,7 @@ def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> 
         pages = operator.pages(lambda admin: admin.ListApiKeys, pb.ListApiKeysRequest(tenant=tenant))
         found: Iterable[pb.ApiKey] = (key for page in pages for key in page.api_keys)
     else:
-        from gateway.rpc.admin import api_key_message
+        from gateway.rpc.handlers.admin import api_key_message
 
         async def listed(access: Access) -> Sequence[pb.ApiKey]:
             return [api_key_message(key) for key in access.listed() if tenant in {"", key.tenant}]

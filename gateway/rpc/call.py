@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.generations.model import Generation
 from gateway.generations.stores import Filter
-from gateway.rpc.call_limits import Place
+from gateway.rpc.limits.call_limits import Place
 
 MARGIN, MARGIN_SHARE = 0.1, 0.05
 """The time that is left for a response: so many seconds, or this share of the time to the deadline if that is more."""

@@ -17,9 +17,9 @@ from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.journal import Caller, caller
 from gateway.generations.stores import UnconfirmedError
 from gateway.rpc.call import Call
-from gateway.rpc.call_limits import CallLimits, MethodLimit, Place
 from gateway.rpc.errors import RpcError, rpc_error
-from gateway.rpc.requests import BadRequestError
+from gateway.rpc.limits.call_limits import CallLimits, MethodLimit, Place
+from gateway.rpc.limits.requests import BadRequestError
 from gateway.telemetry import MethodMetrics, Rejection, Telemetry
 
 log = logging.getLogger(__name__)

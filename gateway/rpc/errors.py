@@ -21,7 +21,7 @@ from google.rpc.status_pb2 import Status
 
 from gateway.bounded_json import bounded_value
 from gateway.errors import Failure, Reason
-from gateway.rpc.structs import value
+from gateway.rpc.messages.structs import value
 from hfgateway.v1 import error_pb2
 
 DOMAIN = "hfgateway"

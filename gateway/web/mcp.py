@@ -17,7 +17,7 @@ from gateway.mcp.server import mcp_server
 from gateway.mcp.tools import all_tools
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import failure_message
-from gateway.rpc.over_mcp import HandledPort, Methods
+from gateway.rpc.transports.over_mcp import HandledPort, Methods
 from gateway.web.local import is_foreign
 
 PATH = "/mcp"

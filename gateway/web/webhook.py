@@ -26,9 +26,9 @@ from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.payloads import read_request_id
 from gateway.higgsfield.v1 import PROOF_HEADER
 from gateway.higgsfield.webhooks import Proof, Signatures
-from gateway.rpc.call_limits import WebhookLimit
 from gateway.rpc.errors import RpcError
-from gateway.rpc.forwarding import ReceiveWebhook
+from gateway.rpc.limits.call_limits import WebhookLimit
+from gateway.rpc.transports.forwarding import ReceiveWebhook
 from gateway.telemetry import Rejection
 
 log = logging.getLogger(__name__)

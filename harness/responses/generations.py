@@ -30,7 +30,7 @@ from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.json_values import MAX_DEPTH
 from gateway.higgsfield.payloads import read_status
 from gateway.higgsfield.webhooks import read_webhook
-from gateway.rpc import wire
+from gateway.rpc.messages import wire
 from gateway.store.codec import at_revision, shown
 from harness.responses.mutations import ID, RECORDED
 from harness.responses.pointers import Allowed, Case, Pointer, Typed, at, depth, loads, lost, written

@@ -18,7 +18,7 @@ from gateway.cli import exit_codes
 from gateway.errors import GatewayError, Reason
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import StoreError
-from gateway.rpc import page_tokens, pages
+from gateway.rpc.messages import page_tokens, pages
 from gateway.store.sqlite import SqliteStore
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb

@@ -15,8 +15,8 @@ import pytest
 from gateway.access.scopes import Scope
 from gateway.cli import exit_codes
 from gateway.private_sockets import socket_in_use
-from gateway.rpc import call_limits
-from gateway.rpc.requests import MAX_REQUEST_BYTES
+from gateway.rpc.limits import call_limits
+from gateway.rpc.limits.requests import MAX_REQUEST_BYTES
 from gateway.web.server import WebServer
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub

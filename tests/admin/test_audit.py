@@ -14,7 +14,7 @@ import pytest
 from gateway.access.scopes import Scope
 from gateway.audit import Entry
 from gateway.cli import exit_codes
-from gateway.rpc import admin as rpc_admin
+from gateway.rpc.handlers import admin as rpc_admin
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb

@@ -24,8 +24,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from gateway.config import SettingError, read_settings
 from gateway.open_telemetry import CLOSING, Exporter
 from gateway.opening import open_traces
-from gateway.rpc import call_limits
-from gateway.rpc.call_limits import Bounds
+from gateway.rpc.limits import call_limits
+from gateway.rpc.limits.call_limits import Bounds
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import stub
 from tests.mcp.conftest import over_http

@@ -12,7 +12,7 @@ from gateway.access.identity import DEFAULT_TENANT
 from gateway.callbacks.model import Callback
 from gateway.callbacks.service import MAX_CALLBACKS, MAX_SECRETS, OLD_SECRETS_SIGN_FOR
 from gateway.generations.stores import UnknownCommitError
-from gateway.rpc import page_tokens
+from gateway.rpc.messages import page_tokens
 from gateway.store.callbacks import SqliteCallbacks
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.receiver import CLOSE, Receiver, change, create, finished, settles, state_of

@@ -14,7 +14,7 @@ from gateway.catalog import builtin
 from gateway.catalog.model import Model, Origin
 from gateway.generations.inputs import ModelInput
 from gateway.generations.ports import InputCheckResult
-from gateway.rpc.convert import MAX_WARNINGS
+from gateway.rpc.messages.convert import MAX_WARNINGS
 from hfgateway.v1 import catalog_service_pb2 as catalog_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Running, eventually, model, soul

@@ -21,8 +21,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as ConnectAny
 
-from gateway.rpc.over_connect import CODECS, COMPRESSIONS, Encoded, method_info
-from gateway.rpc.requests import MAX_REQUEST_BYTES
+from gateway.rpc.limits.requests import MAX_REQUEST_BYTES
+from gateway.rpc.transports.over_connect import CODECS, COMPRESSIONS, Encoded, method_info
 from gateway.web.server import WebServer
 
 sys.path.insert(0, sys.argv[1])

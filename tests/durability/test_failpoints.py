@@ -263,13 +263,13 @@ def test_one_class_with_failpoints_sends_every_request() -> None:
 
 
 def test_every_response_is_sent_by_a_function_with_failpoints() -> None:
-    adapter = "rpc/over_grpc.py"
+    adapter = "rpc/transports/over_grpc.py"
     for kind in ("unary_unary", "unary_stream", "stream_unary", "stream_stream"):
         # The leader stores a forwarded webhook as its own route does, and Higgsfield repeats one without a response.
         assert callers(f"grpc.{kind}_rpc_method_handler") <= {
             f"{adapter} bound_handlers",
-            "rpc/forwarding.py add_webhooks",
-            "rpc/health.py serve",  # nothing is stored
+            "rpc/transports/forwarding.py add_webhooks",
+            "rpc/transports/health.py serve",  # nothing is stored
         }
     for name in ("_unary", "_stream", "_client_stream", "abort"):
         assert calls(function(adapter, name), "failpoints.before"), name

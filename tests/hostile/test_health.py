@@ -11,8 +11,8 @@ from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway import serving
-from gateway.rpc import health
 from gateway.rpc.services import GENERATION_SERVICE
+from gateway.rpc.transports import health
 from harness.proxy import Proxy
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb

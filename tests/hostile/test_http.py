@@ -13,7 +13,7 @@ import pytest
 
 from gateway import serving
 from gateway.generations.watching import watch
-from gateway.rpc.call_limits import MAX_WEBHOOKS_PER_TOKEN
+from gateway.rpc.limits.call_limits import MAX_WEBHOOKS_PER_TOKEN
 from gateway.web import server, webhook
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.hostile.conftest import Start, bad_requests, connected, read_response_head

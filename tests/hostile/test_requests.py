@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.rpc import over_connect
-from gateway.rpc.requests import MAX_DEPTH, MAX_REQUEST_BYTES, MAX_VALUES, BadRequestError, json_object
+from gateway.rpc.limits.requests import MAX_DEPTH, MAX_REQUEST_BYTES, MAX_VALUES, BadRequestError, json_object
+from gateway.rpc.transports import over_connect
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.hostile.conftest import bad_requests, connected, read_response_head
 from tests.support.running import Running, model, soul

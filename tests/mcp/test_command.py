@@ -77,7 +77,9 @@ async def test_a_missing_library_is_reported_with_the_install_command(tmp_path: 
 
 
 def test_the_mcp_library_is_imported_only_by_mcp() -> None:
-    imports = "import gateway.app, gateway.serving, gateway.web.server, gateway.rpc.over_connect, gateway.cli.mcp"
+    imports = (
+        "import gateway.app, gateway.serving, gateway.web.server, gateway.rpc.transports.over_connect, gateway.cli.mcp"
+    )
     assert imported(imports, of={"mcp", "mcp_types", "jsonschema"}) == []
 
 

@@ -15,7 +15,7 @@ import pytest
 from gateway.catalog import builtin
 from gateway.catalog.model import Model, Origin
 from gateway.rpc.errors import Code, RpcError
-from gateway.rpc.over_mcp import _refused
+from gateway.rpc.transports.over_mcp import _refused
 from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
 from tests.mcp.conftest import Connect, Start, content_of, error, over_stdio, soul, state, text
 from tests.support.running import eventually
@@ -285,7 +285,7 @@ async def test_a_list_of_several_pages_has_no_more_than_was_asked_for(
         made = [await client.call_tool("generate", soul(f"fox {number}") | {"wait_seconds": 0}) for number in range(5)]
         ids = [generation_id_of(result) for result in made]
         size = max([(await running.until(one, "QUEUED")).ByteSize() for one in ids])
-        monkeypatch.setattr("gateway.rpc.generations.MAX_PAGE_BYTES", size * 5 // 2)  # pages of two
+        monkeypatch.setattr("gateway.rpc.handlers.generations.MAX_PAGE_BYTES", size * 5 // 2)  # pages of two
         newest = await client.call_tool("list_generations", {"limit": 3})
     assert [generation["id"] for generation in content_of(newest)["generations"]] == ids[:-4:-1]
 

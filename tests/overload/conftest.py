@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.rpc import call_limits
-from gateway.rpc.call_limits import Bounds, CallLimits
+from gateway.rpc.limits import call_limits
+from gateway.rpc.limits.call_limits import Bounds, CallLimits
 from tests.support.running import Running, Start, starting
 from tests.support.transports import TRANSPORTS, Transport
 

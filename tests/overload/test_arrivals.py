@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from gateway.errors import GatewayError
-from gateway.rpc import call_limits
-from gateway.rpc.arrivals import Arrivals
+from gateway.rpc.limits import call_limits
+from gateway.rpc.limits.arrivals import Arrivals
 
 WAIT_TIMEOUT = 10.0
 

@@ -9,9 +9,9 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.rpc import backlog
-from gateway.rpc.backlog import Backlog
-from gateway.rpc.call_limits import OVERLOADED_RETRY_DELAYS
+from gateway.rpc.limits import backlog
+from gateway.rpc.limits.backlog import Backlog
+from gateway.rpc.limits.call_limits import OVERLOADED_RETRY_DELAYS
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.overload.conftest import Start
 from tests.support.running import WAIT_TIMEOUT, eventually, soul

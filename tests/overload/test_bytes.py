@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.generations import service
-from gateway.rpc.convert import MAX_FILTER_BYTES, MAX_IDS, MAX_MODELS
+from gateway.rpc.messages.convert import MAX_FILTER_BYTES, MAX_IDS, MAX_MODELS
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.overload.conftest import WAITING, Start, limits_of
 from tests.support.running import Running, eventually, soul

@@ -16,8 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.generations.follower import Follower
 from gateway.private_sockets import admin_pointer
-from gateway.rpc import call_limits
-from gateway.rpc.call_limits import RETRY_DELAYS, UPSTREAM_RPCS, Pool
+from gateway.rpc.limits import call_limits
+from gateway.rpc.limits.call_limits import RETRY_DELAYS, UPSTREAM_RPCS, Pool
 from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from gateway.access.identity import Identity
-from gateway.rpc.call_limits import Bounds, Holder, Pool
+from gateway.rpc.limits.call_limits import Bounds, Holder, Pool
 
 FOX, WOLF = Identity("fox"), Identity("wolf")
 TOKEN = Identity("fox", token="browser")

@@ -14,7 +14,7 @@ from gateway.generations.service import Submission
 from gateway.generations.watching import watch
 from gateway.generations.watching.forecast import ENOUGH_RUN_TIMES
 from gateway.higgsfield.credentials import Credentials
-from gateway.rpc import generations
+from gateway.rpc.handlers import generations
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start

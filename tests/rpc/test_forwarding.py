@@ -18,10 +18,10 @@ from gateway import serving, tracing
 from gateway.access.identity import ANONYMOUS
 from gateway.errors import GatewayError, Reason
 from gateway.rpc.call import Call
-from gateway.rpc.call_limits import CallLimits
 from gateway.rpc.errors import Code, RpcError
-from gateway.rpc.forwarding import WEBHOOK_TIMEOUT, Replicated, ToLeader
-from gateway.rpc.over_grpc import STATUS_DETAILS, method_name
+from gateway.rpc.limits.call_limits import CallLimits
+from gateway.rpc.transports.forwarding import WEBHOOK_TIMEOUT, Replicated, ToLeader
+from gateway.rpc.transports.over_grpc import STATUS_DETAILS, method_name
 from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address
@@ -127,7 +127,7 @@ async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(
     failure = raised.value.failure
     assert (failure.reason.name, failure.retryable) == ("GATEWAY_UNAVAILABLE", True)
     assert ended == ["UNAVAILABLE"]
-    (record,) = [record for record in caplog.records if record.name == "gateway.rpc.forwarding"]
+    (record,) = [record for record in caplog.records if record.name == "gateway.rpc.transports.forwarding"]
     assert vars(record)["error"] == "the stream was reset"  # as gRPC reports it, such as a refused certificate
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.generations import due_steps
 from gateway.generations.polling import missing
-from gateway.rpc import generations
+from gateway.rpc.handlers import generations
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start

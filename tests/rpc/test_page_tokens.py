@@ -7,8 +7,8 @@ import pytest
 from gateway.errors import GatewayError
 from gateway.generations.stores import Filter
 from gateway.generations.watching.watch import Position
-from gateway.rpc import page_tokens
-from gateway.rpc.page_tokens import binding_of, filter_hash
+from gateway.rpc.messages import page_tokens
+from gateway.rpc.messages.page_tokens import binding_of, filter_hash
 from hfgateway.v1 import generation_service_pb2 as pb
 
 BINDING = binding_of("tenant")

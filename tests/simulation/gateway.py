@@ -19,7 +19,7 @@ from gateway.generations.clock import SystemClock
 from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.webhooks import Signatures
-from gateway.rpc.call_limits import MAX_WEBHOOKS, WebhookLimit
+from gateway.rpc.limits.call_limits import MAX_WEBHOOKS, WebhookLimit
 from gateway.serving import STOP_GRACE
 from gateway.store.store import StoreOpenError
 from gateway.web.webhook import Proofs, webhook_route

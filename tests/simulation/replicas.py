@@ -27,8 +27,15 @@ from gateway.generations.watching.feed import Entry
 from gateway.generations.watching.watch import Position, WatchMessage
 from gateway.replica import Replica
 from gateway.rpc.call import Call
-from gateway.rpc.call_limits import MAX_WEBHOOKS, WebhookLimit
-from gateway.rpc.forwarding import HEADER_PREFIX, PATH_METADATA, RETRY_AFTER, WEBHOOK_METHOD, ReceiveWebhook, ToLeader
+from gateway.rpc.limits.call_limits import MAX_WEBHOOKS, WebhookLimit
+from gateway.rpc.transports.forwarding import (
+    HEADER_PREFIX,
+    PATH_METADATA,
+    RETRY_AFTER,
+    WEBHOOK_METHOD,
+    ReceiveWebhook,
+    ToLeader,
+)
 from gateway.serving import _follow_leader
 from gateway.store.store import SharedStore
 from gateway.web.webhook import forwarding_route, webhook_receiver
@@ -111,7 +118,7 @@ class Ports:
     """Takes the place of the ports of a gateway: callers and other replicas call its methods.
 
     It has the parts of a core that callers use. On a replica that does not lead, they read there or are forwarded, as
-    `gateway.rpc.forwarding` says.
+    `gateway.rpc.transports.forwarding` says.
     """
 
     def __init__(

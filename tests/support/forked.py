@@ -35,8 +35,9 @@ from tests.support.canary import LEAKS, Canary
 ROOT = Path(__file__).parents[2]
 LOADED = (
     "grpc_reflection.v1alpha.reflection", "gateway.app", "gateway.catalog.validate", "gateway.encryption",
-    "gateway.higgsfield.transport", "gateway.higgsfield.webhooks", "gateway.production", "gateway.rpc.over_connect",
-    "gateway.rpc.reflection", "gateway.sandbox.server", "gateway.store.postgres.moving",
+    "gateway.higgsfield.transport", "gateway.higgsfield.webhooks", "gateway.production",
+    "gateway.rpc.transports.over_connect", "gateway.rpc.transports.reflection", "gateway.sandbox.server",
+    "gateway.store.postgres.moving",
     "gateway.store.postgres.store", "gateway.web.events", "gateway.web.page", "gateway.web.server",
     "gateway.web.webhook", "hfgateway_client", "rich.console",
     *(f"gateway.cli.{module.name}" for module in pkgutil.iter_modules(gateway.cli.__path__) if module.name != "mcp"),

@@ -16,7 +16,7 @@ from PIL import Image
 
 from gateway import uploads
 from gateway.higgsfield.uploads import SLOT_SECONDS
-from gateway.rpc import call_limits
+from gateway.rpc.limits import call_limits
 from gateway.uploads import MAX_CHUNK_BYTES, MEDIA_KEPT
 from hfgateway.v1 import upload_service_pb2 as pb
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub

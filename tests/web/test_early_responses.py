@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.rpc.requests import MAX_REQUEST_BYTES
+from gateway.rpc.limits.requests import MAX_REQUEST_BYTES
 from gateway.web import connection
 from tests.support.running import WAIT_TIMEOUT, Running, run
 from tests.support.transports import SERVICE

@@ -29,9 +29,9 @@ from gateway.generations.model import GenerationId, Spec
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials
 from gateway.private_sockets import admin_pointer
-from gateway.rpc.forwarding import READ_HERE, WEBHOOK_METHOD
-from gateway.rpc.over_grpc import FORWARDED_METADATA
 from gateway.rpc.services import PUBLIC_SERVICES
+from gateway.rpc.transports.forwarding import READ_HERE, WEBHOOK_METHOD
+from gateway.rpc.transports.over_grpc import FORWARDED_METADATA
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions

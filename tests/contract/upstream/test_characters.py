@@ -13,7 +13,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.ports import MaybeTaken, NotTaken
 from gateway.higgsfield.characters import HiggsfieldCharacters
-from gateway.rpc.characters import _message
+from gateway.rpc.handlers.characters import _message
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from harness.responses.mutations import RECORDED, Case, case

@@ -31,7 +31,7 @@ from gateway.higgsfield.errors import Response, documented_error, judge_call, ju
 from gateway.higgsfield.payloads import read_request_id, read_status
 from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.webhooks import read_webhook
-from gateway.rpc import wire
+from gateway.rpc.messages import wire
 from gateway.store.codec import at_revision, shown
 from harness.responses.mutations import ID, STATUSES, Case, case
 from tests.contract.store import examples

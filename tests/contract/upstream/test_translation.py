@@ -24,11 +24,11 @@ from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.errors import AGENT_REASONS, Response, judge_call, judge_submission
 from gateway.higgsfield.json_values import MAX_DEPTH
-from gateway.rpc import wire
-from gateway.rpc.agents import message_message, session_message
-from gateway.rpc.characters import _message as character_message
 from gateway.rpc.errors import rpc_error
-from gateway.rpc.structs import struct
+from gateway.rpc.handlers.agents import message_message, session_message
+from gateway.rpc.handlers.characters import _message as character_message
+from gateway.rpc.messages import wire
+from gateway.rpc.messages.structs import struct
 from gateway.store.codec import at_revision, shown
 from harness.responses.generations import ALLOWED, FILE, KINDS, SECRETS, SHARES, failure_of, lost_values, readable
 from harness.responses.mutations import ID, RECORDED, case

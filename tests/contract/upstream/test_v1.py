@@ -39,7 +39,7 @@ from gateway.generations.ports import MaybeTaken, NotTaken, Taken, WebhookAddres
 from gateway.generations.state import Accepted, Reported, advance
 from gateway.higgsfield import v1
 from gateway.higgsfield.jobsets import read_job_set, read_job_set_id
-from gateway.rpc import wire
+from gateway.rpc.messages import wire
 from gateway.sandbox.faults import Fault
 from gateway.store.codec import at_revision, shown
 from tests.contract.upstream.test_client import higgsfield, submit

@@ -2,7 +2,7 @@
 
 from gateway.accounts import AccountState
 from gateway.generations.accounts import Pool
-from gateway.rpc.wire import timestamp
+from gateway.rpc.messages.wire import timestamp
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 

@@ -7,7 +7,7 @@ from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.limits.model import SPENDING_STATES, format_credits
 from gateway.generations.limits.usage import DAY, KEY, LABEL, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
 from gateway.generations.model import Wall
-from gateway.rpc.convert import parse_wall_time
+from gateway.rpc.messages.convert import parse_wall_time
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 DEFAULT_PERIOD = 30 * 86_400.0

@@ -9,9 +9,9 @@ from gateway.callbacks.service import BEGINNING, TenantCallbacks
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.model import Moment
 from gateway.generations.stores import Filter
-from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
-from gateway.rpc.pages import page_size
+from gateway.rpc.messages import convert, page_tokens, wire
+from gateway.rpc.messages.pages import page_size
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2
 

@@ -7,12 +7,12 @@ from gateway.characters.model import Character, Order
 from gateway.characters.service import Characters, Place
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.inputs import SoulVersion
-from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
 from gateway.rpc.errors import failure_message
-from gateway.rpc.pages import page_size
-from gateway.rpc.structs import struct
-from gateway.rpc.wire import timestamp
+from gateway.rpc.messages import convert, page_tokens
+from gateway.rpc.messages.pages import page_size
+from gateway.rpc.messages.structs import struct
+from gateway.rpc.messages.wire import timestamp
 from hfgateway.v1 import character_service_pb2 as pb
 
 

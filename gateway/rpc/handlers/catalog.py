@@ -9,10 +9,10 @@ from gateway.catalog.merged import Entry, Models
 from gateway.catalog.model import Item, Lifecycle, Model, Motion, Preset, SoulStyle
 from gateway.catalog.service import Catalogs
 from gateway.errors import invalid_field
-from gateway.rpc import wire
 from gateway.rpc.call import Call
-from gateway.rpc.convert import require_text
-from gateway.rpc.pages import Page
+from gateway.rpc.messages import wire
+from gateway.rpc.messages.convert import require_text
+from gateway.rpc.messages.pages import Page
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 from google.protobuf.message import Message
 
 from gateway.errors import invalid_field
-from gateway.rpc import page_tokens
+from gateway.rpc.messages import page_tokens
 
 MAX_PAGE_BYTES = 2 * 1024 * 1024
 T = TypeVar("T")

@@ -20,10 +20,10 @@ from gateway.generations.watching import watch
 from gateway.generations.watching.feed import Entry
 from gateway.generations.watching.forecast import Forecaster
 from gateway.generations.watching.watch import Watches
-from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
-from gateway.rpc.pages import MAX_PAGE_BYTES, page_size
-from gateway.rpc.structs import struct
+from gateway.rpc.messages import convert, page_tokens, wire
+from gateway.rpc.messages.pages import MAX_PAGE_BYTES, page_size
+from gateway.rpc.messages.structs import struct
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 

@@ -12,7 +12,7 @@ from gateway.generations.limits.model import SPENDING_STATES
 from gateway.generations.model import Event, Forecast, Generation, Output
 from gateway.generations.watching.feed import Entry
 from gateway.rpc.errors import duration, failure_message
-from gateway.rpc.structs import struct
+from gateway.rpc.messages.structs import struct
 from hfgateway.v1 import generation_input_pb2, generation_pb2, generation_service_pb2
 
 FORECAST_FIELD = generation_pb2.Generation.FORECAST_FIELD_NUMBER

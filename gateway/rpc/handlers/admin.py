@@ -18,13 +18,13 @@ from gateway.generations.model import GenerationId
 from gateway.generations.ports import Clock
 from gateway.generations.resolve import Resolver
 from gateway.generations.stores import UsageStore
-from gateway.rpc import wire
-from gateway.rpc.accounts import account_message, assignment_message
 from gateway.rpc.call import Call
-from gateway.rpc.convert import parse_seconds, parse_wall_time, require_text
-from gateway.rpc.pages import Page
-from gateway.rpc.subject_limits import NO_KEY, limits_message, limits_of
-from gateway.rpc.usage import query_of, response_of
+from gateway.rpc.messages import wire
+from gateway.rpc.messages.accounts import account_message, assignment_message
+from gateway.rpc.messages.convert import parse_seconds, parse_wall_time, require_text
+from gateway.rpc.messages.pages import Page
+from gateway.rpc.messages.subject_limits import NO_KEY, limits_message, limits_of
+from gateway.rpc.messages.usage import query_of, response_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GENERATION = 1

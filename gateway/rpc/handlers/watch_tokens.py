@@ -2,8 +2,8 @@
 
 from gateway.access.identity import Access
 from gateway.errors import Violation, invalid_field, raise_if_invalid
-from gateway.rpc import convert, wire
 from gateway.rpc.call import Call
+from gateway.rpc.messages import convert, wire
 from hfgateway.v1 import token_service_pb2 as pb
 
 DEFAULT_TTL, MAX_TTL = 900.0, 3600.0

@@ -13,10 +13,10 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from gateway.errors import Failure, GatewayError, Reason
-from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.errors import rpc_error
-from gateway.rpc.over_grpc import abort
-from gateway.rpc.requests import BadRequestError, message_of
+from gateway.rpc.limits.arrivals import Arrivals
+from gateway.rpc.limits.requests import BadRequestError, message_of
+from gateway.rpc.transports.over_grpc import abort
 from gateway.telemetry import Rejection
 
 M = TypeVar("M", bound=Message)

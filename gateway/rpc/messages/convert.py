@@ -25,7 +25,7 @@ from gateway.generations.inputs import (
 from gateway.generations.model import FIRST_SECOND, LAST_SECOND, Api, GenerationId, IdempotencyKey, State, Wall
 from gateway.generations.service import Submission, Warn
 from gateway.generations.stores import Filter
-from gateway.rpc.requests import MAX_VALUES, BadRequestError, too_many_values
+from gateway.rpc.limits.requests import MAX_VALUES, BadRequestError, too_many_values
 from gateway.telemetry import Rejection
 from hfgateway.v1 import error_pb2, generation_input_pb2, generation_service_pb2
 

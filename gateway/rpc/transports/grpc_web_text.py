@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from gateway.rpc.requests import BadRequestError
+from gateway.rpc.limits.requests import BadRequestError
 from gateway.telemetry import Rejection
 
 BINARY = b"application/grpc-web"

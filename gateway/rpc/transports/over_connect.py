@@ -27,9 +27,7 @@ from gateway.errors import GatewayError, printable
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain, ClientStream, Guard, Response, Stream, Unary
 from gateway.rpc.errors import RpcError
-from gateway.rpc.grpc_web_text import BINARY, TEXT, in_binary
-from gateway.rpc.over_grpc import method_name
-from gateway.rpc.requests import (
+from gateway.rpc.limits.requests import (
     MAX_DEPTH,
     MAX_UPLOAD_REQUEST_BYTES,
     BadRequestError,
@@ -39,6 +37,8 @@ from gateway.rpc.requests import (
     message_of,
     too_large,
 )
+from gateway.rpc.transports.grpc_web_text import BINARY, TEXT, in_binary
+from gateway.rpc.transports.over_grpc import method_name
 from gateway.telemetry import Rejection
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from gateway.generations.model import Generation
-from gateway.rpc.wire import generation_message, timestamp
+from gateway.rpc.messages.wire import generation_message, timestamp
 
 
 class JsonBodies:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from gateway.rpc import call_limits
-from gateway.rpc.requests import BadRequestError
+from gateway.rpc.limits import call_limits
+from gateway.rpc.limits.requests import BadRequestError
 from gateway.telemetry import Rejection
 
 T = TypeVar("T")

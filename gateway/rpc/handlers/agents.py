@@ -7,11 +7,11 @@ from contextlib import aclosing
 from gateway.agents.model import MediaKind, Message, Session
 from gateway.agents.service import Agents
 from gateway.errors import Violation, invalid_field, raise_if_invalid
-from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
-from gateway.rpc.pages import MAX_PAGE_BYTES, page_size
-from gateway.rpc.structs import struct
-from gateway.rpc.wire import timestamp
+from gateway.rpc.messages import convert, page_tokens
+from gateway.rpc.messages.pages import MAX_PAGE_BYTES, page_size
+from gateway.rpc.messages.structs import struct
+from gateway.rpc.messages.wire import timestamp
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 
 MAX_MESSAGE_LENGTH = 20_000

@@ -17,13 +17,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway import failpoints
 from gateway.errors import invalid_field
-from gateway.rpc.arrivals import Arrivals
-from gateway.rpc.backlog import Backlog
 from gateway.rpc.call import Call
-from gateway.rpc.call_limits import OVERLOADED
 from gateway.rpc.chain import BidiStream, Chain, ClientStream, Guard, Response, Stream, Unary
 from gateway.rpc.errors import RpcError, rpc_error
-from gateway.rpc.requests import message_of
+from gateway.rpc.limits.arrivals import Arrivals
+from gateway.rpc.limits.backlog import Backlog
+from gateway.rpc.limits.call_limits import OVERLOADED
+from gateway.rpc.limits.requests import message_of
 
 RPCS_WITH_OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
 FORWARDED_METADATA = "hfgateway-forwarded"

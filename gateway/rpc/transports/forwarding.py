@@ -20,11 +20,11 @@ from google.rpc.status_pb2 import Status
 from gateway import tracing
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError, gateway_unavailable, invalid_field
-from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import Code, RpcError
-from gateway.rpc.over_grpc import FORWARDED_METADATA, STATUS_DETAILS, bound_handlers, method_name
+from gateway.rpc.limits.arrivals import Arrivals
+from gateway.rpc.transports.over_grpc import FORWARDED_METADATA, STATUS_DETAILS, bound_handlers, method_name
 from hfgateway.v1 import generation_service_pb2 as pb
 
 T = TypeVar("T")

@@ -1,0 +1,1 @@
+"""Converts requests and responses between protobuf messages and values of the core."""

@@ -1,0 +1,1 @@
+"""Serves the handlers over gRPC, Connect, gRPC-Web and MCP."""
