@@ -27,7 +27,7 @@ from bench.submit import Scene
 from bench.trials import servers
 from gateway.access import keys
 from gateway.generations.limits.model import MILLION, TENANT, Limits
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2

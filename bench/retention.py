@@ -16,7 +16,7 @@ from bench.load import Effort
 from gateway.generations.clock import Ids
 from gateway.generations.model import Generation, Spec, State, Steady, Wall
 from gateway.generations.stores import Claim, Filter
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 
 MANY, FEW = 100_000, 2_000
 MODELS = 30

@@ -23,7 +23,7 @@ from gateway.open_files import raise_limit
 from gateway.opening import open_traces
 from gateway.replica import CHECK_CREDENTIALS_INTERVAL, Replica
 from gateway.serving import Ports
-from gateway.store.mounts import NETWORK_ADVICE, network_filesystem
+from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
 from gateway.store.store import StoreOpenError
 from gateway.telemetry import Telemetry, announce
 from gateway.workers import Worker, connect_supervisor

@@ -64,9 +64,9 @@ from gateway.opening import join_store, open_archive, open_encryption, open_issu
 from gateway.replica import Freshness, Replica
 from gateway.rpc.messages.callback_bodies import JsonBodies
 from gateway.setting_values import PostgresUrl
-from gateway.store.database import WriterFrom
+from gateway.store.sqlite.database import WriterFrom
+from gateway.store.sqlite.writer import Writer
 from gateway.store.store import SharedStore, Store, StoreOpenError
-from gateway.store.writer import Writer
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
 

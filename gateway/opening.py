@@ -16,10 +16,10 @@ from gateway.generations.ports import Clock
 from gateway.object_storage.from_url import object_storage
 from gateway.rpc.messages.wire import input_json
 from gateway.setting_values import PostgresUrl
-from gateway.store.database import WriterFrom
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.database import WriterFrom
+from gateway.store.sqlite.store import SqliteStore
+from gateway.store.sqlite.writer import Writer
 from gateway.store.store import SharedStore, Store
-from gateway.store.writer import Writer
 
 if TYPE_CHECKING:
     from gateway.oidc import OidcIssuer

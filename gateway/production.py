@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from gateway.config import PREFIX, STORE_URL, Settings
 from gateway.higgsfield.credentials import Credentials
 from gateway.setting_values import Address, PostgresUrl
-from gateway.store.mounts import NETWORK_ADVICE, network_filesystem
+from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
 
 _SANDBOX = "sandbox"
 """The key id of the sandbox, which its documentation shows."""

@@ -27,7 +27,7 @@ from gateway.generations.model import (
 from gateway.generations.state import Accepted, Marked, Reported, advance
 from gateway.generations.stores import Claim
 from gateway.store.postgres.store import PostgresStore
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from gateway.store.store import Store
 
 ROUNDS, IN_FLIGHT = 5, (1, 64)

@@ -84,7 +84,7 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
     2 usage; 3 FILE cannot be read.
     """
     from gateway.cli.operator import store_file
-    from gateway.store.files import StoreFileError
+    from gateway.store.sqlite.files import StoreFileError
 
     if (file is None) is not offline:
         raise click.UsageError("name a FILE, or use --offline")
@@ -108,7 +108,7 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
 
 
 def _entries(path: Path) -> Iterator[tuple[bytes, Entry]]:
-    from gateway.store.audit import stored
+    from gateway.store.sqlite.audit import stored
 
     with path.open("rb") as file:
         is_store = file.read(len(_SQLITE)) == _SQLITE

@@ -137,8 +137,8 @@ async def _database(settings: Settings) -> Sequence[Finding]:
 def _store(path: Path) -> Iterator[Finding]:
     """Check the file as the next start would. The file of a running gateway is not checked."""
     from gateway.config import default_store
-    from gateway.store.files import StoreFileError, examine, in_use
-    from gateway.store.mounts import NETWORK_ADVICE, network_filesystem
+    from gateway.store.sqlite.files import StoreFileError, examine, in_use
+    from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
 
     folder = path.parent
     while path == default_store(os.environ) and not folder.exists():
@@ -237,7 +237,7 @@ def _accounts(settings: Settings) -> list[Finding]:
     from gateway.config import SettingError
     from gateway.higgsfield.credentials import parse_credentials
     from gateway.opening import open_encryption
-    from gateway.store import files
+    from gateway.store.sqlite import files
     from gateway.store.store import StoreOpenError
 
     store = settings.store

@@ -56,7 +56,7 @@ def store_file(instead: str) -> Path:
 def in_use(store: Store) -> bool:
     """Return whether a gateway runs on a store; for a database of a server, whether one on this machine does."""
     from gateway.private_sockets import socket_in_use
-    from gateway.store import files
+    from gateway.store.sqlite import files
 
     return files.in_use(store) if isinstance(store, Path) else socket_in_use(store)
 

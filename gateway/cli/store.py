@@ -16,7 +16,7 @@ from gateway.cli.output import echo, echo_cells, fail, time_text
 
 if TYPE_CHECKING:
     from gateway.config import Settings
-    from gateway.store import restore
+    from gateway.store.restore import Declared
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 def backup(file: Path) -> int:
     """Copy the SQLite store that HFGATEWAY_STORE_URL names to FILE, which must not exist. A gateway may run on it."""
     from gateway.cli.operator import store_file
-    from gateway.store import restore
+    from gateway.store.sqlite import restore
 
     store = store_file("back it up with the server's tools, such as pg_basebackup or pg_dump (docs/postgresql.md)")
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that the partial copy is removed
@@ -48,7 +48,7 @@ def migrate(context: click.Context, restored: bool, moved: bool) -> int:
         return 0
     from gateway.cli.operator import read_valid_settings, store_file
     from gateway.setting_values import PostgresUrl
-    from gateway.store import restore
+    from gateway.store.sqlite import restore
 
     if restored and moved:
         raise click.UsageError("use only one of --restored and --moved")
@@ -106,7 +106,7 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
     def broken(error: Exception) -> None:
         raise StoreOpenError(f"{settings.store}: {error}")
 
-    async def run() -> restore.Declared | None:
+    async def run() -> Declared | None:
         store = await open_store(settings, broken, declaring=restored)
         from gateway.store.postgres.restore import declare_restored  # psycopg is installed, or the store was not opened
         from gateway.store.postgres.store import PostgresStore
@@ -130,7 +130,7 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
     return 0
 
 
-def _report(store: object, declared: restore.Declared) -> None:
+def _report(store: object, declared: Declared) -> None:
     if declared.newest is None:
         echo(f"{store}: no change is stored in it")
         unknown = "Submissions that are not in it"

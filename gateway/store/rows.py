@@ -1,4 +1,4 @@
-"""Rows of callbacks, deliveries, copies, characters, idempotency keys of agents, API keys, limits, and catalogs.
+"""Rows of callbacks, deliveries, copies, characters, idempotency keys of agents, API keys, limits, usage, and catalogs.
 
 As in `codec.py`, one function returns the columns of a value by name, and another the value in a row.
 """
@@ -30,8 +30,10 @@ from gateway.catalog.model import (
     StoredCatalog,
 )
 from gateway.characters.model import Creation
+from gateway.generations.clock import oldest_id
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.limits.model import Limits, SubjectLimits, Use, decode_models, encode_models
+from gateway.generations.limits.usage import DAY, KEY, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
 from gateway.generations.model import MediaKind, State
 from gateway.generations.stores import Filter, StoredCredentials, StoreError
 from gateway.store.codec import Row
@@ -297,6 +299,30 @@ async def catalog_of(name: str, row: Row | None) -> StoredCatalog | None:
         log.warning("a stored catalog cannot be read; fetching it again", extra={"catalog": name})
         return None
     return StoredCatalog(items, row["fetched_at"], row["fetch_time"])
+
+
+def usage_values(query: UsageQuery) -> dict[str, object]:
+    """Return the parameters of the statement."""
+    by = set(query.by)
+    return {
+        "oldest": oldest_id(query.since),
+        "since": query.since,
+        "until": query.until,
+        "of_tenant": query.tenant,
+        "by_day": DAY in by,
+        "by_tenant": TENANT in by,
+        "by_key": KEY in by,
+        "by_model": MODEL in by,
+        "label": query.label,
+        # Each group has a row for each of its states.
+        "most": (MAX_GROUPS + 1) * len(State),
+    }
+
+
+def usage_of(row: Row) -> UsageRow:
+    """Return the usage in a row."""
+    names = [name for name in UsageRow._fields if name != "state"]
+    return UsageRow(state=State(row["state"]), **{name: row[name] for name in names})
 
 
 def pack_items(items: Sequence[Item]) -> str:

@@ -19,7 +19,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import StoreError
 from gateway.rpc.messages import page_tokens, pages
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub

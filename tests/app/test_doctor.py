@@ -16,7 +16,7 @@ import pytest
 
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store import migrations
+from gateway.store.sqlite import migrations
 from tests.access.test_oidc import Issuer
 from tests.app.certificates import Authority
 from tests.app.command import CONFINED, environment, run

@@ -13,8 +13,8 @@ from gateway.cli import doctor
 from gateway.config import read_settings
 from gateway.higgsfield.credentials import read_credentials
 from gateway.production import unsafe
-from gateway.store import mounts
-from gateway.store.mounts import network_filesystem
+from gateway.store.sqlite import mounts
+from gateway.store.sqlite.mounts import network_filesystem
 from tests.app.test_production import SAFE
 
 

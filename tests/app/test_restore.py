@@ -19,7 +19,7 @@ import pytest
 from gateway.cli import exit_codes
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store import files, mark, restore
+from gateway.store.sqlite import files, mark, restore
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.command import Finished, environment, run
@@ -363,7 +363,7 @@ async def test_a_backup_is_private_complete_and_overwrites_nothing(site: Site) -
 STOPS_ITSELF = """
 import os, signal, sys
 from gateway import __main__
-from gateway.store import files
+from gateway.store.sqlite import files
 examine = files.examine
 def stop(path, **options):
     if path.suffix == ".part":

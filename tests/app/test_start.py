@@ -30,9 +30,9 @@ from gateway.listening import reachable_at
 from gateway.opening import open_store
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.setting_values import Address
-from gateway.store import files
-from gateway.store.files import StoreFileError
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite import files
+from gateway.store.sqlite.files import StoreFileError
+from gateway.store.sqlite.store import SqliteStore
 from tests.app.certificates import Authority
 from tests.app.command import CONFINED, NO_ROOM, ROOT, WAIT_TIMEOUT, Finished, environment, run
 from tests.contract.store import examples

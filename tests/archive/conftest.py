@@ -24,7 +24,7 @@ from gateway.generations.stores import Correction
 from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield.media import MediaSource
 from gateway.object_storage.from_url import object_storage
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from tests.archive.media import MediaServer
 from tests.archive.s3 import BUCKET, IN_S3, s3_server
 from tests.contract.store import examples

@@ -10,7 +10,7 @@ import pytest
 from gateway.archive.model import ArchivedFile, Copy, Part, copies_of
 from gateway.generations.model import Generation, State, Steady, Wall
 from gateway.generations.state import OUTPUTS_KEPT
-from gateway.store.archive import ROWS_PER_BATCH
+from gateway.store.sqlite.archive import ROWS_PER_BATCH
 from tests.archive.conftest import Stage
 from tests.contract.store import examples
 

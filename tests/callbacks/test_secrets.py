@@ -13,7 +13,7 @@ from gateway.callbacks.model import Callback
 from gateway.callbacks.service import MAX_CALLBACKS, MAX_SECRETS, OLD_SECRETS_SIGN_FOR
 from gateway.generations.stores import UnknownCommitError
 from gateway.rpc.messages import page_tokens
-from gateway.store.callbacks import SqliteCallbacks
+from gateway.store.sqlite.callbacks import SqliteCallbacks
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.receiver import CLOSE, Receiver, change, create, finished, settles, state_of
 from tests.support.commits import commits

@@ -14,7 +14,7 @@ from gateway.generations.stores import Claim, Claimed
 from gateway.generations.watching.feed import Entry
 from gateway.generations.watching.watch import Watches
 from gateway.higgsfield.client import HiggsfieldClient
-from gateway.store.claims import SqliteClaims
+from gateway.store.sqlite.claims import SqliteClaims
 
 
 def retries_under_a_fresh_key() -> None:

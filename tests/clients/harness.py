@@ -29,7 +29,7 @@ from gateway.app import Gateway
 from gateway.config import read_settings
 from gateway.sandbox.server import SandboxOptions
 from gateway.store.postgres.store import PostgresStore
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 from gateway.store.store import Store
 from harness.proxy import Proxy
 from hfgateway_client import AsyncClient, WebhookError, verify_webhook

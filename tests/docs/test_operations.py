@@ -11,7 +11,7 @@ import pytest
 
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store import files
+from gateway.store.sqlite import files
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.docs.markdown import SHELLS, blocks
 from tests.docs.test_readme import Stage

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.audit import verify
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store.audit import stored
+from gateway.store.sqlite.audit import stored
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import GatewayProcess, stub
 from tests.support.running import soul

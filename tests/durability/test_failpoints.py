@@ -202,7 +202,7 @@ def test_every_commit_is_between_two_failpoints() -> None:
             spoken = [node.value for node in ast.walk(one) if isinstance(node, ast.Constant)]
             if any(isinstance(text, str) and "COMMIT" in text.replace(";", " ").split() for text in spoken):
                 committing[f"{path.relative_to(GATEWAY)} {one.name}"] = one
-    assert set(committing) == {"store/writer.py _commit", "store/migrations.py apply"}
+    assert set(committing) == {"store/sqlite/writer.py _commit", "store/sqlite/migrations.py apply"}
     for one in committing.values():
         (before,), (after,) = calls(one, "failpoints.before"), calls(one, "failpoints.after")
         (commit,) = (call for call in calls(one, "execute") if "COMMIT" in ast.unparse(call))
@@ -211,13 +211,14 @@ def test_every_commit_is_between_two_failpoints() -> None:
 
 def test_only_the_writer_has_a_connection_that_can_write() -> None:
     assert callers("sqlite3.connect") == {
-        "store/files.py connect_writer", "store/files.py connect_reader", "store/files.py connect_examiner",
+        "store/sqlite/files.py connect_writer", "store/sqlite/files.py connect_reader",
+        "store/sqlite/files.py connect_examiner",
     }  # fmt: skip
-    assert "query_only=1" in ast.unparse(function("store/files.py", "connect_reader"))
-    assert "mode=ro" in ast.unparse(function("store/files.py", "connect_examiner"))
-    assert callers("connect_writer") == {"store/files.py prepare"}
-    assert callers("files.prepare") == {"store/database.py __init__"}
-    opening = function("store/database.py", "__init__")
+    assert "query_only=1" in ast.unparse(function("store/sqlite/files.py", "connect_reader"))
+    assert "mode=ro" in ast.unparse(function("store/sqlite/files.py", "connect_examiner"))
+    assert callers("connect_writer") == {"store/sqlite/files.py prepare"}
+    assert callers("files.prepare") == {"store/sqlite/database.py __init__"}
+    opening = function("store/sqlite/database.py", "__init__")
     uses = [one for one in ast.walk(opening) if isinstance(one, ast.Name) and one.id == "writing"]
     given = [argument for call in calls(opening, "writer") for argument in call.args if argument in uses]
     assert (len(uses), len(given)) == (2, 1)  # created and passed on

@@ -145,7 +145,7 @@ async def the_gateway_starts_while_higgsfield_is_away(running: Timed) -> AsyncIt
 async def the_store_is_locked(running: Timed) -> AsyncIterator[None]:
     """Another program locks the store's file, so that the gateway cannot write."""
     connected = closing(sqlite3.connect(running.store_path, isolation_level=None))
-    with connected as other, patch("gateway.store.writer.BUSY_TIMEOUT_MS", 1):
+    with connected as other, patch("gateway.store.sqlite.writer.BUSY_TIMEOUT_MS", 1):
         other.execute("BEGIN EXCLUSIVE")
         yield
         other.execute("ROLLBACK")

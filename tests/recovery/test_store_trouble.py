@@ -39,7 +39,7 @@ async def on_the_writer(running: Running, statement: str) -> None:
 async def held(running: Running) -> AsyncIterator[None]:
     """Another program locks the file for longer than the gateway waits."""
     connected = closing(sqlite3.connect(running.store_path, isolation_level=None))
-    with connected as other, patch("gateway.store.writer.BUSY_TIMEOUT_MS", 100):
+    with connected as other, patch("gateway.store.sqlite.writer.BUSY_TIMEOUT_MS", 100):
         other.execute("BEGIN EXCLUSIVE")
         yield
         other.execute("ROLLBACK")
@@ -108,7 +108,7 @@ async def test_an_unwritable_store_is_reported_and_recovers(
             assert await running.metric("hfgateway_store_writes_refused_total") >= 5
             assert running.ledger.submissions == []
             assert await next_health() == "NOT_SERVING"
-        errors = [record for record in caplog.records if record.name == "gateway.store.writer"]
+        errors = [record for record in caplog.records if record.name == "gateway.store.sqlite.writer"]
         assert [record.getMessage() for record in errors if record.levelname == "ERROR"] == [
             "the store cannot be written"
         ]
@@ -190,7 +190,7 @@ def hung() -> Iterator[None]:
         if threading.current_thread().name == "store-writer":
             answers.wait(60)
 
-    with patch("gateway.failpoints.before", before), patch("gateway.store.writer.HUNG_TIMEOUT", 0.2):
+    with patch("gateway.failpoints.before", before), patch("gateway.store.sqlite.writer.HUNG_TIMEOUT", 0.2):
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations.stores import Filter
 from gateway.generations.watching import feed
 from gateway.generations.watching import watch as watch_module
-from gateway.store.restore import declare_restored
+from gateway.store.sqlite.restore import declare_restored
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
 from tests.support.running import WAIT_TIMEOUT, Generation, Running, collected, eventually, name_of, soul

@@ -15,8 +15,8 @@ from unittest import mock
 
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import Saved, UnknownCommitError
-from gateway.store import files, mark, restore
-from gateway.store.writer import Result, Write, Writer
+from gateway.store.sqlite import files, mark, restore
+from gateway.store.sqlite.writer import Result, Write, Writer
 from tests.simulation.world import World
 
 FULL = "database or disk is full"

@@ -39,9 +39,9 @@ from gateway.higgsfield.accounts import HiggsfieldAccounts
 from gateway.higgsfield.request_context import send_check
 from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.store import statements
-from gateway.store.callbacks import SqliteCallbacks
-from gateway.store.change_log import SqliteChangeLog
-from gateway.store.writer import Writer
+from gateway.store.sqlite.callbacks import SqliteCallbacks
+from gateway.store.sqlite.change_log import SqliteChangeLog
+from gateway.store.sqlite.writer import Writer
 from tests.simulation.accounts import KEY
 from tests.simulation.plans import Plan
 from tests.simulation.receiver import ReceiverBehaviour

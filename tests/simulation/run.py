@@ -20,8 +20,8 @@ from pathlib import Path
 from gateway.audit import BrokenChainError, Entry, verify
 from gateway.generations.limits.model import utc_date
 from gateway.generations.model import State
-from gateway.store import files
-from gateway.store.audit import stored
+from gateway.store.sqlite import files
+from gateway.store.sqlite.audit import stored
 from tests.simulation.accounts import Operator
 from tests.simulation.books import Books, set_budgets
 from tests.simulation.callers import Adopter, Caller, Watcher

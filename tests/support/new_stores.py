@@ -1,8 +1,8 @@
 """Makes the SQLite stores of tests cheaper: the suite creates thousands of them.
 
 New ones get their schema with the file, in a small part of the CPU time of all migrations.
-`gateway.store.migrations.apply` does everything else as usual, and stores that lack only some migrations run the files
-themselves. A test compares both schemas.
+`gateway.store.sqlite.migrations.apply` does everything else as usual, and stores that lack only some migrations run the
+files themselves. A test compares both schemas.
 
 Commits and marks do not wait for the disk, because no test crashes the machine. A killed process loses nothing by that.
 """
@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from gateway.store import files, mark, migrations
+from gateway.store.sqlite import files, mark, migrations
 
 migrated = migrations.script
 connected = files.connect_writer

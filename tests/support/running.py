@@ -27,8 +27,8 @@ from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.ledger import Ledger
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store.database import Database
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.database import Database
+from gateway.store.sqlite.store import SqliteStore
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address, free_port

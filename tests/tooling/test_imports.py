@@ -80,7 +80,7 @@ def test_every_library_of_the_gateway_is_named_by_a_contract() -> None:
     [
         ("rpc/new.py", "import grpc", "Only the gRPC adapter, the ports and two commands import gRPC"),
         ("rpc/handlers/new.py", "from gateway.rpc.transports import over_grpc", "Handlers do not import transports"),
-        ("generations/new.py", "import sqlite3", "Only the store imports the database"),
+        ("generations/new.py", "import sqlite3", "Only the store on SQLite imports SQLite"),
         ("sandbox/new.py", "from gateway import headers", "The sandbox imports nothing of the gateway"),
         ("new.py", "", "Every package has a layer and imports only lower layers"),
     ],

@@ -14,8 +14,8 @@ import pytest
 
 from gateway.generations.watching import feed
 from gateway.generations.watching import watch as watch_module
-from gateway.store.restore import declare_restored
-from gateway.store.writer import Result, Writer
+from gateway.store.sqlite.restore import declare_restored
+from gateway.store.sqlite.writer import Result, Writer
 from harness.history import Recorder, generation_fields, read
 from harness.violations import IndexedHistory
 from harness.watch_checker import WATCH_INVARIANTS

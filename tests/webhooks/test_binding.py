@@ -15,7 +15,7 @@ import pytest
 from gateway.generations import due_steps
 from gateway.generations.model import Generation as Stored
 from gateway.generations.model import GenerationId, State
-from gateway.store import restore
+from gateway.store.sqlite import restore
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.elsewhere import request_elsewhere
 from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, name_of, soul, without_forecast

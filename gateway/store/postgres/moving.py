@@ -29,10 +29,10 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from gateway.frozen import frozen
-from gateway.store import files
-from gateway.store.files import StoreFileError
 from gateway.store.postgres.errors import ServerError, reason, unreachable
 from gateway.store.postgres.store import PostgresStore
+from gateway.store.sqlite import files
+from gateway.store.sqlite.files import StoreFileError
 
 ROWS_PER_BATCH = 2000
 """Rows that are copied in one transaction."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gateway.generations.limits.usage import UsageQuery, UsageRow
 from gateway.store.postgres.database import StorePart
-from gateway.store.usage import usage_of, usage_values
+from gateway.store.rows import usage_of, usage_values
 
 
 class PostgresUsage(StorePart):

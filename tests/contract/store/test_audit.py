@@ -21,9 +21,9 @@ from gateway.generations.model import Generation, Source, State, Steady, Wall
 from gateway.generations.resolve import BY_OPERATOR
 from gateway.generations.state import Accepted, CancelAsked, Expired, Marked, Observation, OwnerDied, step
 from gateway.generations.stores import StoredCredentials, UnknownCommitError
-from gateway.store import audit as store_audit
-from gateway.store.audit import stored
 from gateway.store.auditor import ACTS
+from gateway.store.sqlite import audit as store_audit
+from gateway.store.sqlite.audit import stored
 from gateway.store.store import Store
 from tests.contract.store.conftest import Engine, PostgresEngine, SqliteEngine
 from tests.contract.store.examples import NOW, after, claim, generation, marked, report

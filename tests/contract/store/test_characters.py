@@ -12,7 +12,7 @@ from gateway.characters.model import Creation, Removal
 from gateway.characters.ports import CharacterTakenError
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.stores import StoreError
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 
 CREATION = Creation(
     id="1", tenant="red", key="k", fingerprint=b"\x01f", account="a", name="Anna \u00e9", version=SoulVersion.CINEMA,

@@ -28,7 +28,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.stores import Claim
 from gateway.store import codec
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite.store import SqliteStore
 
 # Protobuf and the parser of Higgsfield's JSON reject lone surrogates, so none can reach a store.
 texts = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -20,9 +20,9 @@ from google.rpc import status_pb2
 from gateway.app import EXIT_STORE_BROKEN
 from gateway.generations.stores import StoreError
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store import files, migrations
-from gateway.store.sqlite import SqliteStore
-from gateway.store.writer import Writer
+from gateway.store.sqlite import files, migrations
+from gateway.store.sqlite.store import SqliteStore
+from gateway.store.sqlite.writer import Writer
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples

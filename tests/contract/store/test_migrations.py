@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import files, migrations
+from gateway.store.sqlite import files, migrations
 from tests.support import new_stores
 
 COUNTED = (

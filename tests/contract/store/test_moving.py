@@ -14,13 +14,13 @@ import pytest
 
 from gateway.cli.exit_codes import REFUSED, USAGE
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store import files, restore
-from gateway.store.files import StoreFileError
 from gateway.store.postgres import moving
 from gateway.store.postgres.errors import ServerError
 from gateway.store.postgres.restore import declare_restored
 from gateway.store.postgres.store import PostgresStore, examine
-from gateway.store.sqlite import SqliteStore
+from gateway.store.sqlite import files, restore
+from gateway.store.sqlite.files import StoreFileError
+from gateway.store.sqlite.store import SqliteStore
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged, soul
 from tests.app.command import environment, run
 from tests.contract.store import examples

@@ -15,8 +15,9 @@ from gateway.callbacks.model import Callback, Delivery
 from gateway.callbacks.service import BEGINNING
 from gateway.generations.model import GenerationId
 from gateway.generations.stores import Filter
-from gateway.store import files, migrations, statements
-from gateway.store.sqlite import SqliteStore
+from gateway.store import statements
+from gateway.store.sqlite import files, migrations
+from gateway.store.sqlite.store import SqliteStore
 
 SCANNED = {
     "assign_copies": "archive_files",

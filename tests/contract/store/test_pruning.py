@@ -11,9 +11,9 @@ import pytest
 
 from gateway.agents.model import SESSION, KeyRecord
 from gateway.generations.model import Steady
-from gateway.store import database, deletions
-from gateway.store.sqlite import SqliteStore
-from gateway.store.writer import Writer
+from gateway.store.sqlite import database, deletions
+from gateway.store.sqlite.store import SqliteStore
+from gateway.store.sqlite.writer import Writer
 from tests.contract.store.examples import NOW
 from tests.contract.store.test_parts import NEWEST
 from tests.contract.store.test_store import completed

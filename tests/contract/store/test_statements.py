@@ -18,7 +18,8 @@ from gateway.characters.model import Creation
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import Event
 from gateway.generations.stores import Filter
-from gateway.store import codec, files, rows, statements
+from gateway.store import codec, rows, statements
+from gateway.store.sqlite import files
 from tests.contract.store import examples
 
 STATEMENTS = statements.described()

@@ -14,8 +14,8 @@ import pytest
 
 from gateway.generations.model import GenerationId
 from gateway.generations.stores import Saved, StoreError, UnknownCommitError
-from gateway.store import files, writer
-from gateway.store.writer import GATHER_FOR, MAX_GROUP_SIZE, Effect, Write, Writer
+from gateway.store.sqlite import files, writer
+from gateway.store.sqlite.writer import GATHER_FOR, MAX_GROUP_SIZE, Effect, Write, Writer
 from tests.contract.store.test_faults import held
 from tests.support.running import WAIT_TIMEOUT
 
@@ -198,7 +198,7 @@ async def test_only_the_thread_waits_for_a_locked_file(
         """Return how long a statement on the event loop would wait, in milliseconds."""
         return int(watched.connection.execute("PRAGMA busy_timeout").fetchone()[0])
 
-    monkeypatch.setattr("gateway.store.writer.BUSY_TIMEOUT_MS", 1)
+    monkeypatch.setattr("gateway.store.sqlite.writer.BUSY_TIMEOUT_MS", 1)
     assert patience() == 0
     async with held(tmp_path / "names.db"):
         with pytest.raises(StoreError):

@@ -16,11 +16,11 @@ from gateway.generations.limits.model import (
 )
 from gateway.generations.model import ENDED, Generation, Spec, State
 from gateway.generations.stores import Claim
-from gateway.store.database import StorePart, append_entry
 from gateway.store.reads import LimitReads, matching
 from gateway.store.rows import limits_row, subject_limits_of, use_row
+from gateway.store.sqlite.database import StorePart, append_entry
+from gateway.store.sqlite.writer import Effect
 from gateway.store.statements import execute
-from gateway.store.writer import Effect
 
 Sql = Mapping[str, str]
 

@@ -1,9 +1,9 @@
 """The port `KeyStore` on SQLite."""
 
 from gateway.access.keys import ApiKey
-from gateway.store.database import StorePart
 from gateway.store.reads import KeyReads
 from gateway.store.rows import api_key_row
+from gateway.store.sqlite.database import StorePart
 
 
 class SqliteKeys(StorePart, KeyReads):

@@ -7,11 +7,11 @@ from dataclasses import replace
 from gateway.generations.limits.model import LimitExceededError, UnpricedError, first_exceeded
 from gateway.generations.model import IdempotencyKey
 from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, Saved, StoreError
-from gateway.store import change_log, limits
 from gateway.store.codec import generation_of, progress_row, request_row, shown, spec_row
-from gateway.store.database import StorePart, append_entry
+from gateway.store.sqlite import change_log, limits
+from gateway.store.sqlite.database import StorePart, append_entry
+from gateway.store.sqlite.writer import Effect
 from gateway.store.statements import execute
-from gateway.store.writer import Effect
 
 
 def has_request(connection: sqlite3.Connection, sql: Mapping[str, str], request_id: str, generation_id: str) -> bool:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gateway.generations.stores import StoredCredentials
-from gateway.store import mark, migrations, statements
-from gateway.store.mark import Doubt, StoreState
-from gateway.store.migrations import APPLICATION_ID, MigrationError
+from gateway.store import statements
 from gateway.store.rows import credentials_of
+from gateway.store.sqlite import mark, migrations
+from gateway.store.sqlite.mark import Doubt, StoreState
+from gateway.store.sqlite.migrations import APPLICATION_ID, MigrationError
 from gateway.store.store import StoreOpenError
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from gateway.generations.accounts import Pool
 from gateway.generations.stores import StoredCredentials
-from gateway.store.database import StorePart
 from gateway.store.reads import AccountReads
+from gateway.store.sqlite.database import StorePart
 
 
 class SqliteAccounts(StorePart, AccountReads):

@@ -3,35 +3,34 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.store.accounts import SqliteAccounts
-from gateway.store.agents import SqliteAgents
-from gateway.store.archive import SqliteCopies
-from gateway.store.audit import SqliteAudit
-from gateway.store.callbacks import SqliteCallbacks
-from gateway.store.catalogs import SqliteCatalogs
-from gateway.store.change_log import SqliteChangeLog
-from gateway.store.characters import SqliteCharacters
-from gateway.store.claims import SqliteClaims
-from gateway.store.database import Database, WriterFrom
-from gateway.store.deletions import SqliteDeletions
-from gateway.store.events import SqliteEvents
-from gateway.store.generations import SqliteGenerations
-from gateway.store.health import SqliteHealth
-from gateway.store.keys import SqliteKeys
-from gateway.store.limits import SqliteLimits
+from gateway.store.sqlite.accounts import SqliteAccounts
+from gateway.store.sqlite.agents import SqliteAgents
+from gateway.store.sqlite.archive import SqliteCopies
+from gateway.store.sqlite.audit import SqliteAudit
+from gateway.store.sqlite.callbacks import SqliteCallbacks
+from gateway.store.sqlite.catalogs import SqliteCatalogs
+from gateway.store.sqlite.change_log import SqliteChangeLog
+from gateway.store.sqlite.characters import SqliteCharacters
+from gateway.store.sqlite.claims import SqliteClaims
+from gateway.store.sqlite.database import Database, WriterFrom
+from gateway.store.sqlite.deletions import SqliteDeletions
+from gateway.store.sqlite.events import SqliteEvents
+from gateway.store.sqlite.generations import SqliteGenerations
+from gateway.store.sqlite.health import SqliteHealth
+from gateway.store.sqlite.keys import SqliteKeys
+from gateway.store.sqlite.limits import SqliteLimits
+from gateway.store.sqlite.times import SqliteTimes
+from gateway.store.sqlite.usage import SqliteUsage
+from gateway.store.sqlite.webhooks import SqliteWebhooks
+from gateway.store.sqlite.writer import Writer
 from gateway.store.store import Store
-from gateway.store.times import SqliteTimes
-from gateway.store.usage import SqliteUsage
-from gateway.store.webhooks import SqliteWebhooks
-from gateway.store.writer import Writer
 
 
 class SqliteStore(Store):
     """All ports to the store on one SQLite file, which is open until `close`. A file has one process.
 
     `broken` is called if the disk fails. `writer` makes the writer. `declared` opens a file whose state is being
-    declared, whatever its mark says: see `gateway/store/restore.py`. Raises `files.StoreFileError` if the file cannot
-    be used.
+    declared, whatever its mark says: see `restore.py`. Raises `files.StoreFileError` if the file cannot be used.
     """
 
     others_send_for = 0.0

@@ -4,9 +4,9 @@ import sqlite3
 
 from gateway.generations.model import Wall
 from gateway.generations.stores import MAX_WEBHOOKS, Webhook, WebhookReceipt
-from gateway.store.database import StorePart
 from gateway.store.reads import WebhookReads
-from gateway.store.writer import Effect
+from gateway.store.sqlite.database import StorePart
+from gateway.store.sqlite.writer import Effect
 
 
 class SqliteWebhooks(StorePart, WebhookReads):

@@ -1,6 +1,6 @@
 """The port `StoreHealth` on SQLite."""
 
-from gateway.store.database import StorePart
+from gateway.store.sqlite.database import StorePart
 
 PROBE_SIZE = 32 * 1024
 """Half the bytes that `probe` writes, because they are stored in hexadecimal."""

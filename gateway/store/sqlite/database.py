@@ -8,12 +8,13 @@ from pathlib import Path
 
 from gateway.audit import GENESIS, chained
 from gateway.generations.stores import Listener, Saved, StoreError
-from gateway.store import files, statements
+from gateway.store import statements
 from gateway.store.auditor import Auditor
 from gateway.store.codec import Row
-from gateway.store.mark import Mark
 from gateway.store.reads import StoreReads
-from gateway.store.writer import Effect, Write, Writer
+from gateway.store.sqlite import files
+from gateway.store.sqlite.mark import Mark
+from gateway.store.sqlite.writer import Effect, Write, Writer
 
 log = logging.getLogger(__name__)
 

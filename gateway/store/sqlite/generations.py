@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from gateway.generations.model import Generation, RunTime, frees_key, run_time, settles, turns_repeats_off
 from gateway.generations.stores import RequestIdTakenError, Saved, StoreError
-from gateway.store import change_log, limits
-from gateway.store.claims import has_request
 from gateway.store.codec import generation_of, progress_row, shown
-from gateway.store.database import StorePart, append_entry
 from gateway.store.reads import GenerationReads
+from gateway.store.sqlite import change_log, limits
+from gateway.store.sqlite.claims import has_request
+from gateway.store.sqlite.database import StorePart, append_entry
+from gateway.store.sqlite.writer import Effect
 from gateway.store.statements import execute
-from gateway.store.writer import Effect
 
 
 class SqliteGenerations(StorePart, GenerationReads):

@@ -3,10 +3,10 @@
 import sqlite3
 
 from gateway.agents.model import SESSION, KeyRecord
-from gateway.store.database import StorePart
 from gateway.store.reads import AgentReads
 from gateway.store.rows import agent_key_row
-from gateway.store.writer import Effect
+from gateway.store.sqlite.database import StorePart
+from gateway.store.sqlite.writer import Effect
 
 
 class SqliteAgents(StorePart, AgentReads):

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from gateway.archive.model import ArchivedFile, Copy
 from gateway.generations.model import Generation, State
 from gateway.store.codec import generation_of
-from gateway.store.database import StorePart
 from gateway.store.reads import CopyReads
 from gateway.store.rows import copy_row, copy_state
+from gateway.store.sqlite.database import StorePart
 
 ROWS_PER_BATCH = 200
 """Rows that one statement reads before other work gets its turn."""

@@ -1,9 +1,9 @@
 """The port `CatalogStore` on SQLite: one row for each catalog, its items as JSON."""
 
 from gateway.catalog.model import StoredCatalog
-from gateway.store.database import StorePart
 from gateway.store.reads import CatalogReads
 from gateway.store.rows import catalog_row
+from gateway.store.sqlite.database import StorePart
 
 
 class SqliteCatalogs(StorePart, CatalogReads):

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from gateway.characters.model import Creation, Removal
 from gateway.characters.ports import CharacterTakenError
 from gateway.generations.stores import StoreError
-from gateway.store.database import StorePart
 from gateway.store.reads import CharacterReads
 from gateway.store.rows import creation_row
-from gateway.store.writer import Effect
+from gateway.store.sqlite.database import StorePart
+from gateway.store.sqlite.writer import Effect
 
 
 class SqliteCharacters(StorePart, CharacterReads):

@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from gateway.callbacks.model import Callback, Delivery
-from gateway.store.database import StorePart, Values
 from gateway.store.reads import CallbackReads
 from gateway.store.rows import callback_row, delivery_row
-from gateway.store.writer import Effect
+from gateway.store.sqlite.database import StorePart, Values
+from gateway.store.sqlite.writer import Effect
 
 
 class SqliteCallbacks(StorePart, CallbackReads):

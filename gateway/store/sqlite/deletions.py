@@ -4,11 +4,11 @@ import sqlite3
 
 from gateway.generations.model import Generation, Steady
 from gateway.generations.stores import Removal, Saved
-from gateway.store import change_log
-from gateway.store.claims import has_request
-from gateway.store.database import PRUNE_BATCH_SIZE, StorePart, append_entry
 from gateway.store.reads import DeletionReads
-from gateway.store.writer import Effect
+from gateway.store.sqlite import change_log
+from gateway.store.sqlite.claims import has_request
+from gateway.store.sqlite.database import PRUNE_BATCH_SIZE, StorePart, append_entry
+from gateway.store.sqlite.writer import Effect
 
 
 class SqliteDeletions(StorePart, DeletionReads):

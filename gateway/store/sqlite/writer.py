@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gateway import failpoints
 from gateway.generations.stores import Saved, StoreError, UnknownCommitError
-from gateway.store.mark import Mark
+from gateway.store.sqlite.mark import Mark
 
 log = logging.getLogger(__name__)
 

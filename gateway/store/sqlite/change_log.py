@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from gateway.generations.model import Change, Generation, GenerationId
 from gateway.generations.stores import Listener, StoreError
 from gateway.store.codec import at_revision, generation_of
-from gateway.store.database import StorePart
 from gateway.store.reads import ChangeReads
+from gateway.store.sqlite.database import StorePart
 from gateway.store.statements import execute
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from gateway.generations.model import Event
 from gateway.store.codec import event_row
-from gateway.store.database import StorePart
 from gateway.store.reads import EventReads
-from gateway.store.writer import Effect
+from gateway.store.sqlite.database import StorePart
+from gateway.store.sqlite.writer import Effect
 
 
 class SqliteEvents(StorePart, EventReads):

@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 from gateway.generations.model import Steady
 from gateway.generations.stores import Correction
-from gateway.store.database import StorePart
 from gateway.store.reads import TimeReads
+from gateway.store.sqlite.database import StorePart
 
 
 class SqliteTimes(StorePart, TimeReads):

@@ -10,12 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 from gateway.audit import GENESIS, Entry
-from gateway.store import files
 from gateway.store.auditor import entry_text
-from gateway.store.database import StorePart, append_entry
-from gateway.store.files import StoreFileError
 from gateway.store.reads import AuditReads
-from gateway.store.writer import Effect
+from gateway.store.sqlite import files
+from gateway.store.sqlite.database import StorePart, append_entry
+from gateway.store.sqlite.files import StoreFileError
+from gateway.store.sqlite.writer import Effect
 
 ROWS_PER_BATCH = 1_000
 """Entries of a file that one statement reads."""
