@@ -37,7 +37,7 @@ SERVING = [
     path
     for path in sorted(GATEWAY.rglob("*.py"))
     if path.relative_to(GATEWAY).parts[0] not in ("sandbox", "cli", "demo.py", "__main__.py")
-    and path != GATEWAY / "store" / "restore.py"
+    and path not in (GATEWAY / "store" / "restore.py", GATEWAY / "store" / "sqlite" / "restore.py")
     and path.parent != GATEWAY / "store" / "postgres"
 ]
 """The modules of `hfgateway serve`. The sandbox and the commands run in other processes.
@@ -130,7 +130,7 @@ def sources(call: ast.Call, kind: Any, inside: Function) -> set[Source | None]:
 def writes() -> set[str]:
     """Return the names of all writes to the store."""
     found = set()
-    for path in sorted((GATEWAY / "store").glob("*.py")):
+    for path in sorted((GATEWAY / "store" / "sqlite").glob("*.py")):
         for one in functions(path):
             for call in calls(one, "_writer.write") + calls(one, "self._write"):
                 named = texts(call.args[0], one)
