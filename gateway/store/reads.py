@@ -21,7 +21,7 @@ from gateway.catalog.model import StoredCatalog
 from gateway.characters import model as characters
 from gateway.generations.accounts import Pool
 from gateway.generations.clock import oldest_id
-from gateway.generations.limits.model import SubjectLimits, first_of_month, split_subject, subjects
+from gateway.generations.limits.model import Limits, SubjectLimits, first_of_month, split_subject, subjects
 from gateway.generations.model import (
     Change,
     Event,
@@ -367,10 +367,11 @@ class LimitReads(StoreReads):
             rows = await self._rows(
                 "read_limits", after_tenant=place[0], after_subject=place[1], last_tenant=last, limit=ROWS_PER_BATCH
             )
-            found += map(subject_limits_of, rows)
+            # Those of a row without limits are not set yet.
+            found += (one for one in map(subject_limits_of, rows) if one.limits != Limits())
             if len(rows) < ROWS_PER_BATCH:
                 break
-            place = found[-1].tenant, found[-1].subject
+            place = rows[-1]["tenant"], rows[-1]["subject"]
             await asyncio.sleep(0)
         return found[:limit]
 

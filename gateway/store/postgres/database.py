@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 STATEMENT_TIMEOUT = 5.0
 """Seconds after which the server ends a statement."""
-LONG_STATEMENTS = frozenset({"read_usage"})
+LONG_STATEMENTS = frozenset({"read_earlier_use", "read_usage"})
 """Statements that an operator may let read a whole table."""
 LONG_STATEMENT_TIMEOUT = 300.0
 """Seconds after which the server ends one of them."""

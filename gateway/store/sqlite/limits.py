@@ -1,23 +1,18 @@
 """The port `LimitStore` on SQLite, and what claims and saves do to the use of limits."""
 
+import asyncio
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
-from gateway.generations.limits.model import (
-    SPENDING_STATES,
-    Limits,
-    SubjectLimits,
-    Use,
-    first_of_month,
-    settlement_of,
-    subjects_of,
-)
-from gateway.generations.model import ENDED, Generation, Spec, State
-from gateway.generations.stores import Claim
+from gateway.generations.limits.model import Limits, SubjectLimits, Use, settlement_of, subjects_of
+from gateway.generations.model import Generation, Spec
+from gateway.generations.stores import Claim, StoreError
 from gateway.store.reads import LimitReads, matching
 from gateway.store.rows import limits_row, subject_limits_of, use_row
+from gateway.store.sqlite import files
 from gateway.store.sqlite.database import StorePart, append_entry
 from gateway.store.sqlite.writer import Effect
 from gateway.store.statements import execute
@@ -29,33 +24,51 @@ class SqliteLimits(StorePart, LimitReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     async def set_limits(self, tenant: str, subject: str, limits: Limits, day: str) -> None:
-        named = {"tenant": tenant, "subject": subject}
+        named: dict[str, object] = {"tenant": tenant, "subject": subject}
         entry = self._auditor.limits(tenant, subject, limits)
+        if limits == Limits():
+            await self._change("delete_limits", named, entry)
+            return
+        row = named | limits_row(limits)
+        while not await self._change("set_limits", row, entry):
+            await self._writer.write("limits", lambda connection: self._begin(connection, named, day))
+            earlier = await self._earlier_use(matching(tenant, subject) | named)
+            if earlier and await self._change("set_new_limits", {**row, **earlier}, entry):
+                return
+
+    async def _change(self, name: str, row: Mapping[str, object], entry: str | None) -> bool:
+        """Execute a statement, and append the entry to the audit log if it changes anything. Return whether it did."""
 
         def write(connection: sqlite3.Connection) -> Effect:
-            if limits == Limits():
-                if connection.execute(self._sql["delete_limits"], named).rowcount:
-                    append_entry(connection, self._sql, entry)
-                return None, None
-            row = named | limits_row(limits)
-            if connection.execute(self._sql["has_limits"], row).fetchone():
-                return None, None
+            if name == "set_limits" and execute(connection, self._sql["has_limits"], row).fetchone():
+                return True, None
+            if execute(connection, self._sql[name], row).rowcount == 0:
+                return False, None
             append_entry(connection, self._sql, entry)
-            if connection.execute(self._sql["set_limits"], row).rowcount == 0:
-                connection.execute(self._sql["insert_limits"], row | self._counted(connection, tenant, subject, day))
-            return None, None
+            return True, None
 
-        await self._writer.write("limits", write)
+        return bool(await self._writer.write("limits", write))
 
-    def _counted(self, connection: sqlite3.Connection, tenant: str, subject: str, day: str) -> dict[str, object]:
-        found = matching(tenant, subject)
-        (running,) = execute(connection, self._sql["count_running"], found).fetchone()
+    def _begin(self, connection: sqlite3.Connection, named: Mapping[str, object], day: str) -> Effect:
         if not day:
-            (last,) = execute(connection, self._sql["read_last_budget_day"], {"tenant": tenant}).fetchone()
+            (last,) = execute(connection, self._sql["read_last_budget_day"], {"tenant": named["tenant"]}).fetchone()
             day = last or ""
-        begin(connection, self._sql, tenant, day)
-        sums = execute(connection, self._sql["sum_prices"], found | {"since": first_of_month(day)})
-        return use_row(counted(running, day, [tuple(row) for row in sums]))
+        if execute(connection, self._sql["begin_use"], {**named, "day": day}).rowcount:
+            begin(connection, self._sql, str(named["tenant"]), day)
+        return None, None
+
+    async def _earlier_use(self, found: Mapping[str, object]) -> Mapping[str, object]:
+        """Return what the use lacks; nothing if the row was deleted."""
+        # In a thread and on a connection that no other reader uses, because it may read all generations of a month.
+        return await asyncio.to_thread(self._read_earlier_use, found)
+
+    def _read_earlier_use(self, found: Mapping[str, object]) -> Mapping[str, object]:
+        try:
+            with closing(files.connect_reader(self._database.path)) as reader:
+                row = reader.execute(self._sql["read_earlier_use"], found).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError("the store cannot be read") from error
+        return {} if row is None else dict(row)
 
 
 def applying(connection: sqlite3.Connection, sql: Sql, spec: Spec) -> Sequence[SubjectLimits]:
@@ -103,23 +116,6 @@ def settle(connection: sqlite3.Connection, sql: Sql, before: Generation, after: 
     (day,) = execute(connection, sql["read_budget_day"], {"id": after.id}).fetchone()
     for subject in limited:
         _store(connection, sql, subject, subject.use.settled(found, day or ""))
-
-
-def counted(running: int, day: str, sums: Iterable[tuple[str, int, int, int]]) -> Use:
-    """Return the use on a day from the prices of generations in its month, summed by day and state.
-
-    The last sum is that of stray requests, which are spent in any state.
-    """
-    use = Use(running=running, day=day)
-    for submitted, state, price, again in sums:
-        if submitted[:7] != day[:7]:
-            continue
-        spent = again + (price if state in SPENDING_STATES else 0)
-        reserved = 0 if State(state) in ENDED else price
-        use = replace(use, month_reserved=use.month_reserved + reserved, month_spent=use.month_spent + spent)
-        if submitted == day:
-            use = replace(use, day_reserved=use.day_reserved + reserved, day_spent=use.day_spent + spent)
-    return use
 
 
 def _store(connection: sqlite3.Connection, sql: Sql, subject: SubjectLimits, use: Use) -> None:

@@ -24,7 +24,7 @@ from gateway.generations.limits.model import (
 from gateway.generations.limits.usage import UsageQuery
 from gateway.generations.model import Generation, Source, State, Steady, Wall
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Missing, Reported, adopted
-from gateway.generations.stores import Claim, Claimed
+from gateway.generations.stores import Claim, Claimed, StoreError
 from gateway.store import reads
 from gateway.store.store import Store
 from tests.contract.store.examples import (
@@ -361,6 +361,73 @@ async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(s
     now = await use(store)
     assert (now.day, now.day_reserved) == (DAY, reserved - 2 * MILLION)
     assert await store.limits.limits("other") == before
+
+
+@pytest.mark.parametrize("day", [DAY, NEXT_DAY, NEXT_MONTH])
+async def test_a_new_limit_counts_what_changes_while_it_counts(
+    store: Store, monkeypatch: pytest.MonkeyPatch, day: str
+) -> None:
+    team = {"team": "a"}
+    await set_limits(store, credits_per_month=100 * MILLION)
+    waiting = [await claimed(store, priced(labels=team)) for _ in range(6)]
+    read, reads_made = store.limits._earlier_use, 0  # type: ignore[attr-defined] # of both engines
+
+    async def change(days: list[str]) -> None:
+        for one in days:
+            await claimed(store, priced(3 * MILLION, day=one, labels=team))
+            canceled, ends = waiting.pop(), waiting.pop()
+            await save(store, canceled, after(canceled, CancelAsked()))
+            queued = await save(store, ends, accepted(ends, ends.id))
+            await save(store, queued, reported(queued, State.COMPLETED))
+
+    async def changing(found: Any) -> Any:
+        nonlocal reads_made
+        reads_made += 1
+        await change([DAY] if reads_made == 1 else [])
+        earlier = await read(found)
+        await change([day] if reads_made == 1 else [])
+        return earlier
+
+    monkeypatch.setattr(store.limits, "_earlier_use", changing)
+    await set_limits(store, "label:team=a", credits_per_month=100 * MILLION)
+    assert reads_made == (1 if day == DAY else 2)
+    counted = await use(store)
+    assert (counted.running, counted.day, counted.month_reserved > 0) == (4, day, True)
+    assert replace(await use(store, "label:team=a"), minute=0, submissions=0) == replace(
+        counted, minute=0, submissions=0
+    )
+
+
+async def test_limits_whose_count_is_interrupted_are_not_set_and_can_be_set_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await claimed(store, priced())
+
+    async def interrupted(_: object) -> None:
+        await claimed(store, priced())
+        raise StoreError("interrupted")
+
+    async def changed(found: Any) -> Any:
+        earlier = await read(found)
+        if changes:
+            await set_limits(store, **changes.pop())
+        return earlier
+
+    changes: list[dict[str, int]] = [{}, {"credits_per_day": 9 * MILLION}]
+    read = store.limits._earlier_use  # type: ignore[attr-defined] # of both engines
+    with monkeypatch.context() as patch:
+        patch.setattr(store.limits, "_earlier_use", interrupted)
+        with pytest.raises(StoreError, match="interrupted"):
+            await set_limits(store, credits_per_day=2 * MILLION, in_flight=0)
+    assert await store.limits.limits("tenant") == []
+    await claimed(store, priced(None))
+    await save(store, first, after(first, CancelAsked()))
+    with monkeypatch.context() as patch:
+        patch.setattr(store.limits, "_earlier_use", changed)
+        await set_limits(store, credits_per_day=2 * MILLION)
+    now = await use(store)
+    assert (now.running, now.day_reserved) == (2, MILLION)
+    assert (await refusal(store, priced(MILLION + 1))).used == MILLION
 
 
 async def test_a_new_budget_counts_second_requests_as_a_running_one_does(store: Store) -> None:

@@ -861,54 +861,21 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- Read a catalog of an account.
 SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = :account AND origin = :origin AND name = :name;
 
--- name: lock_limits
--- Wait for all claims and saves that may not see new limits, and keep others waiting.
-LOCK TABLE limits IN SHARE ROW EXCLUSIVE MODE;
+-- fragment: is_limit
+-- The condition for a row with limits. One without only counts the use, and its limits are not set yet.
+coalesce(
+    credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share
+) IS NOT NULL OR models <> '';
 
 -- name: set_limits
--- Replace the limits of a subject. Those of a new one begin with the use by the generations that are stored.
+-- Replace the limits of a subject. What is used of them stays.
 WITH {fenced},
-today AS MATERIALIZED (
-    SELECT coalesce(
-        nullif(:day::text, '') COLLATE "C",
-        (SELECT max(budget_day) FROM generations WHERE tenant = :tenant::text AND price IS NOT NULL), ''
-    ) AS day
-), matching AS (
-    -- What was counted before the first day belongs to it.
-    SELECT done, price, coalesce(nullif(budget_day, ''), today.day) AS budget_day,
-        CASE WHEN state IN (5, 9) THEN price ELSE 0 END
-            -- A stray request. That of a LOST generation without a request is its first one.
-            + CASE WHEN stray_request_id <> '' AND NOT (state = 9 AND request_id IS NULL) THEN price ELSE 0 END AS spent
-    FROM generations, today
-    WHERE tenant = :tenant::text
-        AND NOT EXISTS (SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text)
-        AND (NOT done OR (price IS NOT NULL AND (budget_day = '' OR budget_day >= :since::text)))
-        AND ({of_subject})
-), begun AS (
-    SELECT today.day FROM today, fenced WHERE today.day <> ''
-        AND NOT EXISTS (SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text)
-), dated_use AS (
-    UPDATE limits SET day = begun.day FROM begun WHERE limits.tenant = :tenant::text AND limits.day = ''
-), dated_prices AS (
-    UPDATE generations SET budget_day = begun.day FROM begun
-    WHERE tenant = :tenant::text AND budget_day = '' AND price IS NOT NULL
-), stored AS (
-    INSERT INTO limits (
-        tenant, subject, credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share,
-        models, minute, submissions, running, day, day_reserved, day_spent, month_reserved, month_spent
-    ) SELECT
-        :tenant::text, :subject::text, :credits_per_day::bigint, :credits_per_month::bigint,
-        :submissions_per_minute::bigint, :in_flight::bigint, :concurrency_share::bigint, :models::text, 0, 0,
-        (SELECT count(*) FROM matching WHERE NOT done), today.day,
-        (SELECT coalesce(sum(price), 0) FROM matching WHERE NOT done AND budget_day = today.day),
-        (SELECT coalesce(sum(spent), 0) FROM matching WHERE budget_day = today.day),
-        (SELECT coalesce(sum(price), 0) FROM matching WHERE NOT done AND left(budget_day, 7) = left(today.day, 7)),
-        (SELECT coalesce(sum(spent), 0) FROM matching WHERE left(budget_day, 7) = left(today.day, 7))
-    FROM fenced, today
-    ON CONFLICT (tenant, subject) DO UPDATE SET
-        credits_per_day = excluded.credits_per_day, credits_per_month = excluded.credits_per_month,
-        submissions_per_minute = excluded.submissions_per_minute, in_flight = excluded.in_flight,
-        concurrency_share = excluded.concurrency_share, models = excluded.models
+stored AS (
+    UPDATE limits SET
+        credits_per_day = :credits_per_day::bigint, credits_per_month = :credits_per_month::bigint,
+        submissions_per_minute = :submissions_per_minute::bigint, in_flight = :in_flight::bigint,
+        concurrency_share = :concurrency_share::bigint, models = :models::text
+    FROM fenced WHERE tenant = :tenant::text AND subject = :subject::text AND ({is_limit})
     RETURNING 1
 ), written AS (
     SELECT FROM stored WHERE NOT EXISTS (
@@ -917,6 +884,77 @@ today AS MATERIALIZED (
                 IS NOT DISTINCT FROM (:credits_per_day::bigint, :credits_per_month::bigint,
                     :submissions_per_minute::bigint, :in_flight::bigint, :concurrency_share::bigint, :models::text)
     )
+),
+{audited}
+SELECT (SELECT count(*) FROM fenced) AS fenced, (SELECT count(*) FROM stored) AS stored, count(*) AS written
+FROM written;
+
+-- name: lock_limits
+-- Wait for all claims and saves that may not see a new row of limits, and keep others waiting.
+LOCK TABLE limits IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: begin_use
+-- Begin to count the use of a subject that has no limits.
+WITH {fenced},
+today AS MATERIALIZED (
+    SELECT coalesce(
+        nullif(:day::text, '') COLLATE "C",
+        (SELECT max(budget_day) FROM generations WHERE tenant = :tenant::text AND price IS NOT NULL), ''
+    ) AS day
+), begun AS (
+    -- What was counted before the first day belongs to it.
+    SELECT today.day FROM today, fenced WHERE today.day <> ''
+        AND NOT EXISTS (SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text)
+), dated_use AS (
+    UPDATE limits SET day = begun.day FROM begun WHERE limits.tenant = :tenant::text AND limits.day = ''
+), dated_prices AS (
+    UPDATE generations SET budget_day = begun.day FROM begun
+    WHERE tenant = :tenant::text AND budget_day = '' AND price IS NOT NULL
+), written AS (
+    INSERT INTO limits (
+        tenant, subject, models, minute, submissions, running, day, day_reserved, day_spent, month_reserved, month_spent
+    ) SELECT :tenant::text, :subject::text, '', 0, 0, 0, today.day, 0, 0, 0, 0 FROM fenced, today
+    ON CONFLICT (tenant, subject) DO NOTHING RETURNING 1
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_earlier_use
+-- Read what the use of a subject lacks since `begin_use`: the use by the generations that are stored, minus what was
+-- counted. Both change in the same commits, so the difference stays true until another day begins. Stray requests are
+-- spent in any state. That of a LOST generation without a request is its first one.
+WITH priced AS (
+    SELECT budget_day, CASE WHEN NOT done THEN price ELSE 0 END AS reserved,
+        CASE WHEN state IN (5, 9) THEN price ELSE 0 END
+            + CASE WHEN stray_request_id <> '' AND NOT (state = 9 AND request_id IS NULL) THEN price ELSE 0 END AS spent
+    FROM generations
+    WHERE tenant = :tenant::text AND price IS NOT NULL AND ({of_subject}) AND budget_day >= (
+        SELECT CASE WHEN day = '' THEN '' ELSE left(day, 7) || '-01' END FROM limits
+        WHERE tenant = :tenant::text AND subject = :subject::text
+    )
+)
+SELECT day,
+    (SELECT count(*) FROM generations WHERE NOT done AND tenant = :tenant::text AND ({of_subject})) - running AS running,
+    (coalesce(sum(reserved) FILTER (WHERE budget_day = day), 0) - day_reserved)::bigint AS day_reserved,
+    (coalesce(sum(spent) FILTER (WHERE budget_day = day), 0) - day_spent)::bigint AS day_spent,
+    (coalesce(sum(reserved), 0) - month_reserved)::bigint AS month_reserved,
+    (coalesce(sum(spent), 0) - month_spent)::bigint AS month_spent
+FROM limits LEFT JOIN priced ON left(budget_day, 7) = left(day, 7)
+WHERE limits.tenant = :tenant::text AND subject = :subject::text GROUP BY limits.tenant, subject;
+
+-- name: set_new_limits
+-- Set the limits of a subject whose use was begun, with what it lacks. Changes nothing if another day has begun.
+WITH {fenced},
+written AS (
+    UPDATE limits SET
+        credits_per_day = :credits_per_day::bigint, credits_per_month = :credits_per_month::bigint,
+        submissions_per_minute = :submissions_per_minute::bigint, in_flight = :in_flight::bigint,
+        concurrency_share = :concurrency_share::bigint, models = :models::text,
+        running = running + :running::bigint, day_reserved = day_reserved + :day_reserved::bigint,
+        day_spent = day_spent + :day_spent::bigint, month_reserved = month_reserved + :month_reserved::bigint,
+        month_spent = month_spent + :month_spent::bigint
+    FROM fenced
+    WHERE tenant = :tenant::text AND subject = :subject::text AND day = :day::text AND NOT ({is_limit})
+    RETURNING 1
 ),
 {audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;

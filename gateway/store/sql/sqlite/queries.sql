@@ -415,6 +415,11 @@ SELECT * FROM limits WHERE tenant = :tenant AND subject IN (SELECT value FROM js
 SELECT * FROM limits WHERE (tenant, subject) > (:after_tenant, :after_subject) AND tenant <= :last_tenant
 ORDER BY tenant, subject LIMIT :limit;
 
+-- fragment: is_limit
+-- The condition for a row with limits. One without only counts the use, and its limits are not set yet.
+credits_per_day IS NOT NULL OR credits_per_month IS NOT NULL OR submissions_per_minute IS NOT NULL
+OR in_flight IS NOT NULL OR concurrency_share IS NOT NULL OR models <> '';
+
 -- name: has_limits
 -- Check whether a subject has exactly these limits.
 SELECT 1 FROM limits
@@ -428,17 +433,47 @@ UPDATE limits SET
     credits_per_day = :credits_per_day, credits_per_month = :credits_per_month,
     submissions_per_minute = :submissions_per_minute, in_flight = :in_flight, concurrency_share = :concurrency_share,
     models = :models
-WHERE tenant = :tenant AND subject = :subject;
+WHERE tenant = :tenant AND subject = :subject AND ({is_limit});
 
--- name: insert_limits
--- Store the limits of a subject that had none, with their use by the generations that are stored.
+-- name: begin_use
+-- Begin to count the use of a subject that has no limits.
 INSERT INTO limits (
-    tenant, subject, credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, models,
-    minute, submissions, running, day, day_reserved, day_spent, month_reserved, month_spent
-) VALUES (
-    :tenant, :subject, :credits_per_day, :credits_per_month, :submissions_per_minute, :in_flight, :concurrency_share,
-    :models, :minute, :submissions, :running, :day, :day_reserved, :day_spent, :month_reserved, :month_spent
-);
+    tenant, subject, models, minute, submissions, running, day, day_reserved, day_spent, month_reserved, month_spent
+) VALUES (:tenant, :subject, '', 0, 0, 0, :day, 0, 0, 0, 0) ON CONFLICT (tenant, subject) DO NOTHING;
+
+-- name: read_earlier_use
+-- Read what the use of a subject lacks since `begin_use`: the use by the generations that are stored, minus what was
+-- counted. Both change in the same commits, so the difference stays true until another day begins. Stray requests are
+-- spent in any state. That of a LOST generation without a request is its first one.
+WITH priced AS (
+    SELECT budget_day, CASE WHEN done = 0 THEN price ELSE 0 END AS reserved,
+        CASE WHEN state IN (5, 9) THEN price ELSE 0 END
+            + CASE WHEN stray_request_id <> '' AND NOT (state = 9 AND request_id IS NULL) THEN price ELSE 0 END AS spent
+    FROM generations
+    WHERE tenant = :tenant AND price IS NOT NULL AND ({of_subject}) AND budget_day >= (
+        SELECT CASE WHEN day = '' THEN '' ELSE substr(day, 1, 7) || '-01' END FROM limits
+        WHERE tenant = :tenant AND subject = :subject
+    )
+)
+SELECT day,
+    -- The + is explained at `read_generations_by_requests`.
+    (SELECT count(*) FROM generations WHERE done = 0 AND +tenant = :tenant AND ({of_subject})) - running AS running,
+    coalesce(sum(reserved) FILTER (WHERE budget_day = day), 0) - day_reserved AS day_reserved,
+    coalesce(sum(spent) FILTER (WHERE budget_day = day), 0) - day_spent AS day_spent,
+    coalesce(sum(reserved), 0) - month_reserved AS month_reserved,
+    coalesce(sum(spent), 0) - month_spent AS month_spent
+FROM limits LEFT JOIN priced ON substr(budget_day, 1, 7) = substr(day, 1, 7)
+WHERE limits.tenant = :tenant AND subject = :subject GROUP BY limits.tenant, subject;
+
+-- name: set_new_limits
+-- Set the limits of a subject whose use was begun, with what it lacks. Changes nothing if another day has begun.
+UPDATE limits SET
+    credits_per_day = :credits_per_day, credits_per_month = :credits_per_month,
+    submissions_per_minute = :submissions_per_minute, in_flight = :in_flight, concurrency_share = :concurrency_share,
+    models = :models, running = running + :running, day_reserved = day_reserved + :day_reserved,
+    day_spent = day_spent + :day_spent, month_reserved = month_reserved + :month_reserved,
+    month_spent = month_spent + :month_spent
+WHERE tenant = :tenant AND subject = :subject AND day = :day AND NOT ({is_limit});
 
 -- name: delete_limits
 -- Remove the limits of a subject.
@@ -458,18 +493,6 @@ UPDATE limits SET day = :day WHERE tenant = :tenant AND day = '';
 -- name: date_prices
 -- Set the day of a tenant's prices that were counted before the first day.
 UPDATE generations SET budget_day = :day WHERE tenant = :tenant AND budget_day = '' AND price IS NOT NULL;
-
--- name: count_running
--- Count the generations of a subject that have not ended. The + is explained at `read_generations_by_requests`.
-SELECT count(*) FROM generations WHERE done = 0 AND +tenant = :tenant AND ({of_subject});
-
--- name: sum_prices
--- Sum the prices of a subject's generations that were submitted on a day or later, by day and state. `again` is the sum
--- for stray requests. That of a LOST generation without a request is its first one.
-SELECT budget_day, state, sum(price) AS price,
-    sum(CASE WHEN stray_request_id <> '' AND NOT (state = 9 AND request_id IS NULL) THEN price ELSE 0 END) AS again
-FROM generations
-WHERE tenant = :tenant AND budget_day >= :since AND price IS NOT NULL AND ({of_subject}) GROUP BY budget_day, state;
 
 -- name: read_last_budget_day
 -- Read the last day for which a tenant's prices were counted.
