@@ -149,3 +149,9 @@ def test_a_plan_counts_its_pending_faults() -> None:
     plan.add([Fault(on="submit", times=2), Fault(on="status")])
     assert plan.take("submit", None) is not None
     assert len(plan) == 2
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/__plans"), ("GET", "/__nothing/here"), ("PUT", "/__plan")])
+async def test_an_unknown_path_of_the_sandbox_is_not_a_model(api: Any, method: str, path: str) -> None:
+    answer = await api.call(method, path, json={})
+    assert (answer.status, answer.json) == (404, {"detail": f"{method} {path} is not known"})

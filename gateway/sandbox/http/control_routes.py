@@ -29,6 +29,7 @@ class ControlRoutes:
             web.delete("/__plan", self.clear_plan),
             web.post("/__account", _explaining(self.account)),
             web.post("/__reset", self.reset),
+            web.route("*", "/__{unknown:.*}", _not_found),  # or the endpoint of a model would get it
         ]
 
     async def ledger(self, request: web.Request) -> web.Response:
@@ -59,6 +60,10 @@ class ControlRoutes:
         self._state.reset()
         self._webhook_sender.cancel_all()
         return web.json_response({})
+
+
+async def _not_found(request: web.Request) -> web.Response:
+    return web.json_response({"detail": f"{request.method} {request.path} is not known"}, status=404)
 
 
 async def _object(request: web.Request) -> dict[str, Any]:
