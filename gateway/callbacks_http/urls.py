@@ -44,8 +44,8 @@ def parse(url: str, networks: Sequence[Network], ports: Sequence[int]) -> Target
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-        # Python 3.11 takes the brackets of an IPv6 address out of any text, which aiohttp then refuses.
-        if ":" in host and not re.fullmatch(r"\[[^]]*\](:[0-9]*)?", parts.netloc.rpartition("@")[2]):
+        # Python 3.11 takes brackets out of any text, also around a name ("[v1.a]"), which aiohttp then refuses.
+        if "[" in parts.netloc and not re.fullmatch(r"\[[^]]*:[^]]*\](:[0-9]*)?", parts.netloc):
             raise ValueError
     except ValueError:
         raise InvalidUrlError("is not a URL") from None

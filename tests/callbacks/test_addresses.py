@@ -101,6 +101,8 @@ URLS = {
     "https://example.com[2606:4700::1111]/": "not a URL",
     "https://[2606:4700::1111];a/": "not a URL",
     "https://[2606:4700::1111]:443[::1]/": "not a URL",
+    "https://[v1.example.com]/": "not a URL",
+    "https://example.com[v1.example.com]/": "not a URL",
     "https:///path": "",
     "https://exa mple.com/": "",
     "https://-/": "",
