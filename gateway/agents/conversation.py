@@ -138,11 +138,12 @@ class Conversation(Signals):
                 task.cancel()
 
     async def _keep_reading(self) -> None:
+        signal = self._wakeup.signal()
         while True:
-            signal = self._wakeup.signal()
             pause = max(jittered(self._delay), self._not_before - self._clock.moment().steady)
             self._delay = min(self._delay * PAUSE_GROWTH, self._pace.longest)
             await self._clock.wait(signal, pause)
+            signal = self._wakeup.signal()  # before the read, which may not show what is done during it
             try:
                 await self.refresh()
             except Exception as error:
@@ -151,6 +152,7 @@ class Conversation(Signals):
                     self.wake()
                     return
                 self._not_before = self._clock.moment().steady + (error.failure.retry_after or 0.0)
+                signal = self._wakeup.signal()  # `poll_soon` did not know of this Retry-After
 
     async def _read_new(self) -> None:
         async with self._one_at_a_time:

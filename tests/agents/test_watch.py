@@ -164,6 +164,28 @@ async def test_an_interrupt_is_shown_to_watchers_at_once(timed: Timed) -> None:
     await watcher.leave()
 
 
+@pytest.mark.parametrize("refused", [False, True])
+async def test_an_interrupt_during_a_poll_is_shown_by_the_next_one(timed: Timed, refused: bool) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    await talk.send(session_id, "a fox [slow=1000]")
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.reaches("PROCESSING")
+    await timed.advance(30.0)  # the reader waits for about 10 s
+    fault: dict[str, Any] = {"kind": "429", "headers": {"Retry-After": "60"}} if refused else {}
+    with timed.held(on="agent_messages", **fault):
+        timed.time.step(timed.time.now + 15.0, 15.0)
+        await eventually(lambda: len(timed.sandbox.state.plan) == 0)
+        await talk.transport.call("InterruptSession", pb.InterruptSessionRequest(id=session_id))
+    if refused:
+        before = timed.ledger.agent_reads[session_id]
+        await timed.advance(50.0)
+        assert timed.ledger.agent_reads[session_id] == before
+        await timed.advance(20.0)
+    await watcher.reaches("IDLE")  # without a Retry-After although the clock stands still
+    await watcher.leave()
+
+
 async def test_an_idle_watch_sends_a_heartbeat_every_15_seconds(timed: Timed) -> None:
     talk = Talk(timed)
     watcher = Watcher(talk.watch(await talk.create()))
