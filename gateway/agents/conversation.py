@@ -6,9 +6,9 @@ one, so that it gets only new messages and those that may still change.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from gateway.agents.model import Message, Session, Transcript
+from gateway.agents.model import Message, Session, SessionState, Transcript
 from gateway.agents.ports import AgentApi
 from gateway.concurrency import Signals, Wakeup
 from gateway.errors import GatewayError, Reason, upstream_unavailable
@@ -104,7 +104,12 @@ class Conversation(Signals):
         if self._clock.moment().steady >= self._not_before:
             self._wakeup.wake()
 
-    def set_session(self, session: Session) -> None:
+    def turn_started(self) -> None:
+        """Show the session as PROCESSING before the next poll, if it was read."""
+        if self._session is not None:
+            self._set_session(replace(self._session, state=SessionState.PROCESSING, upstream_status="processing"))
+
+    def _set_session(self, session: Session) -> None:
         """Set the session and wake the watchers if it has changed."""
         if session != self._session:
             self.changes += 1
@@ -166,7 +171,7 @@ class Conversation(Signals):
         before = self.changes
         self._merge(after, transcript.messages)
         known = Transcript(transcript.session, [row.message for row in self._rows])
-        self.set_session(self._corrected(self._since or "", known))
+        self._set_session(self._corrected(self._since or "", known))
         if self.changes != before:
             self.wake()
 

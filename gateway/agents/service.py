@@ -227,7 +227,7 @@ class Agents:
         self._accepted[session_id] = _Accepted(message_id, now + PROCESSING_DURATION)
         conversation = self._conversations.get(session_id)
         if conversation is not None:
-            conversation.set_session(Session(session_id, SessionState.PROCESSING, "processing"))
+            conversation.turn_started()
         self._poll_soon(session_id)
 
     def _poll_soon(self, session_id: str) -> None:

@@ -164,6 +164,20 @@ async def test_an_interrupt_is_shown_to_watchers_at_once(timed: Timed) -> None:
     await watcher.leave()
 
 
+async def test_the_start_of_a_turn_keeps_the_other_values_of_the_session(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    timed.plan(on="agent_messages", patch={"config": {"model": "soul"}}, times=100)
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.reaches("IDLE")
+    await talk.send(session_id, "a fox")
+    await timed.advance(2 * TURN)
+    await eventually(lambda: watcher.states == ["IDLE", "PROCESSING", "IDLE"])
+    sessions = [one.session for one in watcher.received if one.HasField("session")]
+    assert [session.extra["config"]["model"] for session in sessions] == ["soul"] * 3
+    await watcher.leave()
+
+
 @pytest.mark.parametrize("refused", [False, True])
 async def test_an_interrupt_during_a_poll_is_shown_by_the_next_one(timed: Timed, refused: bool) -> None:
     talk = Talk(timed)
