@@ -55,7 +55,7 @@ def figures(name: str, median: float, sigma: float) -> list[Figure]:
 
 def _watched(trace: Trace, source: random.Random) -> tuple[float, float, float]:
     """Return the p95 of the lag at random moments, the p95 of the delay of starts, and the mean number of calls."""
-    intervals = PollIntervals(shortest=1.0, longest=30.0)
+    intervals = PollIntervals(RunTimes(), shortest=1.0, longest=30.0)
     lags, delays, calls = [], [], 0
     for number, (queued, runs) in enumerate(trace):
         shown, looks, ends = math.inf, 0, queued + runs
@@ -109,7 +109,8 @@ def _cold(trace: Trace, name: str, source: random.Random) -> float:
 
 
 def _one_cold_start(rows: Trace, traits: str, source: random.Random) -> int:
-    intervals, run_times, reliability = PollIntervals(shortest=1.0, longest=30.0), RunTimes(), WebhookReliability()
+    run_times, reliability = RunTimes(), WebhookReliability()
+    intervals = PollIntervals(run_times, shortest=1.0, longest=30.0)
     accepted = [number * COLD_EVERY * source.uniform(0.5, 1.5) for number in range(len(rows))]
     reported_at = [at + sum(row) + WEBHOOK for at, row in zip(accepted, rows, strict=True)]
     now, calls = 0.0, 0

@@ -17,8 +17,8 @@ from bench import live_state
 from bench.figures import Figure, Judged, at_most, ratio, value
 from bench.load import Effort
 from gateway.generations.model import RunTime
-from gateway.generations.polling.pace import REMEMBERED_DURATIONS, PollIntervals
-from gateway.generations.watching.forecast import RunTimes
+from gateway.generations.polling.pace import PollIntervals
+from gateway.generations.watching.forecast import REMEMBERED_RUN_TIMES, RunTimes
 
 SEED = 20_261_120
 MEASURED = 4000
@@ -45,7 +45,7 @@ async def run(effort: Effort) -> list[Figure]:
     figures = []
     for name, (median, sigma, calls_goal, delay_goal) in TRACES.items():
         trace = _trace(median, sigma)
-        learned, measured = trace[:REMEMBERED_DURATIONS], trace[REMEMBERED_DURATIONS:]
+        learned, measured = trace[:REMEMBERED_RUN_TIMES], trace[REMEMBERED_RUN_TIMES:]
         calls, delay = _calls_and_delay(measured, _gateway(learned, webhooks=False))
         python_calls, python_delay = _calls_and_delay(measured, lambda _: PYTHON_SDK)
         js_calls, js_delay = _calls_and_delay(measured, lambda _: JS_SDK)
@@ -85,7 +85,7 @@ def _errors(medians: dict[str, float], sigma: float) -> tuple[float, float, floa
     """Return the median error of forecasts, that of the true medians, and the share of overdue generations."""
     source = random.Random(SEED)
     ended = []
-    for _ in range(REMEMBERED_DURATIONS + MEASURED):
+    for _ in range(REMEMBERED_RUN_TIMES + MEASURED):
         traits = source.choice(list(medians))
         ended.append(RunTime("model", traits, medians[traits] * source.lognormvariate(0.0, sigma)))
     errors, unavoidable, overdue = [], [], 0
@@ -102,13 +102,14 @@ def _errors(medians: dict[str, float], sigma: float) -> tuple[float, float, floa
 
 def _trace(median: float, sigma: float) -> list[float]:
     source = random.Random(SEED)
-    return [source.lognormvariate(math.log(median), sigma) for _ in range(REMEMBERED_DURATIONS + MEASURED)]
+    return [source.lognormvariate(math.log(median), sigma) for _ in range(REMEMBERED_RUN_TIMES + MEASURED)]
 
 
 def _gateway(learned: Sequence[float], *, webhooks: bool) -> Gap:
     """Return the gateway's schedule with its default bounds."""
-    intervals = PollIntervals(shortest=1.0, longest=30.0)
-    intervals.learn_all(RunTime("model", "", duration) for duration in learned)
+    run_times = RunTimes()
+    run_times.learn_all(RunTime("model", "", duration) for duration in learned)
+    intervals = PollIntervals(run_times, shortest=1.0, longest=30.0)
     return lambda elapsed: intervals.gap("model", elapsed, 0, webhooks=webhooks)
 
 

@@ -366,7 +366,9 @@ async def _lifecycle(
     """Build the parts of `_Lifecycle`. `refuses` and `bound_to` are those of `Generations`."""
     store, clock, upstream = base.store, base.clock, base.upstream
     reliability = WebhookReliability()
-    intervals, run_times = await _learned(base)
+    run_times = RunTimes()
+    run_times.learn_all(await store.accounts.run_times())
+    intervals = PollIntervals(run_times, base.settings.poll_min, base.settings.poll_max)
     trusted_time, budgets, admissions = await _admitting(base, access, intervals)
     rules = _rules(base.settings, clock, store.others_send_for)
     sender = _sender(base, admissions, trusted_time)
@@ -400,7 +402,7 @@ async def _lifecycle(
         sender=sender,
         service=service,
         rules=rules,
-        schedule=_poll_schedule(base, feed, admissions, rules, (intervals, run_times, reliability)),
+        schedule=_poll_schedule(base, feed, admissions, rules, (intervals, reliability)),
         trusted_time=trusted_time,
         poll_limits=poll_limits,
         has_webhook=webhook_inbox.has,
@@ -426,15 +428,6 @@ async def _admitting(base: _Base, access: Access, intervals: PollIntervals) -> t
     trusted_time = await _trusted_time(base)
     budgets = await _budgets(base, trusted_time)
     return trusted_time, budgets, _admissions(base, intervals, access, budgets)
-
-
-async def _learned(base: _Base) -> tuple[PollIntervals, RunTimes]:
-    """Return what is known of the run times of earlier generations: when to poll, and what to forecast."""
-    intervals, run_times = PollIntervals(base.settings.poll_min, base.settings.poll_max), RunTimes()
-    stored = await base.store.accounts.run_times()
-    intervals.learn_all(stored)
-    run_times.learn_all(stored)
-    return intervals, run_times
 
 
 def _admissions(base: _Base, intervals: PollIntervals, access: Access, budgets: Budgets) -> Admissions:
@@ -479,16 +472,15 @@ def _poll_schedule(
     feed: Feed,
     admissions: Admissions,
     rules: Rules,
-    learned: tuple[PollIntervals, RunTimes, WebhookReliability],
+    learned: tuple[PollIntervals, WebhookReliability],
 ) -> PollSchedule:
-    intervals, run_times, reliability = learned
+    intervals, reliability = learned
     return PollSchedule(
         clock=base.clock,
         feed=feed,
         admissions=admissions,
         rules=rules,
         intervals=intervals,
-        run_times=run_times,
         reliability=reliability,
     )
 

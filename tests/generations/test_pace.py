@@ -14,12 +14,11 @@ from gateway.generations.model import RunTime
 from gateway.generations.polling.pace import (
     BACKSTOP_INTERVAL,
     ENOUGH_DURATIONS,
-    LEARN_EVERY,
     POLL_INTERVAL,
-    REMEMBERED_DURATIONS,
     PollIntervals,
     schedule,
 )
+from gateway.generations.watching.forecast import REMEMBERED_RUN_TIMES, RunTimes
 from hfgateway.v1 import generation_pb2
 from tests.support.running import public_url, run, soul
 from tests.support.webhooks import SECRET
@@ -36,9 +35,13 @@ elapsed_times = st.floats(min_value=0.0, max_value=2e5)
 
 
 def learned(history: list[float], shortest: float = SHORTEST, longest: float = LONGEST) -> PollIntervals:
-    intervals = PollIntervals(shortest, longest)
-    intervals.learn_all(RunTime("model", "", duration) for duration in history)
+    intervals = PollIntervals(RunTimes(), shortest, longest)
+    learn(intervals, *history)
     return intervals
+
+
+def learn(intervals: PollIntervals, *seconds: float) -> None:
+    intervals.run_times.learn_all(RunTime("model", "", one) for one in seconds)
 
 
 # -- For any history ---------------------------------------------------------------------------------------------------
@@ -76,11 +79,8 @@ def test_polls_are_ordered_without_long_gaps_to_the_last_known_end(history: list
 
 @given(history=st.lists(st.just(0.0) | durations, min_size=ENOUGH_DURATIONS, max_size=60))
 def test_run_times_of_zero_are_not_learned(history: list[float]) -> None:
-    for intervals in (learned(history), PollIntervals(SHORTEST, LONGEST)):
-        for duration in history:
-            intervals.learn("model", duration)
-        known = intervals.known("model")
-        assert known is None or 0.0 not in known.durations
+    known = learned(history).known("model")
+    assert known is None or 0.0 not in known.durations
 
 
 # -- Learning ----------------------------------------------------------------------------------------------------------
@@ -90,15 +90,14 @@ def test_a_short_history_is_not_used() -> None:
     intervals = learned([12.0] * (ENOUGH_DURATIONS - 1))
     assert intervals.known("model") is None
     assert LEAST * POLL_INTERVAL <= intervals.gap("model", 11.0, 0, webhooks=False) <= MOST * POLL_INTERVAL
-    intervals.learn("model", 12.0)
+    learn(intervals, 12.0)
     assert intervals.known("model") is not None
     assert intervals.known("another") is None
 
 
 def test_the_schedule_follows_a_model_that_became_slower() -> None:
-    intervals = learned([10.0] * REMEMBERED_DURATIONS)
-    for _ in range(REMEMBERED_DURATIONS):
-        intervals.learn("model", 100.0)
+    intervals = learned([10.0] * REMEMBERED_RUN_TIMES)
+    learn(intervals, *[100.0] * REMEMBERED_RUN_TIMES)
     known = intervals.known("model")
     assert known is not None
     assert set(known.durations) == {100.0}
@@ -106,11 +105,11 @@ def test_the_schedule_follows_a_model_that_became_slower() -> None:
 
 def test_new_run_times_count_after_a_few_ends() -> None:
     intervals = learned([10.0] * ENOUGH_DURATIONS)
-    for _ in range(LEARN_EVERY):
-        intervals.learn("model", 50.0)
+    assert intervals.known("model") is not None
+    learn(intervals, 50.0, 50.0)
     known = intervals.known("model")
     assert known is not None
-    assert known.durations.count(50.0) == LEARN_EVERY
+    assert 50.0 in known.durations
 
 
 def test_errors_in_a_row_lengthen_the_gaps() -> None:
@@ -155,7 +154,7 @@ def test_learned_polls_cost_few_calls_and_little_delay(
         return median * trace.lognormvariate(0.0, sigma)
 
     random.seed(2026)  # seed the jitter
-    intervals = learned([draw() for _ in range(REMEMBERED_DURATIONS)])
+    intervals = learned([draw() for _ in range(REMEMBERED_RUN_TIMES)])
     calls, delay, count = 0, 0.0, 4_000
     for _ in range(count):
         duration, at = draw(), 0.0

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.generations.model import Generation, RunTime, Source, Spec, State, run_time
 from gateway.generations.polling.pace import BACKSTOP_INTERVAL, ENOUGH_DURATIONS, MAX_BACKSTOP_DELAY, PollIntervals
+from gateway.generations.watching.forecast import RunTimes
 
 SPEC = Spec("id", "tenant", "model", "v2", "account", "origin", b"", {}, "key", 0.0, 0.0)
 ENDED = Generation(SPEC, state=State.COMPLETED, accept_time=100.0, end_time=112.0, source=Source.POLL, ran=11.0)
@@ -32,6 +33,6 @@ def test_only_promptly_noticed_ends_have_a_run_time(ended: Generation, seconds: 
 
 
 def test_the_backstop_interval_is_bounded() -> None:
-    intervals = PollIntervals(shortest=1.0, longest=30.0)
-    intervals.learn_all([RunTime("model", "", 1_000_000.0)] * ENOUGH_DURATIONS)
+    intervals = PollIntervals(RunTimes(), shortest=1.0, longest=30.0)
+    intervals.run_times.learn_all([RunTime("model", "", 1_000_000.0)] * ENOUGH_DURATIONS)
     assert intervals.gap("model", 0.0, 0, webhooks=True) <= 1.1 * (MAX_BACKSTOP_DELAY + BACKSTOP_INTERVAL)

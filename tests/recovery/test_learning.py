@@ -12,10 +12,11 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.generations import follower
-from gateway.generations.model import Generation, Spec
+from gateway.generations.model import Generation, RunTime, Spec
 from gateway.generations.polling import schedule
 from gateway.generations.polling.pace import POLL_INTERVAL, PollIntervals
 from gateway.generations.watching.feed import Entry
+from gateway.generations.watching.forecast import RunTimes
 from tests.recovery.conftest import Start
 from tests.support.running import soul
 from tests.support.timeline import STEP, Timed
@@ -23,7 +24,8 @@ from tests.support.timeline import STEP, Timed
 
 async def learned(running: Timed) -> list[float]:
     """Return the learned run times, after a check that memory and the store agree."""
-    remembered = list(running.gateway._core.follower._schedule._intervals._history.values())
+    groups = running.gateway._core.follower._schedule._intervals.run_times._seconds
+    remembered = [times for (model_id, traits), times in groups.items() if model_id and not traits]
     stored = [one.seconds for one in await running.gateway._core.store.accounts.run_times()]
     assert [seconds for times in remembered for seconds in times] == pytest.approx(stored)
     return stored
@@ -57,7 +59,7 @@ def trace(median: float, sigma: float) -> Iterator[float]:
 def test_a_pace_stays_accurate_when_it_learns_from_its_own_polls(
     median: float, sigma: float, calls: float, delay: float
 ) -> None:
-    intervals = PollIntervals(shortest=1.0, longest=30.0)
+    intervals = PollIntervals(RunTimes(), shortest=1.0, longest=30.0)
     asked, late = [], []
     for duration in trace(median, sigma):
         seen, at = 0.0, intervals.gap("model", 0.0, 0, webhooks=False)
@@ -68,7 +70,7 @@ def test_a_pace_stays_accurate_when_it_learns_from_its_own_polls(
         late.append(at - duration)
         ran = learned_from(seen, at)
         assert ran is not None
-        intervals.learn("model", ran)
+        intervals.run_times.learn(RunTime("model", "", ran))
     assert sum(asked[-1000:]) / 1000 < calls * 1.1
     assert sum(late[-1000:]) / 1000 < delay * 1.1
 

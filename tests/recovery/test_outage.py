@@ -344,7 +344,9 @@ async def test_a_learned_run_time_releases_the_slot_of_an_uncertain_one_sooner(s
     running = await start(UPSTREAM_CONCURRENCY=1, image_seconds=30.0)
     core = running.gateway._core
     model_id = core.upstream.default.prepare(SoulInput("", width=1536, height=1152), "key", None, None).model_id
-    core.follower._schedule._intervals.learn_all(RunTime(model_id, "", float(seconds)) for seconds in range(20, 60))
+    core.follower._schedule._intervals.run_times.learn_all(
+        RunTime(model_id, "", float(seconds)) for seconds in range(20, 60)
+    )
     running.plan(on="submit", kind="lost")
     await running.submit(sized("lost", 1, wait_for=pb.WAIT_FOR_STORED))
     await running.advance(1.0)

@@ -8,19 +8,18 @@ history they are 3 s apart at first. Durations are seconds from acceptance to th
 import math
 import random
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.frozen import frozen
 from gateway.generations.clock import jittered
-from gateway.generations.model import GenerationId, RunTime
+from gateway.generations.model import GenerationId
+from gateway.generations.watching.forecast import RunTimes
 
 POLL_INTERVAL = 3.0
 """The least seconds between polls of a model without history. The gap grows with a tenth of the time since acceptance,
 up to the longest interval."""
 ENOUGH_DURATIONS = 20
 """Number of durations from which a schedule is made."""
-REMEMBERED_DURATIONS = 300
 POLL_COST = 0.2
 """Seconds of delay that one status call is worth."""
 BINS = 20
@@ -41,15 +40,13 @@ ON_TIME_SHARE = 0.1
 FRESH_FOR, FRESH_SHARE = 1.0, 0.5
 """Seconds for which the state of a queued generation is not read again for a caller that asks, and the same as a share
 of the time since its acceptance, so that callers that ask often cause few calls."""
-LEARN_EVERY = 10
-"""Number of new durations after which a schedule is computed again."""
 
 
 @frozen
 class Schedule:
     """The sorted durations of one model, and the offsets of polls computed from them."""
 
-    durations: tuple[float, ...]
+    durations: Sequence[float]
     polls: tuple[float, ...]
 
     def next_after(self, elapsed: float) -> float | None:
@@ -93,43 +90,19 @@ class WebhookReliability:
 
 
 class PollIntervals:
-    """The histories and schedules of all models. `shortest` and `longest` bound the interval of polls in seconds.
+    """The schedules of all models. `shortest` and `longest` bound the interval of polls in seconds.
 
     `spare_start_checks` is the number of generations that ended without a status call, minus the number of second start
     checks. A second one is only made while it is positive, so that a generation costs one start check on average.
     """
 
-    def __init__(self, shortest: float, longest: float) -> None:
+    def __init__(self, run_times: RunTimes, shortest: float, longest: float) -> None:
+        self.run_times = run_times
         self.shortest = shortest
         self.longest = longest
         self.spare_start_checks = SPARE_START_CHECKS
-        self._history: dict[str, deque[float]] = {}
         self._schedules: dict[str, Schedule] = {}
-        self._since_schedule: dict[str, int] = {}
-        """The durations that were added since the schedule of a model was computed."""
         self._queued_for: dict[str, float] = {}
-
-    def learn(self, model_id: str, duration: float) -> None:
-        """Add the duration of a generation that ended. One that is not positive was measured across a clock jump."""
-        if duration <= 0:
-            return
-        history = self._history.setdefault(model_id, deque(maxlen=REMEMBERED_DURATIONS))
-        history.append(duration)
-        self._since_schedule[model_id] = self._since_schedule.get(model_id, 0) + 1
-        if len(history) >= ENOUGH_DURATIONS and (
-            model_id not in self._schedules or self._since_schedule[model_id] >= LEARN_EVERY
-        ):
-            self._since_schedule[model_id] = 0
-            self._schedules[model_id] = schedule(sorted(history), self.longest)
-
-    def learn_all(self, stored: Iterable[RunTime]) -> None:
-        """Add the stored durations of earlier processes, oldest first."""
-        for run_time in stored:
-            if run_time.seconds > 0:
-                self._history.setdefault(run_time.model_id, deque(maxlen=REMEMBERED_DURATIONS)).append(run_time.seconds)
-        for model_id, history in self._history.items():
-            if len(history) >= ENOUGH_DURATIONS:
-                self._schedules[model_id] = schedule(sorted(history), self.longest)
 
     def starts_after(self, model_id: str) -> float:
         """Return the seconds from acceptance after which a generation has probably started."""
@@ -148,12 +121,18 @@ class PollIntervals:
 
     def longest_run(self, model_id: str) -> float | None:
         """Return the longest run time of a model in its history; None without one."""
-        known = self._schedules.get(model_id)
+        known = self.known(model_id)
         return known.durations[-1] if known else None
 
     def known(self, model_id: str) -> Schedule | None:
         """Return the schedule of a model; None without enough history."""
-        return self._schedules.get(model_id)
+        history = self.run_times.of_model(model_id)
+        if history is None or len(history.seconds) < ENOUGH_DURATIONS:
+            return None
+        known = self._schedules.get(model_id)
+        if known is None or known.durations is not history.seconds:
+            known = self._schedules[model_id] = schedule(history.seconds, self.longest)
+        return known
 
     def gap(self, model_id: str, elapsed: float, errors: int, *, webhooks: bool) -> float:
         """Return the seconds until the next poll of a generation that was accepted `elapsed` seconds ago.
@@ -162,7 +141,7 @@ class PollIntervals:
         """
         if errors:
             return self._bounded(POLL_INTERVAL * 2 ** min(errors, 10))
-        known = self._schedules.get(model_id)
+        known = self.known(model_id)
         if webhooks:
             late = min(known.backstop, MAX_BACKSTOP_DELAY) - elapsed if known else 0.0
             return jittered(BACKSTOP_INTERVAL + max(0.0, late))
@@ -188,7 +167,7 @@ def is_stale(elapsed: float, age: float) -> bool:
 def schedule(durations: Sequence[float], longest: float) -> Schedule:
     """Return the schedule for sorted durations; no interval is longer than `longest` seconds."""
     bins = _hazards(durations)
-    return Schedule(tuple(durations), _polls(bins, longest))
+    return Schedule(durations, _polls(bins, longest))
 
 
 def _hazards(durations: Sequence[float]) -> list[tuple[float, float, float]]:

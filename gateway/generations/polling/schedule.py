@@ -16,7 +16,6 @@ from gateway.generations.model import Generation, GenerationId, Moment, RunTime,
 from gateway.generations.polling.pace import MAX_START_CHECKS, POLL_INTERVAL, PollIntervals, WebhookReliability
 from gateway.generations.ports import Clock
 from gateway.generations.watching.feed import Entry, Feed
-from gateway.generations.watching.forecast import RunTimes
 
 LATE_SHARE = 0.1
 """A poll that is late by this share of a generation's run time does not count for the model's history."""
@@ -42,7 +41,6 @@ class PollSchedule:
         admissions: Admissions,
         rules: Rules,
         intervals: PollIntervals,
-        run_times: RunTimes,
         reliability: WebhookReliability,
     ) -> None:
         self._clock = clock
@@ -50,7 +48,6 @@ class PollSchedule:
         self._admissions = admissions
         self._rules = rules
         self._intervals = intervals
-        self._run_times = run_times
         self._reliability = reliability
         self._unpolled: set[GenerationId] = set()
         """The accepted generations that were not polled yet."""
@@ -119,8 +116,7 @@ class PollSchedule:
         """Learn from a generation that has ended. `changed`: the commit is a change that callers see."""
         seconds = run_time(generation) if changed else None
         if seconds is not None:
-            self._intervals.learn(generation.spec.model_id, seconds)
-            self._run_times.learn(RunTime(generation.spec.model_id, generation.spec.traits, seconds))
+            self._intervals.run_times.learn(RunTime(generation.spec.model_id, generation.spec.traits, seconds))
         if generation.id in self._unpolled:
             self._unpolled.discard(generation.id)
             self._intervals.spare_start_checks += 1
@@ -205,7 +201,7 @@ class PollSchedule:
         """Return whether a webhook is relied on to report its end. While that is not known, it may become the probe."""
         if not self._expects_webhook(generation):
             return False
-        similar, _ = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
+        similar, _ = self._intervals.run_times.similar(generation.spec.model_id, generation.spec.traits)
         ends_at = (generation.accept_time or generation.spec.create_time) + (similar.total(0.0) or 0.0)
         return self._reliability.decide_reliance(generation.id, ends_at, self._feed.entries.__contains__)
 

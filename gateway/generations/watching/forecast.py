@@ -47,28 +47,28 @@ _Group = tuple[str, str]
 class History:
     """Run times of similar generations."""
 
-    __slots__ = ("_late", "_peaks", "_seconds")
+    __slots__ = ("_late", "_peaks", "seconds")
 
     def __init__(self, seconds: Iterable[float]) -> None:
-        self._seconds = sorted(seconds)
-        count = len(self._seconds)
-        shown = (end / self._seconds[index + (count - index) // 2] for index, end in enumerate(self._seconds))
+        self.seconds = tuple(sorted(seconds))
+        count = len(self.seconds)
+        shown = (end / self.seconds[index + (count - index) // 2] for index, end in enumerate(self.seconds))
         self._peaks = tuple(min(peak, MAX_PROGRESS) for peak in accumulate(shown, max))
         """For each run time, the most progress that can have been shown before."""
         self._late = min(int(count * OVERDUE_SHARE), count - 1)
 
     def total(self, elapsed: float) -> float | None:
         """Return the expected run time of a generation that has run for `elapsed` seconds; None if it is overdue."""
-        if elapsed >= self._seconds[self._late]:
+        if elapsed >= self.seconds[self._late]:
             return None
-        first = bisect_right(self._seconds, elapsed)
-        return self._seconds[first + (len(self._seconds) - first) // 2]
+        first = bisect_right(self.seconds, elapsed)
+        return self.seconds[first + (len(self.seconds) - first) // 2]
 
     def progress(self, elapsed: float, total: float | None) -> float:
         """Return the progress from 0 to MAX_PROGRESS: `elapsed` as a share of its `total`. It never decreases."""
         if total is None:
             return self._peaks[self._late]
-        ended = bisect_right(self._seconds, elapsed)
+        ended = bisect_right(self.seconds, elapsed)
         return min(max(self._peaks[ended - 1] if ended else 0.0, elapsed / total), MAX_PROGRESS)
 
 
@@ -100,12 +100,20 @@ class RunTimes:
     def similar(self, model_id: str, traits: str) -> tuple[History, Basis]:
         """Return the run times of the most similar generations, and what they have in common."""
         for group, basis in _groups(model_id, traits):
-            if len(self._seconds.get(group, ())) >= ENOUGH_RUN_TIMES:
-                if group not in self._histories:
-                    self._histories[group] = History(self._seconds[group])
-                    self._not_in_history[group] = 0
-                return self._histories[group], basis
+            if (history := self._history(group)) is not None:
+                return history, basis
         return _BUILT_IN.get(_kind(traits), _BUILT_IN["image"]), Basis.BUILT_IN
+
+    def of_model(self, model_id: str) -> History | None:
+        """Return the run times of a model; None if there are too few."""
+        return self._history((model_id, ""))
+
+    def _history(self, group: _Group) -> History | None:
+        found = self._histories.get(group)
+        if found is None and len(seconds := self._seconds.get(group, ())) >= ENOUGH_RUN_TIMES:
+            found = self._histories[group] = History(seconds)
+            self._not_in_history[group] = 0
+        return found
 
 
 class Forecaster:
