@@ -15,7 +15,9 @@ from unittest import mock
 
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import Saved, UnknownCommitError
-from gateway.store.sqlite import files, mark, restore
+from gateway.store import restore
+from gateway.store.sqlite import files, mark
+from gateway.store.sqlite.restore import declare_restored
 from gateway.store.sqlite.writer import Result, Write, Writer
 from tests.simulation.world import World
 
@@ -124,7 +126,7 @@ class Disk:
 
         with mock.patch.object(restore, "SystemClock", clock):
             # The command runs its own event loop, which needs a thread. The simulation waits for it.
-            thread = threading.Thread(target=lambda: asyncio.run(restore.declare_restored(self.path)))
+            thread = threading.Thread(target=lambda: asyncio.run(declare_restored(self.path)))
             thread.start()
             thread.join()
         world.record("declared restored")
