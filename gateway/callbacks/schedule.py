@@ -53,7 +53,9 @@ def after(callback: Callback, delivery: Delivery, outcome: Outcome, moment: Mome
     )
     if outcome.problem is None:
         recovered = callback.streak >= OUTAGE_AFTER
-        return Result(callback.healthy(), replace(tried, state=DeliveryState.DELIVERED), recovered)
+        # If another response has paused it, its problem says why.
+        well = callback if callback.paused else callback.healthy()
+        return Result(well, replace(tried, state=DeliveryState.DELIVERED), recovered)
     if not callback.url:  # its receivers differ, so that a failure only concerns the delivery
         gone = outcome.problem is Problem.GONE
         failed = replace(tried, state=DeliveryState.FAILED) if gone else _refused(tried, outcome, moment, chance)

@@ -14,7 +14,7 @@ from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.conftest import Start
 from tests.callbacks.receiver import CLOSE, HANG, HOLD, Receiver, change, create, deliveries, settles, state_of, until
 from tests.support.addresses import free_address
-from tests.support.running import Generation, Running, soul
+from tests.support.running import Generation, Running, eventually, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
@@ -153,6 +153,22 @@ async def test_410_pauses_the_callback_until_its_owner_resumes_it(
     await timed.wait_until_idle()
     assert [got.generation.id for got in receiver.got] == [first.id, first.id, second.id]
     assert receiver.got[0].id == receiver.got[1].id
+
+
+async def test_a_delivery_that_succeeds_after_the_pause_hides_no_reason(timed: Timed, receiver: Receiver) -> None:
+    made = await create(timed, receiver.url)
+    await change(timed, made.callback.id, paused=True)
+    for prompt in ("a fox", "an owl"):
+        await ended(timed, prompt)
+    receiver.plan.extend([HOLD, 410])
+    await change(timed, made.callback.id, paused=False)  # both are sent at once
+    await receiver.gets(2)
+    await eventually(lambda: timed.gateway._core.dispatcher.paused() == 1)
+    receiver.let_go.set()
+    await timed.wait_until_idle()
+    assert len(receiver.taken) == 1
+    gone = await state_of(timed, made.callback.id)
+    assert (gone.paused, gone.problem, gone.problem_http_status) == (True, pb.DELIVERY_PROBLEM_GONE, 410)
 
 
 async def test_a_resumption_makes_refused_deliveries_due_at_once(timed: Timed, receiver: Receiver) -> None:
