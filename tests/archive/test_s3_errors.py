@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ from gateway.archive.ports import ArchiveError
 from gateway.object_storage import s3
 from gateway.object_storage.s3 import Bucket
 from tests.support.addresses import free_port
+from tests.support.running import WAIT_TIMEOUT
 
 SECRET = "AKIASWORDFISHSWORDFISH"
 ERROR = f"<Error><Code>InvalidAccessKeyId</Code><Message>The Access Key Id {SECRET} does not exist</Message></Error>"
@@ -34,13 +36,17 @@ async def serving(handle: Callable[[web.Request], Awaitable[web.Response]]) -> A
         await runner.cleanup()
 
 
-async def refusal(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the error of a removal at an endpoint."""
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     environment = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": SECRET, "AWS_SECRET_ACCESS_KEY": SECRET}
     for name, text in environment.items():
         monkeypatch.setenv(name, text)
+    return Bucket("outputs", "prefix", environment)
+
+
+async def refusal(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the error of a removal at an endpoint."""
     with pytest.raises(ArchiveError) as raised:
-        await Bucket("outputs", "prefix", environment).remove("shop/a.png")
+        await bucket(endpoint, monkeypatch).remove("shop/a.png")
     assert SECRET not in str(raised.value)
     assert "a.png" not in str(raised.value)
     return str(raised.value)
@@ -86,6 +92,39 @@ async def test_a_reset_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
     async with serving(reset) as endpoint:
         assert "Connection reset" in await refusal(endpoint, monkeypatch)
+
+
+async def test_an_interrupted_upload_ends_although_its_store_does_not_abort_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "ABORT_TIMEOUT", 0.1)
+    started, let_go = asyncio.Event(), asyncio.Event()
+    content_ended = False
+
+    async def handle(request: web.Request) -> web.Response:
+        async for _ in request.content.iter_any():
+            pass
+        if request.method == "DELETE":
+            await let_go.wait()
+        return web.Response(text="<Upload><UploadId>one</UploadId></Upload>", headers={"ETag": '"part"'})
+
+    async def content() -> AsyncIterator[bytes]:
+        nonlocal content_ended
+        yield bytes(2 * s3.PART_SIZE)
+        started.set()
+        try:
+            await let_go.wait()
+        finally:
+            content_ended = True
+
+    async with serving(handle) as endpoint, asyncio.timeout(WAIT_TIMEOUT):
+        try:
+            uploading = asyncio.create_task(bucket(endpoint, monkeypatch).write("a.png", None, "", content(), ""))
+            await started.wait()
+            uploading.cancel()
+            await asyncio.wait({uploading})
+            assert uploading.cancelled()
+            assert content_ended
+        finally:
+            let_go.set()
 
 
 def test_a_drain_waits_longer_than_an_upload_may_take_to_be_aborted() -> None:

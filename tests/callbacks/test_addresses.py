@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from gateway import addresses, assembly
 from gateway.addresses import LOOPBACK, Network, allowed
 from gateway.callbacks.model import NotSentError, Outcome, Problem
-from gateway.callbacks_http import transport
-from gateway.callbacks_http.client import LOOKUP_THREADS, HttpReceivers, Lookup
+from gateway.callbacks_http import client, transport
+from gateway.callbacks_http.client import LOOKUP_THREADS, MAX_CONCURRENT_LOOKUPS, HttpReceivers, Lookup
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.app.certificates import Authority
 from tests.callbacks.conftest import Start
@@ -204,6 +204,31 @@ async def test_lookups_of_a_tenant_that_hang_delay_no_other_tenant(
         assert (other.http_status, len(receiver.got)) == (200, 1)
         let_go.set()
         assert {outcome.http_status for outcome in await asyncio.gather(*hanging)} == {200}
+    finally:
+        let_go.set()
+        await outside.aclose()
+
+
+async def test_a_lookup_that_outlives_its_attempt_counts_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go = threading.Event()
+    asked: list[str] = []
+
+    def resolve(host: str) -> list[str]:
+        asked.append(host)
+        let_go.wait(WAIT_TIMEOUT)
+        return []
+
+    monkeypatch.setattr(addresses, "resolve", resolve)
+    monkeypatch.setattr(client, "ATTEMPT_TIMEOUT", 0.1)
+    outside = HttpReceivers((), time.time)
+    try:
+        for _ in range(2):
+            attempts = (
+                outside.post("t", "https://hangs.example/", {}, b"{}", lambda: True)
+                for _ in range(MAX_CONCURRENT_LOOKUPS)
+            )
+            assert {outcome.problem for outcome in await asyncio.gather(*attempts)} == {Problem.TIMEOUT}
+        assert len(asked) == MAX_CONCURRENT_LOOKUPS
     finally:
         let_go.set()
         await outside.aclose()
