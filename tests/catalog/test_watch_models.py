@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from gateway.catalog import watch
 from gateway.catalog.model import StoredCatalog
 from gateway.generations.stores import StoreError
-from gateway.store.sqlite.catalogs import SqliteCatalogs
+from gateway.store.sqlite.store import SqliteCatalogs
 from hfgateway.v1 import catalog_service_pb2 as pb
 from tests.support.running import WAIT_TIMEOUT, Running, eventually
 from tests.support.transports import RpcFailure, Transport

@@ -130,13 +130,14 @@ def sources(call: ast.Call, kind: Any, inside: Function) -> set[Source | None]:
 def writes() -> set[str]:
     """Return the names of all writes to the store."""
     found = set()
-    for path in sorted((GATEWAY / "store" / "sqlite").glob("*.py")):
+    for path in [*sorted((GATEWAY / "store" / "sqlite").glob("*.py")), GATEWAY / "store" / "writes.py"]:
         for one in functions(path):
-            for call in calls(one, "_writer.write") + calls(one, "self._write"):
+            for call in calls(one, "_writer.write") + calls(one, "self._write") + calls(one, "self._change"):
                 named = texts(call.args[0], one)
                 nothing = ast.unparse(call.args[0]) == "None" and one.name in ("probe", "announced", "record")
                 named = set() if nothing else named
-                assert named or nothing or one.name in ("save", "_write"), f"{one.name} writes a step without a name"
+                passed_on = one.name in ("save", "_write", "_change")
+                assert named or nothing or passed_on, f"{one.name} writes a step without a name"
                 found |= named
     return found
 
@@ -178,11 +179,11 @@ def test_the_list_has_every_failpoint_in_the_code() -> None:
 
 def test_the_postgresql_store_has_the_failpoints_of_the_sqlite_store() -> None:
     found = set()
-    for path in sorted((GATEWAY / "store" / "postgres").glob("*.py")):
+    for path in [*sorted((GATEWAY / "store" / "postgres").glob("*.py")), GATEWAY / "store" / "writes.py"]:
         if path.name in ("database.py", "moving.py"):
             continue  # one passes the names on, the other is a command
         for one in functions(path):
-            for call in calls(one, "self._write"):
+            for call in calls(one, "self._write") + calls(one, "self._change"):
                 named = texts(call.args[0], one)
                 assert named, f"{one.name} writes a step without a name"
                 found |= named

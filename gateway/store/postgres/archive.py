@@ -8,20 +8,18 @@ from gateway.store.codec import generation_of
 from gateway.store.postgres.database import StorePart, arrays
 from gateway.store.reads import CopyReads
 from gateway.store.rows import copy_row, copy_state
+from gateway.store.writes import CopyWrites
 
 ROWS_PER_BATCH = 200
 
 
-class PostgresCopies(StorePart, CopyReads):
+class PostgresCopies(StorePart, CopyReads, CopyWrites):
     """The methods are described in `gateway/archive/ports.py`."""
 
     async def plan_copies(self, copies: Sequence[Copy], now: float) -> None:
         if copies:
             rows = arrays([copy_row(copy) for copy in copies])
             await self._write("archive planned", "insert_copies", rows | {"not_before": now})
-
-    async def reassign_copies(self, archive: str) -> None:
-        await self._write("archive planned", "assign_copies", {"archive": archive})
 
     async def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:
         at, last = ended_after, ""
@@ -39,6 +37,3 @@ class PostgresCopies(StorePart, CopyReads):
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
         attempt = {"not_before": not_before, "give_up": give_up, "state": copy_state(copy)}
         await self._write("archive postponed", "postpone_copy", copy.fields | attempt)
-
-    async def forget_copy(self, copy: Copy) -> None:
-        await self._write("archive removed", "delete_copy", copy.fields)

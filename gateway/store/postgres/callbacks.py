@@ -7,9 +7,10 @@ from gateway.callbacks.model import Callback, Delivery
 from gateway.store.postgres.database import StorePart, arrays
 from gateway.store.reads import CallbackReads
 from gateway.store.rows import callback_row, delivery_row
+from gateway.store.writes import CallbackWrites
 
 
-class PostgresCallbacks(StorePart, CallbackReads):
+class PostgresCallbacks(StorePart, CallbackReads, CallbackWrites):
     """The methods are described in `gateway/callbacks/ports.py`."""
 
     async def add_callback(self, callback: Callback) -> bool:
@@ -28,9 +29,6 @@ class PostgresCallbacks(StorePart, CallbackReads):
         about = {"callback_id": callback.id, "position": callback.position}
         await self._write("deliveries taken", "take_deliveries", rows | about)
 
-    async def prune_deliveries(self, settled_before: float) -> None:
-        await self._prune_all("prune_callback_deliveries", {"before": settled_before})
-
     async def delivery_attempted(
         self, delivery: Delivery, callback: Callback, before: Callback, due: float | None
     ) -> None:
@@ -38,12 +36,6 @@ class PostgresCallbacks(StorePart, CallbackReads):
         health["callback_problem"] = health.pop("problem")
         row = health | delivery_row(delivery) | {"due": due, "callback_changed": callback != before}
         await self._write("delivery attempted", "attempt_delivery", row)
-
-    async def redeliver(self, delivery: Delivery) -> None:
-        await self._write("redelivery", "update_delivery", delivery_row(delivery))
-
-    async def drop_delivery(self, delivery: Delivery) -> None:
-        await self._write("delivery dropped", "delete_delivery", delivery_row(delivery))
 
 
 DELIVERY_COLUMNS = (

@@ -26,6 +26,7 @@ from gateway.store import statements
 from gateway.store.auditor import Auditor
 from gateway.store.postgres.errors import Outcome, outcome
 from gateway.store.reads import StoreReads
+from gateway.store.writes import StoreWrites
 
 log = logging.getLogger(__name__)
 
@@ -347,7 +348,7 @@ class Database:
                 log.exception("a listener of the store failed")
 
 
-class StorePart(StoreReads):
+class StorePart(StoreReads, StoreWrites):
     """A part of the store: one port, on the database that all parts share."""
 
     def __init__(self, database: Database) -> None:
@@ -361,8 +362,10 @@ class StorePart(StoreReads):
     def _array(self, values: Sequence[str] | Sequence[int]) -> Sequence[str] | Sequence[int]:
         return [*values]
 
+    async def _change(self, step: str, name: str, values: Values, entry: str | None = None) -> bool:
+        return bool((await self._write(step, name, {**values, "audit": entry}))["written"])
+
     async def _prune_all(self, name: str, values: Values) -> None:
-        """Delete rows until few are left, in statements that take much less time than the limit of one."""
         limit = {"limit": PRUNE_BATCH_SIZE}
         while (await self._write("prune", name, {**values, **limit}))["written"] == PRUNE_BATCH_SIZE:
             pass

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from gateway.access.keys import ApiKey
 from gateway.store.postgres.database import Database, StorePart
 from gateway.store.reads import KeyReads
-from gateway.store.rows import api_key_of, api_key_row
+from gateway.store.rows import api_key_of
+from gateway.store.writes import KeyWrites
 
 
-class PostgresKeys(StorePart, KeyReads):
+class PostgresKeys(StorePart, KeyReads, KeyWrites):
     """The methods are described in `gateway/access/identity.py`."""
 
     def __init__(self, database: Database) -> None:
@@ -28,14 +29,3 @@ class PostgresKeys(StorePart, KeyReads):
         rows = await self._rows("read_api_keys_of", beginnings=beginnings)
         self._version, self._versions = version, versions
         return [api_key_of(row) for row in rows]
-
-    async def add_api_key(self, key: ApiKey) -> None:
-        await self._write("api key", "insert_api_key", api_key_row(key) | {"audit": self._auditor.key(key)})
-
-    async def revoke_api_key(self, key: ApiKey, wall: float) -> None:
-        entry = self._auditor.entry("key.revoke", wall, id=key.id, tenant=key.tenant)
-        await self._write("revocation", "revoke_api_key", {"id": key.id, "revoke_time": wall, "audit": entry})
-
-    async def expire_api_key(self, key: ApiKey, wall: float) -> None:
-        entry = self._auditor.expiry(key, wall)
-        await self._write("revocation", "expire_api_key", {"id": key.id, "expire_time": wall, "audit": entry})

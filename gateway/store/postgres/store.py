@@ -15,12 +15,10 @@ from gateway.generations.clock import since_boot
 from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import SpecOf, StoredCredentials, UnconfirmedError
 from gateway.store.postgres import migrations
-from gateway.store.postgres.accounts import PostgresAccounts
 from gateway.store.postgres.agents import PostgresAgents
 from gateway.store.postgres.archive import PostgresCopies
 from gateway.store.postgres.audit import PostgresAudit
 from gateway.store.postgres.callbacks import PostgresCallbacks
-from gateway.store.postgres.catalogs import PostgresCatalogs
 from gateway.store.postgres.change_log import PostgresChangeLog
 from gateway.store.postgres.characters import PostgresCharacters
 from gateway.store.postgres.claims import PostgresClaims
@@ -31,6 +29,7 @@ from gateway.store.postgres.database import (
     NO_EPOCH,
     STATEMENT_TIMEOUT,
     Database,
+    StorePart,
 )
 from gateway.store.postgres.deletions import PostgresDeletions
 from gateway.store.postgres.errors import ConnectionLostError, ServerError, refused, unreachable
@@ -45,8 +44,10 @@ from gateway.store.postgres.tail import Tail
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.usage import PostgresUsage
 from gateway.store.postgres.webhooks import PostgresWebhooks
+from gateway.store.reads import AccountReads, CatalogReads
 from gateway.store.rows import credentials_of
 from gateway.store.store import Leader, SharedStore
+from gateway.store.writes import AccountWrites, CatalogWrites
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,14 @@ ROLE_TIMEOUTS = {
     "idle_in_transaction_session_timeout": LOCK_TIMEOUT,
 }
 """Seconds. They are set for the role in this database, because a pooler refuses them as parameters of a connection."""
+
+
+class PostgresAccounts(StorePart, AccountReads, AccountWrites):
+    """The methods are described in `gateway/generations/stores.py`."""
+
+
+class PostgresCatalogs(StorePart, CatalogReads, CatalogWrites):
+    """The methods are described in `gateway/catalog/ports.py`."""
 
 
 class PostgresStore(SharedStore):

@@ -2,14 +2,15 @@
 
 import sqlite3
 
-from gateway.agents.model import SESSION, KeyRecord
+from gateway.agents.model import KeyRecord
 from gateway.store.reads import AgentReads
 from gateway.store.rows import agent_key_row
 from gateway.store.sqlite.database import StorePart
 from gateway.store.sqlite.writer import Effect
+from gateway.store.writes import AgentWrites
 
 
-class SqliteAgents(StorePart, AgentReads):
+class SqliteAgents(StorePart, AgentReads, AgentWrites):
     """The methods are described in `gateway/agents/ports.py`."""
 
     async def add_agent_session(self, record: KeyRecord) -> bool:
@@ -36,16 +37,3 @@ class SqliteAgents(StorePart, AgentReads):
                 return False, None
 
         return bool(await self._writer.write("agent message bound", write))
-
-    async def release_agent_key(self, record: KeyRecord) -> None:
-        row = {"tenant": record.tenant, "key": record.key, "used_at": record.used_at}
-        await self._write("agent message refused", ("delete_unbound_agent_key", row))
-
-    async def add_agent_media(self, tenant: str, media_id: str, steady: float) -> None:
-        row = {"tenant": tenant, "id": media_id, "created_at": steady}
-        await self._write("agent media", ("insert_agent_media", row))
-
-    async def prune(self, used_before: float) -> None:
-        before = {"used_before": used_before}
-        await self._prune_all("prune_agent_keys", before | {"session_fingerprint": SESSION})
-        await self._prune_all("prune_agent_media", before)

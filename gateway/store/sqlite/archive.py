@@ -9,21 +9,19 @@ from gateway.store.codec import generation_of
 from gateway.store.reads import CopyReads
 from gateway.store.rows import copy_row, copy_state
 from gateway.store.sqlite.database import StorePart
+from gateway.store.writes import CopyWrites
 
 ROWS_PER_BATCH = 200
 """Rows that one statement reads before other work gets its turn."""
 
 
-class SqliteCopies(StorePart, CopyReads):
+class SqliteCopies(StorePart, CopyReads, CopyWrites):
     """The methods are described in `gateway/archive/ports.py`."""
 
     async def plan_copies(self, copies: Sequence[Copy], now: float) -> None:
         await self._write(
             "archive planned", *(("insert_copy", copy_row(copy) | {"not_before": now}) for copy in copies)
         )
-
-    async def reassign_copies(self, archive: str) -> None:
-        await self._write("archive planned", ("assign_copies", {"archive": archive}))
 
     async def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:
         at, last = ended_after, ""
@@ -44,6 +42,3 @@ class SqliteCopies(StorePart, CopyReads):
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
         key, attempt = copy.fields, {"not_before": not_before, "give_up": give_up, "state": copy_state(copy)}
         await self._write("archive postponed", ("postpone_copy", key | attempt), ("delete_orphaned_copy", key))
-
-    async def forget_copy(self, copy: Copy) -> None:
-        await self._write("archive removed", ("delete_copy", copy.fields))

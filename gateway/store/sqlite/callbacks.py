@@ -8,9 +8,10 @@ from gateway.store.reads import CallbackReads
 from gateway.store.rows import callback_row, delivery_row
 from gateway.store.sqlite.database import StorePart, Values
 from gateway.store.sqlite.writer import Effect
+from gateway.store.writes import CallbackWrites
 
 
-class SqliteCallbacks(StorePart, CallbackReads):
+class SqliteCallbacks(StorePart, CallbackReads, CallbackWrites):
     """The methods are described in `gateway/callbacks/ports.py`."""
 
     async def add_callback(self, callback: Callback) -> bool:
@@ -44,9 +45,6 @@ class SqliteCallbacks(StorePart, CallbackReads):
             *(("insert_callback_delivery", delivery_row(delivery)) for delivery in taken),
         )
 
-    async def prune_deliveries(self, settled_before: float) -> None:
-        await self._prune_all("prune_callback_deliveries", {"before": settled_before})
-
     async def delivery_attempted(
         self, delivery: Delivery, callback: Callback, before: Callback, due: float | None
     ) -> None:
@@ -56,12 +54,6 @@ class SqliteCallbacks(StorePart, CallbackReads):
         if due is not None:
             statements.append(("advance_failed_callback_deliveries", {"callback_id": callback.id, "due": due}))
         await self._write("delivery attempted", *statements)
-
-    async def redeliver(self, delivery: Delivery) -> None:
-        await self._write("redelivery", ("update_callback_delivery", delivery_row(delivery)))
-
-    async def drop_delivery(self, delivery: Delivery) -> None:
-        await self._write("delivery dropped", ("delete_callback_delivery", delivery_row(delivery)))
 
 
 def _secrets(callback: Callback) -> Iterator[tuple[str, Values]]:

@@ -15,6 +15,7 @@ from gateway.store.reads import StoreReads
 from gateway.store.sqlite import files
 from gateway.store.sqlite.mark import Mark
 from gateway.store.sqlite.writer import Effect, Write, Writer
+from gateway.store.writes import StoreWrites
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Database:
             listener(saved)
 
 
-class StorePart(StoreReads):
+class StorePart(StoreReads, StoreWrites):
     """A part of the store: one port, on the database that all parts share."""
 
     def __init__(self, database: Database) -> None:
@@ -92,26 +93,25 @@ class StorePart(StoreReads):
     def _array(self, values: Sequence[str] | Sequence[int]) -> str:
         return json.dumps([*values])
 
-    async def _write(
-        self, step: str | None, *statements: tuple[str, Values], entry: str | None = None, brief: bool = False
-    ) -> bool:
-        """Execute statements in one commit, and return whether the first one changed a row.
-
-        If so, `entry` is appended to the audit log. See `Writer.write` for the other parameters.
-        """
+    async def _write(self, step: str | None, *statements: tuple[str, Values], brief: bool = False) -> bool:
+        """Execute statements in one commit, and return whether the first one changed a row; see `Writer.write`."""
 
         def write(connection: sqlite3.Connection) -> Effect:
             rows = [connection.execute(self._sql[name], values).rowcount for name, values in statements]
-            changed = bool(rows) and rows[0] > 0
+            return bool(rows) and rows[0] > 0, None
+
+        return bool(await self._writer.write(step, write, brief=brief))
+
+    async def _change(self, step: str, name: str, values: Values, entry: str | None = None) -> bool:
+        def write(connection: sqlite3.Connection) -> Effect:
+            changed = connection.execute(self._sql[name], values).rowcount > 0
             if changed:
                 append_entry(connection, self._sql, entry)
             return changed, None
 
-        return bool(await self._writer.write(step, write, brief=brief))
+        return bool(await self._writer.write(step, write))
 
     async def _prune_all(self, name: str, values: Values) -> None:
-        """Delete rows by a statement with a limit, as often as it deletes that many."""
-
         def write(connection: sqlite3.Connection) -> Effect:
             return connection.execute(self._sql[name], {**values, "limit": PRUNE_BATCH_SIZE}).rowcount, None
 

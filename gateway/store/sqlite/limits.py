@@ -7,58 +7,33 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from gateway.generations.limits.model import Limits, SubjectLimits, Use, settlement_of, subjects_of
+from gateway.generations.limits.model import SubjectLimits, Use, settlement_of, subjects_of
 from gateway.generations.model import Generation, Spec
 from gateway.generations.stores import Claim, StoreError
-from gateway.store.reads import LimitReads, matching
-from gateway.store.rows import limits_row, subject_limits_of, use_row
+from gateway.store.rows import subject_limits_of, use_row
 from gateway.store.sqlite import files
-from gateway.store.sqlite.database import StorePart, append_entry
+from gateway.store.sqlite.database import StorePart
 from gateway.store.sqlite.writer import Effect
 from gateway.store.statements import execute
+from gateway.store.writes import LimitWrites
 
 Sql = Mapping[str, str]
 
 
-class SqliteLimits(StorePart, LimitReads):
+class SqliteLimits(StorePart, LimitWrites):
     """The methods are described in `gateway/generations/stores.py`."""
 
-    async def set_limits(self, tenant: str, subject: str, limits: Limits, day: str) -> None:
-        named: dict[str, object] = {"tenant": tenant, "subject": subject}
-        entry = self._auditor.limits(tenant, subject, limits)
-        if limits == Limits():
-            await self._change("delete_limits", named, entry)
-            return
-        row = named | limits_row(limits)
-        while not await self._change("set_limits", row, entry):
-            await self._writer.write("limits", lambda connection: self._begin(connection, named, day))
-            earlier = await self._earlier_use(matching(tenant, subject) | named)
-            if earlier and await self._change("set_new_limits", {**row, **earlier}, entry):
-                return
-
-    async def _change(self, name: str, row: Mapping[str, object], entry: str | None) -> bool:
-        """Execute a statement, and append the entry to the audit log if it changes anything. Return whether it did."""
-
+    async def _begin_use(self, tenant: str, subject: str, day: str) -> None:
         def write(connection: sqlite3.Connection) -> Effect:
-            if name == "set_limits" and execute(connection, self._sql["has_limits"], row).fetchone():
-                return True, None
-            if execute(connection, self._sql[name], row).rowcount == 0:
-                return False, None
-            append_entry(connection, self._sql, entry)
-            return True, None
+            (last,) = execute(connection, self._sql["read_last_budget_day"], {"tenant": tenant}).fetchone()
+            row = {"tenant": tenant, "subject": subject, "day": day or last or ""}
+            if execute(connection, self._sql["begin_use"], row).rowcount:
+                begin(connection, self._sql, tenant, row["day"])
+            return None, None
 
-        return bool(await self._writer.write("limits", write))
-
-    def _begin(self, connection: sqlite3.Connection, named: Mapping[str, object], day: str) -> Effect:
-        if not day:
-            (last,) = execute(connection, self._sql["read_last_budget_day"], {"tenant": named["tenant"]}).fetchone()
-            day = last or ""
-        if execute(connection, self._sql["begin_use"], {**named, "day": day}).rowcount:
-            begin(connection, self._sql, str(named["tenant"]), day)
-        return None, None
+        await self._writer.write("limits", write)
 
     async def _earlier_use(self, found: Mapping[str, object]) -> Mapping[str, object]:
-        """Return what the use lacks; nothing if the row was deleted."""
         # In a thread and on a connection that no other reader uses, because it may read all generations of a month.
         return await asyncio.to_thread(self._read_earlier_use, found)
 

@@ -3,27 +3,38 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.store.sqlite.accounts import SqliteAccounts
+from gateway.store.reads import AccountReads, CatalogReads, KeyReads
 from gateway.store.sqlite.agents import SqliteAgents
 from gateway.store.sqlite.archive import SqliteCopies
 from gateway.store.sqlite.audit import SqliteAudit
 from gateway.store.sqlite.callbacks import SqliteCallbacks
-from gateway.store.sqlite.catalogs import SqliteCatalogs
 from gateway.store.sqlite.change_log import SqliteChangeLog
 from gateway.store.sqlite.characters import SqliteCharacters
 from gateway.store.sqlite.claims import SqliteClaims
-from gateway.store.sqlite.database import Database, WriterFrom
+from gateway.store.sqlite.database import Database, StorePart, WriterFrom
 from gateway.store.sqlite.deletions import SqliteDeletions
 from gateway.store.sqlite.events import SqliteEvents
 from gateway.store.sqlite.generations import SqliteGenerations
 from gateway.store.sqlite.health import SqliteHealth
-from gateway.store.sqlite.keys import SqliteKeys
 from gateway.store.sqlite.limits import SqliteLimits
 from gateway.store.sqlite.times import SqliteTimes
 from gateway.store.sqlite.usage import SqliteUsage
 from gateway.store.sqlite.webhooks import SqliteWebhooks
 from gateway.store.sqlite.writer import Writer
 from gateway.store.store import Store
+from gateway.store.writes import AccountWrites, CatalogWrites, KeyWrites
+
+
+class SqliteAccounts(StorePart, AccountReads, AccountWrites):
+    """The methods are described in `gateway/generations/stores.py`."""
+
+
+class SqliteCatalogs(StorePart, CatalogReads, CatalogWrites):
+    """The methods are described in `gateway/catalog/ports.py`."""
+
+
+class SqliteKeys(StorePart, KeyReads, KeyWrites):
+    """The methods are described in `gateway/access/identity.py`."""
 
 
 class SqliteStore(Store):

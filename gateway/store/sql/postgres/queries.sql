@@ -867,27 +867,31 @@ coalesce(
     credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share
 ) IS NOT NULL OR models <> '';
 
+-- name: has_limits
+-- Check whether a subject has exactly these limits.
+SELECT FROM limits
+WHERE tenant = :tenant AND subject = :subject
+    AND (credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, models)
+        IS NOT DISTINCT FROM (:credits_per_day::bigint, :credits_per_month::bigint, :submissions_per_minute::bigint,
+            :in_flight::bigint, :concurrency_share::bigint, :models::text);
+
 -- name: set_limits
--- Replace the limits of a subject. What is used of them stays.
+-- Replace the limits of a subject. What is used of them stays. A repeated write changes nothing.
 WITH {fenced},
-stored AS (
+written AS (
     UPDATE limits SET
         credits_per_day = :credits_per_day::bigint, credits_per_month = :credits_per_month::bigint,
         submissions_per_minute = :submissions_per_minute::bigint, in_flight = :in_flight::bigint,
         concurrency_share = :concurrency_share::bigint, models = :models::text
-    FROM fenced WHERE tenant = :tenant::text AND subject = :subject::text AND ({is_limit})
+    FROM fenced
+    WHERE tenant = :tenant::text AND subject = :subject::text AND ({is_limit})
+        AND (credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, models)
+            IS DISTINCT FROM (:credits_per_day::bigint, :credits_per_month::bigint, :submissions_per_minute::bigint,
+                :in_flight::bigint, :concurrency_share::bigint, :models::text)
     RETURNING 1
-), written AS (
-    SELECT FROM stored WHERE NOT EXISTS (
-        SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text
-            AND (credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, models)
-                IS NOT DISTINCT FROM (:credits_per_day::bigint, :credits_per_month::bigint,
-                    :submissions_per_minute::bigint, :in_flight::bigint, :concurrency_share::bigint, :models::text)
-    )
 ),
 {audited}
-SELECT (SELECT count(*) FROM fenced) AS fenced, (SELECT count(*) FROM stored) AS stored, count(*) AS written
-FROM written;
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: lock_limits
 -- Wait for all claims and saves that may not see a new row of limits, and keep others waiting.
@@ -1175,7 +1179,7 @@ written AS (
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
--- name: update_delivery
+-- name: update_callback_delivery
 -- Replace what an attempt changes in a delivery.
 WITH {fenced},
 written AS (
@@ -1224,7 +1228,7 @@ changed AS (
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
--- name: delete_delivery
+-- name: delete_callback_delivery
 -- Delete one delivery of a callback.
 WITH {fenced},
 written AS (
