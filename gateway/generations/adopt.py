@@ -155,7 +155,7 @@ class Adopter:
 
     async def _look_up(self, spec: Spec, request_id: RequestId) -> StatusReport | None:
         try:
-            report = await self._upstream.look_up(Generation(spec), request_id)
+            report = await self._upstream.status(Generation(spec), request_id)
         except GatewayError as error:
             self._poll_limits[spec.account].refused(error.failure, self._clock.moment().steady)
             raise

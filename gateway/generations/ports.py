@@ -168,23 +168,17 @@ class Upstream(Protocol):
         Never raises for a failure of the network or of Higgsfield: `MaybeTaken` and `NotTaken` report it.
         """
 
-    async def status(self, generation: Generation) -> StatusReport | None:
-        """Return the status of a generation's request; None for a 404.
+    async def status(self, generation: Generation, request_id: RequestId | None = None) -> StatusReport | None:
+        """Return the status of a generation's request, or of another one of its account; None for a 404.
 
         Raises GatewayError with an UPSTREAM reason if there is no usable response.
         """
 
-    async def look_up(self, generation: Generation, request_id: RequestId) -> StatusReport | None:
-        """Return the status of any request of the generation's account; None for a 404. Raises as `status` does."""
+    async def cancel(self, generation: Generation, request_id: RequestId | None = None) -> None:
+        """Ask Higgsfield to cancel a generation's request, or another one of its account.
 
-    async def cancel(self, generation: Generation) -> None:
-        """Ask Higgsfield to cancel. No response to it is conclusive, so read the status afterwards.
-
-        Raises GatewayError if there is no response, or for a 429.
+        No response is conclusive, so read the status afterwards. Raises GatewayError if there is none, or for a 429.
         """
-
-    async def cancel_request(self, generation: Generation, request_id: RequestId) -> None:
-        """Ask Higgsfield to cancel another request of the generation's account. Raises as `cancel` does."""
 
     async def delete(self, removal: Removal) -> None:
         """Remove the input and outputs of a request. Idempotent. Raises GatewayError unless Higgsfield confirms it."""

@@ -87,7 +87,7 @@ class Resolver:
                 raise invalid_field("request_id", "belongs to another generation")
             return known
         report = await or_unavailable(
-            self._upstream.look_up(generation, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED
+            self._upstream.status(generation, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED
         )
         if report is None:
             raise invalid_field("request_id", "is not known to Higgsfield")

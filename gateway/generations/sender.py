@@ -316,7 +316,7 @@ class Sender:
         log.critical("Higgsfield holds a stray request of a generation; repeats are off from now on", extra=named)
         self._repeats_off.add(generation.spec.account)
         try:
-            await self._upstream.cancel_request(generation, stray)
+            await self._upstream.cancel(generation, stray)
         except GatewayError:
             log.exception("the stray request could not be canceled", extra=named)
 

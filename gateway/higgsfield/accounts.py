@@ -8,7 +8,7 @@ from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError, upstream_unavailable
 from gateway.generations.accounts import DEFAULT, Accounts
 from gateway.generations.inputs import Input
-from gateway.generations.model import Generation, PreparedRequest, StatusReport, UpstreamKey, Wall
+from gateway.generations.model import Generation, PreparedRequest, RequestId, StatusReport, UpstreamKey, Wall
 from gateway.generations.ports import Estimate, NotTaken, Outcome, Prepared, WebhookAddress
 from gateway.generations.stores import Removal
 from gateway.higgsfield import webhooks
@@ -112,17 +112,11 @@ class HiggsfieldAccounts:
             return NotTaken(error.failure, may_retry=True, was_reached=False)
         return await client.submit(request, may_send)
 
-    async def status(self, generation: Generation) -> StatusReport | None:
-        return await self._client_of(generation).status(generation)
+    async def status(self, generation: Generation, request_id: RequestId | None = None) -> StatusReport | None:
+        return await self._client_of(generation).status(generation, request_id)
 
-    async def look_up(self, generation: Generation, request_id: str) -> StatusReport | None:
-        return await self._client_of(generation).look_up(generation, request_id)
-
-    async def cancel(self, generation: Generation) -> None:
-        await self._client_of(generation).cancel(generation)
-
-    async def cancel_request(self, generation: Generation, request_id: str) -> None:
-        await self._client_of(generation).cancel_request(generation, request_id)
+    async def cancel(self, generation: Generation, request_id: RequestId | None = None) -> None:
+        await self._client_of(generation).cancel(generation, request_id)
 
     async def delete(self, removal: Removal) -> None:
         await self._client(self._live(removal.account)).delete(removal)

@@ -22,6 +22,7 @@ from gateway.generations.model import (
     GenerationId,
     InputKind,
     PreparedRequest,
+    RequestId,
     StatusReport,
     UpstreamCall,
     UpstreamKey,
@@ -175,15 +176,14 @@ class HiggsfieldClient:
             return MaybeTaken(failure, is_complete=False, request_id=named)
         return judge_submission(response, request.kind, self._credentials.secrets)
 
-    async def status(self, generation: Generation) -> StatusReport | None:
-        """Return the status of the generation's request; None for a 404. Raises GatewayError."""
-        return await self.look_up(generation, generation.request_id)
+    async def status(self, generation: Generation, request_id: RequestId | None = None) -> StatusReport | None:
+        """Return the status of the generation's request, or of another one, by the API of the generation.
 
-    async def look_up(self, generation: Generation, request_id: str) -> StatusReport | None:
-        """Return the status of any request, by the API of the generation; None for a 404. Raises GatewayError.
-
-        The job set of a generation is also read under the path of v2 if v1 does not serve it; a user saw that work.
+        None for a 404. Raises GatewayError. The job set of a generation is also read under the path of v2 if v1 does
+        not serve it; a user saw that work.
         """
+        if request_id is None:
+            request_id = generation.request_id
         read = read_status
         path = self._request_path(request_id, "/status")
         if generation.spec.api == "v2":
@@ -206,13 +206,12 @@ class HiggsfieldClient:
             raise upstream_unavailable("Higgsfield's status response could not be read")
         return report
 
-    async def cancel(self, generation: Generation) -> None:
-        """Ask Higgsfield to cancel the generation's request. The response proves nothing."""
-        await self.cancel_request(generation, generation.request_id)
+    async def cancel(self, generation: Generation, request_id: RequestId | None = None) -> None:
+        """Ask Higgsfield to cancel the generation's request, or another one of the account.
 
-    async def cancel_request(self, generation: Generation, request_id: str) -> None:
-        """Ask Higgsfield to cancel a request of the account. Raises GatewayError for 429 or no response."""
-        path = self._request_path(request_id, "/cancel")
+        The response proves nothing. Raises GatewayError for 429 or no response.
+        """
+        path = self._request_path(generation.request_id if request_id is None else request_id, "/cancel")
         response = await self.call_uncharged("POST", path, name="cancel call", about=generation.id)
         if response.status == 429:
             raise judge_call(response, InputKind.NONE, self._credentials.secrets)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import state
-from gateway.generations.model import Generation, IdempotencyKey, Moment, State, StatusReport
+from gateway.generations.model import Generation, IdempotencyKey, Moment, RequestId, State, StatusReport
 from gateway.generations.ports import MaybeTaken, Outcome
 from gateway.generations.state import OwnerDied, Unsent
 from gateway.generations.stores import Claim, Claimed
@@ -44,9 +44,11 @@ def accepts_a_key_twice() -> None:
 def treats_a_poll_error_as_a_failure() -> None:
     status = HiggsfieldClient.status
 
-    async def hasty(self: HiggsfieldClient, generation: Generation) -> StatusReport | None:
+    async def hasty(
+        self: HiggsfieldClient, generation: Generation, request_id: RequestId | None = None
+    ) -> StatusReport | None:
         try:
-            return await status(self, generation)
+            return await status(self, generation, request_id)
         except GatewayError:
             failure = Failure(Reason.GENERATION_FAILED, "no status")
             return StatusReport(generation.request_id, "failed", State.FAILED, failure=failure)

@@ -203,7 +203,7 @@ async def test_a_look_up_that_fails_because_of_a_bug_stops_no_later_status_calls
     async with run_timed(tmp_path) as running:
         request_id = await request_elsewhere(running, "a fox")
         with monkeypatch.context() as patched:
-            patched.setattr(running.gateway._core.upstream, "look_up", fail)
+            patched.setattr(running.gateway._core.upstream, "status", fail)
             for _ in range(rate_limit.FAILURES_IN_A_ROW):
                 assert (await refusal(running.grpc, request_id)).reason == "INTERNAL"
             assert (await refusal(running.grpc, request_id)).reason == "UPSTREAM_UNAVAILABLE"
@@ -221,14 +221,14 @@ async def test_an_adoption_continues_if_its_caller_leaves_and_counts_for_its_ten
     red, blue = [running.caller("grpc", await running.key(tenant)) for tenant in ("red", "blue")]
     request_id, other = [await request_elsewhere(running, prompt) for prompt in ("a fox", "an owl")]
     answered = asyncio.Event()
-    look_up = running.gateway._core.upstream.look_up
+    status = running.gateway._core.upstream.status
 
-    async def slowly(generation: Any, requested: str) -> Any:
+    async def slowly(generation: Any, requested: Any = None) -> Any:
         if requested == request_id:
             await answered.wait()
-        return await look_up(generation, requested)
+        return await status(generation, requested)
 
-    monkeypatch.setattr(running.gateway._core.upstream, "look_up", slowly)
+    monkeypatch.setattr(running.gateway._core.upstream, "status", slowly)
     caller = asyncio.create_task(adopted(red, request_id))
     await eventually(lambda: len(running.gateway._core.adopter._in_progress) == 1)
     caller.cancel()

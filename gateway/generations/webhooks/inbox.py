@@ -234,7 +234,7 @@ class WebhookInbox:
     async def _look_up(self, generation: Generation, request_id: RequestId) -> StatusReport | None:
         """Return the status of a request; None if Higgsfield does not know it. Raises GatewayError."""
         async with self._asking[generation.spec.account]:
-            return await self._upstream.look_up(generation, request_id)
+            return await self._upstream.status(generation, request_id)
 
     def _arrived(self, generation: Generation) -> None:
         """Record that a webhook was true, so that polls can rely on webhooks from now on."""

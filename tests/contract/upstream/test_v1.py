@@ -30,6 +30,7 @@ from gateway.generations.model import (
     MediaKind,
     Moment,
     Output,
+    RequestId,
     Source,
     Spec,
     State,
@@ -456,7 +457,7 @@ async def test_a_job_set_is_submitted_and_polled_to_its_end(given: Input) -> Non
         assert report is not None
         assert len(report.outputs) == (4 if given is SIZED else 1)
         assert all(output.url and output.preview_url for output in report.outputs)
-        assert await client.look_up(one, str(uuid4())) is None
+        assert await client.status(one, RequestId(str(uuid4()))) is None
         summary = sandbox.ledger.summary()
         assert (summary["charge_count"], summary["refund_count"], summary["foreign_headers"]) == (1, 0, {})
 
@@ -475,7 +476,7 @@ async def test_a_job_set_that_v1_does_not_serve_is_read_as_a_request(refusal: di
         assert (report.request_id, report.state, len(report.outputs)) == (one.request_id, State.COMPLETED, 4)
         of_v2 = await submit(client)
         assert isinstance(of_v2, Taken)
-        assert await client.look_up(one, of_v2.report.request_id) is None
+        assert await client.status(one, of_v2.report.request_id) is None
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.COMPLETED])
