@@ -43,7 +43,10 @@ class Result:
 
 
 def after(callback: Callback, delivery: Delivery, outcome: Outcome, moment: Moment, chance: float) -> Result:
-    """Return the state after an attempt. `chance`, from 0 to 1, varies the pauses by a tenth."""
+    """Return the state after an attempt. `chance`, from 0 to 1, varies the pauses by a tenth.
+
+    A paused callback keeps its problem, which may say why it was paused: the attempt began before that.
+    """
     tried = replace(
         delivery,
         attempts=delivery.attempts + 1,
@@ -53,7 +56,6 @@ def after(callback: Callback, delivery: Delivery, outcome: Outcome, moment: Mome
     )
     if outcome.problem is None:
         recovered = callback.streak >= OUTAGE_AFTER
-        # If another response has paused it, its problem says why.
         well = callback if callback.paused else callback.healthy()
         return Result(well, replace(tried, state=DeliveryState.DELIVERED), recovered)
     if not callback.url:  # its receivers differ, so that a failure only concerns the delivery
@@ -62,7 +64,7 @@ def after(callback: Callback, delivery: Delivery, outcome: Outcome, moment: Mome
         return Result(callback, failed)
     failing = _failing(callback, outcome, moment, chance)
     if failing.streak >= OUTAGE_AFTER:
-        return Result(failing, replace(tried, next_at=failing.held_until))
+        return Result(failing, replace(tried, next_at=max(tried.next_at, failing.held_until)))
     return Result(failing, _refused(tried, outcome, moment, chance))
 
 
@@ -90,6 +92,8 @@ def _refused(tried: Delivery, outcome: Outcome, moment: Moment, chance: float) -
 
 
 def _failing(callback: Callback, outcome: Outcome, moment: Moment, chance: float) -> Callback:
+    if callback.paused:
+        return callback
     quiet = moment.steady - callback.failed_at > OUTAGE_FORGOTTEN_AFTER
     since = moment.steady if callback.failing_since is None or quiet else callback.failing_since
     failing = replace(
@@ -99,7 +103,7 @@ def _failing(callback: Callback, outcome: Outcome, moment: Moment, chance: float
         problem_time=moment.wall if callback.problem_time is None else callback.problem_time,
         failing_since=since,
         failed_at=moment.steady,
-        paused=callback.paused or outcome.problem is Problem.GONE or moment.steady - since >= PAUSE_CALLBACK_AFTER,
+        paused=outcome.problem is Problem.GONE or moment.steady - since >= PAUSE_CALLBACK_AFTER,
     )
     if not is_outage(outcome.problem, outcome.http_status):
         return replace(failing, streak=0)

@@ -136,9 +136,12 @@ def test_a_refusal_holds_no_other_delivery() -> None:
         assert (after.streak, after.held_until) == (0, 0.0)
 
 
-def test_a_failure_does_not_resume_a_callback_that_was_paused_meanwhile() -> None:
+def test_a_failure_does_not_change_a_callback_that_was_paused_meanwhile() -> None:
+    paused = callback(paused=True, streak=schedule.OUTAGE_AFTER)
     for outcome in (REFUSED, AWAY):
-        assert schedule.after(callback(paused=True), delivery(), outcome, moment(), 0.5).callback.paused
+        result = schedule.after(paused, delivery(), outcome, moment(), 0.5)
+        assert result.callback == paused
+        assert result.delivery.next_at >= NOW, "an outage that does not hold the callback gives no time"
 
 
 def test_two_distant_failures_are_not_a_failure_for_days() -> None:
