@@ -117,8 +117,10 @@ class Agents:
     async def interrupt(self, tenant: str, session_id: str) -> Session:
         """Stop the agent's current turn; return the session afterwards."""
         await self._check(tenant, session_id)
+        interrupted = self._accepted.get(session_id)
         await self._api(tenant).interrupt(session_id)
-        self._accepted.pop(session_id, None)
+        if self._accepted.get(session_id) is interrupted:  # otherwise, a message was accepted during the call
+            self._accepted.pop(session_id, None)
         self._poll_soon(session_id)
         return await self.session(tenant, session_id)
 

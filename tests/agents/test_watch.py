@@ -292,6 +292,19 @@ async def test_an_outdated_read_does_not_end_a_turn(running: Running, talk: Talk
     assert [one.text for one in watcher.messages] == ["Done: a fox"]
 
 
+async def test_an_outdated_read_after_an_interrupt_does_not_end_the_turn_of_a_later_message(
+    running: Running, talk: Talk
+) -> None:
+    session_id = await talk.create()
+    with running.held(on="agent_interrupt"):
+        request = pb.InterruptSessionRequest(id=session_id)
+        interrupting = asyncio.create_task(talk.transport.call("InterruptSession", request))
+        await eventually(lambda: len(running.sandbox.state.plan) == 0)
+        await talk.send(session_id, "a fox")
+        running.plan(on="agent_messages", patch={"status": "idle", "messages": []})
+    assert state_name((await interrupting).session) == "PROCESSING"
+
+
 async def test_an_outdated_read_with_the_answer_to_an_earlier_message_does_not_end_a_turn(
     running: Running, talk: Talk
 ) -> None:
