@@ -361,7 +361,7 @@ class Dispatcher:
             self.skipped += 1
             log.warning("changes were pruned before their delivery to a callback", extra=_log_fields(callback))
         queue.missed = missed
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # other tasks get a turn between pages: SQLite is read without one
         return changes
 
     async def _attempt(self, queue: CallbackQueue, delivery: Delivery) -> None:
