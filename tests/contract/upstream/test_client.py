@@ -15,7 +15,7 @@ import pytest
 from gateway.characters.model import Order
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, Motion, SoulInput, SoulVersion
-from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
+from gateway.generations.model import Generation, InputKind, PreparedRequest, RequestId, Spec, State, UpstreamKey
 from gateway.generations.ports import MaybeTaken, NotTaken, Outcome, Taken
 from gateway.generations.stores import Removal
 from gateway.higgsfield.agents import HiggsfieldAgents
@@ -214,6 +214,15 @@ async def test_the_status_of_another_request_is_rejected() -> None:
         with pytest.raises(GatewayError) as failed:
             await client.status(one)
         assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
+async def test_an_empty_request_id_does_not_mean_the_request_of_the_generation() -> None:
+    async with higgsfield() as (sandbox, client):
+        one = await accepted(client)
+        for call in (client.status, client.cancel):
+            with pytest.raises(ValueError, match="not a request id"):
+                await call(one, RequestId(""))
+        assert (sandbox.ledger.summary()["status_calls"], sandbox.ledger.cancels) == (0, [])
 
 
 async def test_an_unknown_request_is_none_and_wrong_credentials_raise() -> None:
