@@ -32,7 +32,7 @@ from gateway.rpc.handlers.generations import GenerationHandlers, GenerationReads
 from gateway.rpc.handlers.uploads import UploadHandlers
 from gateway.rpc.handlers.watch_tokens import TokenHandlers
 from gateway.rpc.limits.backlog import Backlog, measure
-from gateway.rpc.limits.call_limits import MAX_WEBHOOKS, CallLimits, WebhookLimit
+from gateway.rpc.limits.call_limits import CallLimits, WebhookLimit
 from gateway.rpc.limits.requests import MAX_UPLOAD_REQUEST_BYTES
 from gateway.rpc.services import (
     ADMIN_SERVICE,
@@ -402,7 +402,7 @@ class Ports:
         else:
             assert self._to_leader is not None
             self._webhooks = self._to_leader.webhook
-            webhook_limit = WebhookLimit(MAX_WEBHOOKS, self._telemetry.refusal_counter("webhook"))
+            webhook_limit = WebhookLimit(self._telemetry.refusal_counter("webhook"))
             route = forwarding_route(self._serving.store.generations, self._receive_webhook, webhook_limit)
         if settings.webhook_address is None:
             return [route]
@@ -430,7 +430,7 @@ class Ports:
             core.upstream.read_webhook,
             core.upstream.read_job_set,
         )
-        webhook_limit = WebhookLimit(MAX_WEBHOOKS, self._telemetry.refusal_counter("webhook"))
+        webhook_limit = WebhookLimit(self._telemetry.refusal_counter("webhook"))
         inbox, traces = core.webhook_inbox, self._traces
         receive = inbox.receive if traces is None else traces.webhooks(inbox.receive)
         return webhook_route(core.store.generations, receive, proofs, webhook_limit, self._telemetry.count_rejection)

@@ -133,11 +133,11 @@ class Connection:
 
     def _tls_cause(self, host: str, port: int) -> str:
         """Return why a connection with TLS fails; empty if it does not. Raises OSError if none opens."""
-        error = find_certificate_error(host, port, self.tls_ca, _RESPONSE_TIMEOUT)
+        error = find_certificate_error(host, port, self.tls_ca)
         if error is not None:
             cure = f"; use {_PRIVATE_AUTHORITY}" if error.verify_code in _UNTRUSTED else ""
             return f"its certificate is not valid here: {error.verify_message.rstrip('.')}{cure}"
-        if self.tls_cert is None and requires_certificate(host, port, _RESPONSE_TIMEOUT):
+        if self.tls_cert is None and requires_certificate(host, port):
             return "it may require a client certificate: use --tls-cert FILE and --tls-key FILE"
         return ""
 
@@ -157,15 +157,13 @@ def speaks_tls(host: str, port: int, timeout: float) -> bool:
     return True
 
 
-def find_certificate_error(
-    host: str, port: int, ca: Path | None, timeout: float
-) -> ssl.SSLCertVerificationError | None:
+def find_certificate_error(host: str, port: int, ca: Path | None) -> ssl.SSLCertVerificationError | None:
     """Return why a server's certificate is not trusted; None if it is. Raises OSError without a connection.
 
     `ca` is the file of the authority to trust; None: the public ones.
     """
     context = ssl.create_default_context(cafile=ca)
-    with socket.create_connection((host, port), timeout=timeout) as connection:
+    with socket.create_connection((host, port), timeout=_RESPONSE_TIMEOUT) as connection:
         try:
             context.wrap_socket(connection, server_hostname=host).close()
         except ssl.SSLCertVerificationError as error:
@@ -173,9 +171,9 @@ def find_certificate_error(
     return None
 
 
-def requires_certificate(host: str, port: int, timeout: float) -> bool:
+def requires_certificate(host: str, port: int) -> bool:
     """Return whether a server closes a TLS connection without a client certificate. Raises OSError if none opens."""
-    with socket.create_connection((host, port), timeout=timeout) as connection:
+    with socket.create_connection((host, port), timeout=_RESPONSE_TIMEOUT) as connection:
         try:
             with _unverified_context().wrap_socket(connection) as secured:
                 # A gRPC server sends its settings at once. With TLS 1.3 it refuses a client after the handshake.

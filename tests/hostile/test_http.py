@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from gateway import serving
 from gateway.generations.watching import watch
+from gateway.rpc.limits import call_limits
 from gateway.rpc.limits.call_limits import MAX_WEBHOOKS_PER_TOKEN
 from gateway.web import server, webhook
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -121,7 +121,7 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
     start: Start, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     """All unknown tokens count as one."""
-    monkeypatch.setattr(serving, "MAX_WEBHOOKS", SLOW)
+    monkeypatch.setattr(call_limits, "MAX_WEBHOOKS", SLOW)
     monkeypatch.setattr(webhook, "BODY_TIMEOUT", WAIT_TIMEOUT)
     running = await start(**public_url())
     await running.submit(soul("a fox"))
@@ -147,7 +147,7 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
 async def test_the_webhooks_of_all_generations_that_are_read_at_once_are_limited(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "MAX_WEBHOOKS", 1)
+    monkeypatch.setattr(call_limits, "MAX_WEBHOOKS", 1)
     monkeypatch.setattr(webhook, "BODY_TIMEOUT", WAIT_TIMEOUT)
     running = await start(**public_url())
     await running.submit(soul("a fox"))

@@ -19,7 +19,7 @@ from gateway.generations.clock import SystemClock
 from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.webhooks import Signatures
-from gateway.rpc.limits.call_limits import MAX_WEBHOOKS, WebhookLimit
+from gateway.rpc.limits.call_limits import WebhookLimit
 from gateway.serving import STOP_GRACE
 from gateway.store.store import StoreOpenError
 from gateway.web.webhook import Proofs, webhook_route
@@ -347,7 +347,7 @@ def received_webhooks(core: Core) -> Route:
     proofs = Proofs(
         signatures, core.webhook_addresses.is_secret_of, core.upstream.read_webhook, core.upstream.read_job_set
     )
-    limit = WebhookLimit(MAX_WEBHOOKS, lambda: None)
+    limit = WebhookLimit(lambda: None)
     return webhook_route(core.store.generations, core.webhook_inbox.receive, proofs, limit)
 
 

@@ -27,7 +27,7 @@ from gateway.generations.watching.feed import Entry
 from gateway.generations.watching.watch import Position, WatchMessage
 from gateway.replica import Replica
 from gateway.rpc.call import Call
-from gateway.rpc.limits.call_limits import MAX_WEBHOOKS, WebhookLimit
+from gateway.rpc.limits.call_limits import WebhookLimit
 from gateway.rpc.transports.forwarding import (
     HEADER_PREFIX,
     PATH_METADATA,
@@ -155,7 +155,7 @@ class Ports:
             instance.deliver = self._take_webhooks(serving)
         else:
             self._webhooks = self._leader.webhook
-            limit = WebhookLimit(MAX_WEBHOOKS, lambda: None)
+            limit = WebhookLimit(lambda: None)
             instance.deliver = forwarding_route(serving.store.generations, self._receive_webhook, limit).endpoint
         self._exit.push_async_callback(self._node.end_calls, instance)
         instance.core = cast(Core, self)

@@ -312,15 +312,14 @@ class Place:
 class WebhookLimit:
     """Limits the webhooks that are read concurrently: for each generation, and in total."""
 
-    def __init__(self, max_webhooks: int, refused: Callable[[], None]) -> None:
-        self._max_webhooks = max_webhooks
+    def __init__(self, refused: Callable[[], None]) -> None:
         self._refused = refused
         self._held = 0
         self._of: Counter[str] = Counter()
 
     def enter(self, generation_id: str) -> bool:
         """Take a place. Returns False if there is none."""
-        if self._held >= self._max_webhooks or self._of[generation_id] >= MAX_WEBHOOKS_PER_TOKEN:
+        if self._held >= MAX_WEBHOOKS or self._of[generation_id] >= MAX_WEBHOOKS_PER_TOKEN:
             self._refused()
             return False
         self._held += 1
