@@ -366,9 +366,7 @@ async def _lifecycle(
     """Build the parts of `_Lifecycle`. `refuses` and `bound_to` are those of `Generations`."""
     store, clock, upstream = base.store, base.clock, base.upstream
     reliability = WebhookReliability()
-    run_times = RunTimes()
-    run_times.learn_all(await store.accounts.run_times())
-    intervals = PollIntervals(run_times, base.settings.poll_min, base.settings.poll_max)
+    intervals = await _learned(base)
     trusted_time, budgets, admissions = await _admitting(base, access, intervals)
     rules = _rules(base.settings, clock, store.others_send_for)
     sender = _sender(base, admissions, trusted_time)
@@ -409,7 +407,7 @@ async def _lifecycle(
     )
     return _Lifecycle(
         admissions=admissions,
-        run_times=run_times,
+        run_times=intervals.run_times,
         rules=rules,
         trusted_time=trusted_time,
         budgets=budgets,
@@ -428,6 +426,13 @@ async def _admitting(base: _Base, access: Access, intervals: PollIntervals) -> t
     trusted_time = await _trusted_time(base)
     budgets = await _budgets(base, trusted_time)
     return trusted_time, budgets, _admissions(base, intervals, access, budgets)
+
+
+async def _learned(base: _Base) -> PollIntervals:
+    """Return the intervals of polls, which begin with the run times of earlier generations."""
+    run_times = RunTimes()
+    run_times.learn_all(await base.store.accounts.run_times())
+    return PollIntervals(run_times, base.settings.poll_min, base.settings.poll_max)
 
 
 def _admissions(base: _Base, intervals: PollIntervals, access: Access, budgets: Budgets) -> Admissions:
