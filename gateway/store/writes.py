@@ -129,11 +129,12 @@ class LimitWrites(LimitReads, StoreWrites):
             await self._change("limits", "delete_limits", named, entry)
             return
         row = named | limits_row(limits)
-        while not (await self._rows("has_limits", **row) or await self._change("limits", "set_limits", row, entry)):
+        while not await self._rows("has_limits", **named):
             await self._begin_use(tenant, subject, day)
             earlier = await self._earlier_use(matching(tenant, subject) | named)
             if earlier and await self._change("limits", "set_new_limits", {**row, **earlier}, entry):
                 return
+        await self._change("limits", "set_limits", row, entry)
 
     @abstractmethod
     async def _begin_use(self, tenant: str, subject: str, day: str) -> None:

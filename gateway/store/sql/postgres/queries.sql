@@ -868,15 +868,11 @@ coalesce(
 ) IS NOT NULL OR models <> '';
 
 -- name: has_limits
--- Check whether a subject has exactly these limits.
-SELECT FROM limits
-WHERE tenant = :tenant AND subject = :subject
-    AND (credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, models)
-        IS NOT DISTINCT FROM (:credits_per_day::bigint, :credits_per_month::bigint, :submissions_per_minute::bigint,
-            :in_flight::bigint, :concurrency_share::bigint, :models::text);
+-- Check whether a subject has limits.
+SELECT true AS found FROM limits WHERE tenant = :tenant AND subject = :subject AND ({is_limit});
 
 -- name: set_limits
--- Replace the limits of a subject. What is used of them stays. A repeated write changes nothing.
+-- Replace the limits of a subject. What is used of them stays. The same limits change nothing.
 WITH {fenced},
 written AS (
     UPDATE limits SET
@@ -884,7 +880,7 @@ written AS (
         submissions_per_minute = :submissions_per_minute::bigint, in_flight = :in_flight::bigint,
         concurrency_share = :concurrency_share::bigint, models = :models::text
     FROM fenced
-    WHERE tenant = :tenant::text AND subject = :subject::text AND ({is_limit})
+    WHERE tenant = :tenant::text AND subject = :subject::text
         AND (credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, models)
             IS DISTINCT FROM (:credits_per_day::bigint, :credits_per_month::bigint, :submissions_per_minute::bigint,
                 :in_flight::bigint, :concurrency_share::bigint, :models::text)

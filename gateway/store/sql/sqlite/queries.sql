@@ -421,19 +421,20 @@ credits_per_day IS NOT NULL OR credits_per_month IS NOT NULL OR submissions_per_
 OR in_flight IS NOT NULL OR concurrency_share IS NOT NULL OR models <> '';
 
 -- name: has_limits
--- Check whether a subject has exactly these limits.
-SELECT 1 FROM limits
-WHERE tenant = :tenant AND subject = :subject AND credits_per_day IS :credits_per_day
-    AND credits_per_month IS :credits_per_month AND submissions_per_minute IS :submissions_per_minute
-    AND in_flight IS :in_flight AND concurrency_share IS :concurrency_share AND models = :models;
+-- Check whether a subject has limits.
+SELECT 1 FROM limits WHERE tenant = :tenant AND subject = :subject AND ({is_limit});
 
 -- name: set_limits
--- Replace the limits of a subject. What is used of them stays.
+-- Replace the limits of a subject. What is used of them stays. The same limits change nothing.
 UPDATE limits SET
     credits_per_day = :credits_per_day, credits_per_month = :credits_per_month,
     submissions_per_minute = :submissions_per_minute, in_flight = :in_flight, concurrency_share = :concurrency_share,
     models = :models
-WHERE tenant = :tenant AND subject = :subject AND ({is_limit});
+WHERE tenant = :tenant AND subject = :subject AND NOT (
+    credits_per_day IS :credits_per_day AND credits_per_month IS :credits_per_month
+    AND submissions_per_minute IS :submissions_per_minute AND in_flight IS :in_flight
+    AND concurrency_share IS :concurrency_share AND models = :models
+);
 
 -- name: begin_use
 -- Begin to count the use of a subject that has no limits.
