@@ -11,7 +11,7 @@ import statistics
 from bench.figures import Figure, at_most, value
 from gateway.generations.model import GenerationId
 from gateway.generations.polling.pace import MAX_START_CHECKS, PollIntervals, WebhookReliability, is_stale
-from gateway.generations.watching.forecast import GUESSES, RunTimes
+from gateway.generations.run_times import GUESSES, RunTimes
 
 SEED = 20_261_121
 LEARNED, MEASURED = 300, 4000

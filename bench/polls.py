@@ -18,7 +18,7 @@ from bench.figures import Figure, Judged, at_most, ratio, value
 from bench.load import Effort
 from gateway.generations.model import RunTime
 from gateway.generations.polling.pace import PollIntervals
-from gateway.generations.watching.forecast import REMEMBERED_RUN_TIMES, RunTimes
+from gateway.generations.run_times import REMEMBERED_RUN_TIMES, RunTimes
 
 SEED = 20_261_120
 MEASURED = 4000

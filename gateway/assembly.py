@@ -41,13 +41,14 @@ from gateway.generations.ports import Clock
 from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
+from gateway.generations.run_times import RunTimes
 from gateway.generations.sender import Sender
 from gateway.generations.service import BoundTo, Generations, Refuses
 from gateway.generations.stores import UnconfirmedError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watching.feed import Feed
-from gateway.generations.watching.forecast import Forecaster, RunTimes
+from gateway.generations.watching.forecast import Forecaster
 from gateway.generations.watching.watch import Watches
 from gateway.generations.webhooks.addresses import WebhookAddresses
 from gateway.generations.webhooks.inbox import WebhookInbox

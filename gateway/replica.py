@@ -10,9 +10,10 @@ from gateway.config import Settings
 from gateway.generations.clock import since_boot
 from gateway.generations.model import RunTime, run_time
 from gateway.generations.reads import Reads
+from gateway.generations.run_times import RunTimes
 from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.watching.feed import Feed
-from gateway.generations.watching.forecast import Forecaster, RunTimes
+from gateway.generations.watching.forecast import Forecaster
 from gateway.generations.watching.watch import Watches
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.store.store import STORE_UNREACHABLE, SharedStore

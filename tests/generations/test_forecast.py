@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.generations.inputs import DopInput, ModelInput, SoulInput, SpeakInput, SpeakQuality, traits
 from gateway.generations.model import Basis, MediaKind, RunTime
-from gateway.generations.watching.forecast import ENOUGH_RUN_TIMES, GUESSES, REMEMBERED_RUN_TIMES, History, RunTimes
+from gateway.generations.run_times import ENOUGH_RUN_TIMES, GUESSES, REMEMBERED_RUN_TIMES, History, RunTimes
 
 durations = st.floats(min_value=1e-6, max_value=1e5) | st.integers(min_value=1, max_value=600).map(float)
 histories = st.lists(durations, min_size=1, max_size=80)

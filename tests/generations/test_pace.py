@@ -18,7 +18,7 @@ from gateway.generations.polling.pace import (
     PollIntervals,
     schedule,
 )
-from gateway.generations.watching.forecast import REMEMBERED_RUN_TIMES, RunTimes
+from gateway.generations.run_times import REMEMBERED_RUN_TIMES, RunTimes
 from hfgateway.v1 import generation_pb2
 from tests.support.running import public_url, run, soul
 from tests.support.webhooks import SECRET

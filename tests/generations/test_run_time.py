@@ -8,7 +8,7 @@ import pytest
 
 from gateway.generations.model import Generation, RunTime, Source, Spec, State, run_time
 from gateway.generations.polling.pace import BACKSTOP_INTERVAL, ENOUGH_DURATIONS, MAX_BACKSTOP_DELAY, PollIntervals
-from gateway.generations.watching.forecast import RunTimes
+from gateway.generations.run_times import RunTimes
 
 SPEC = Spec("id", "tenant", "model", "v2", "account", "origin", b"", {}, "key", 0.0, 0.0)
 ENDED = Generation(SPEC, state=State.COMPLETED, accept_time=100.0, end_time=112.0, source=Source.POLL, ran=11.0)

@@ -15,8 +15,8 @@ from gateway.generations import follower
 from gateway.generations.model import Generation, RunTime, Spec
 from gateway.generations.polling import schedule
 from gateway.generations.polling.pace import POLL_INTERVAL, PollIntervals
+from gateway.generations.run_times import RunTimes
 from gateway.generations.watching.feed import Entry
-from gateway.generations.watching.forecast import RunTimes
 from tests.recovery.conftest import Start
 from tests.support.running import soul
 from tests.support.timeline import STEP, Timed

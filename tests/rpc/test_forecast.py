@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.generations.inputs import SoulInput
+from gateway.generations.run_times import ENOUGH_RUN_TIMES
 from gateway.generations.service import Submission
 from gateway.generations.watching import watch
-from gateway.generations.watching.forecast import ENOUGH_RUN_TIMES
 from gateway.higgsfield.credentials import Credentials
 from gateway.rpc.handlers import generations
 from hfgateway.v1 import generation_pb2

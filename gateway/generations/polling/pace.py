@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from gateway.frozen import frozen
 from gateway.generations.clock import jittered
 from gateway.generations.model import GenerationId
-from gateway.generations.watching.forecast import RunTimes
+from gateway.generations.run_times import RunTimes
 
 POLL_INTERVAL = 3.0
 """The least seconds between polls of a model without history. The gap grows with a tenth of the time since acceptance,
