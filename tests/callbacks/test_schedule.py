@@ -136,7 +136,7 @@ def test_a_refusal_holds_no_other_delivery() -> None:
         assert (after.streak, after.held_until) == (0, 0.0)
 
 
-def test_a_failure_does_not_change_a_callback_that_was_paused_meanwhile() -> None:
+def test_a_failure_does_not_change_a_callback_that_was_paused_during_the_attempt() -> None:
     paused = callback(paused=True, streak=schedule.OUTAGE_AFTER)
     for outcome in (REFUSED, AWAY):
         result = schedule.after(paused, delivery(), outcome, moment(), 0.5)
