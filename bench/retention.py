@@ -1,4 +1,4 @@
-"""Retention of many rows at once, as some time after an hour at full rate: how long submissions wait for it."""
+"""Retention of many rows at once, and a new limit that counts them: how long submissions wait for either."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,7 @@ from bench.figures import Figure, at_most, excess, value
 from bench.follow import NO_REQUEST
 from bench.load import Effort
 from gateway.generations.clock import Ids
+from gateway.generations.limits.model import Limits
 from gateway.generations.model import Generation, Spec, State, Steady, Wall
 from gateway.generations.stores import Claim, Filter
 from gateway.store.sqlite.store import SqliteStore
@@ -22,12 +23,14 @@ MANY, FEW = 100_000, 2_000
 MODELS = 30
 AGE = 40 * 86_400.0
 """Seconds since the end of the old generations."""
+DAY = "2026-11-28"
+"""The day of which a new limit counts the prices."""
 EVERY = 0.02
 """Seconds between two submissions."""
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Submit to a store, first alone and then while old generations, keys and run times are deleted."""
+    """Submit to a store, first alone, then while a new limit counts, and while old rows are deleted."""
     count = MANY if effort.rounds > 1 else FEW
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
@@ -41,6 +44,11 @@ async def run(effort: Effort) -> list[Figure]:
         assert not found
         async with submitting(store) as alone:
             await asyncio.sleep(effort.seconds)
+        async with submitting(store) as counting:
+            began = time.perf_counter()
+            await store.limits.set_limits("default", "tenant", Limits(in_flight=MANY * MANY), DAY)
+            counted = time.perf_counter() - began
+        await store.limits.set_limits("default", "tenant", Limits(), DAY)
         async with submitting(store) as beside:
             began = time.perf_counter()
             assert await store.deletions.prune(Steady(time.time() - AGE / 2), Steady(time.time() - AGE / 2)) == count
@@ -50,6 +58,14 @@ async def run(effort: Effort) -> list[Figure]:
             value(f"retention of {count:,}: size of the store", "MiB", path.stat().st_size / 2**20),
             value(f"retention of {count:,}: time to open the store", "s", opened),
             value(f"retention of {count:,}: time of a page of a label that none has", "s", searched),
+            value(f"retention of {count:,}: time to set a new limit", "s", counted),
+            excess(
+                f"retention of {count:,}: slowest commit while the limit counts",
+                "s",
+                max(counting),
+                max(alone),
+                at_most(0.5),
+            ),
             value(f"retention of {count:,}: time until all are deleted", "s", seconds),
             excess(
                 f"retention of {count:,}: slowest commit of a submission", "s", max(beside), max(alone), at_most(0.5)
@@ -87,6 +103,7 @@ async def _fill(path: Path, count: int) -> None:
     await store.close()
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         runs = ((f"model {number % MODELS}", "", float(number)) for number in range(count))
+        connection.execute("UPDATE generations SET price = 1, budget_day = ?", [DAY])
         connection.executemany("INSERT INTO durations (model_id, traits, seconds) VALUES (?, ?, ?)", runs)
         keys = ((str(uuid4()), str(uuid4()), time.time() - AGE) for _ in range(count))
         connection.executemany(

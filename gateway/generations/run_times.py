@@ -94,20 +94,25 @@ class RunTimes:
     def similar(self, model_id: str, traits: str) -> tuple[History, Basis]:
         """Return the run times of the most similar generations, and what they have in common."""
         for group, basis in _groups(model_id, traits):
-            if (history := self._history(group)) is not None:
+            history = self._histories.get(group)
+            if history is None and len(self._seconds.get(group, ())) >= ENOUGH_RUN_TIMES:
+                history = self._compute(group)
+            if history is not None:
                 return history, basis
         return _BUILT_IN.get(_kind(traits), _BUILT_IN["image"]), Basis.BUILT_IN
 
     def of_model(self, model_id: str) -> History | None:
         """Return the run times of a model; None if there are too few."""
-        return self._history((model_id, ""))
+        group = (model_id, "")
+        history = self._histories.get(group)
+        if history is None and len(self._seconds.get(group, ())) >= ENOUGH_RUN_TIMES:
+            history = self._compute(group)
+        return history
 
-    def _history(self, group: _Group) -> History | None:
-        found = self._histories.get(group)
-        if found is None and len(seconds := self._seconds.get(group, ())) >= ENOUGH_RUN_TIMES:
-            found = self._histories[group] = History(seconds)
-            self._not_in_history[group] = 0
-        return found
+    def _compute(self, group: _Group) -> History:
+        history = self._histories[group] = History(self._seconds[group])
+        self._not_in_history[group] = 0
+        return history
 
 
 @functools.lru_cache(maxsize=1000)
