@@ -16,8 +16,7 @@ from tests.support.running import Start, eventually, soul
 COUNT = 40
 AT_ONCE = 5
 OTHERS = 10
-"""Calls that may run beside them: polls, of which there are more on a slow machine, and the check of the credentials at a
-start."""
+"""Calls that may run beside them: the check of the credentials at a start, and polls, more on a slow machine."""
 
 
 async def test_webhooks_that_are_left_from_an_outage_ask_a_few_at_a_time(
