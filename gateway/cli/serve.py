@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.exit_codes import USAGE
-from gateway.cli.output import fail
+from gateway.cli.output import echo_error, fail
 
 config_option = click.option(
     "--config",
@@ -48,7 +48,7 @@ def serve(config: Path | None, production: bool, workers: int, worker: tuple[int
         settings = read_settings(os.environ, config)
         credentials = read_credentials(os.environ)
         if production and (refused := unsafe(settings, credentials, os.environ, config)):
-            print("error: --production refuses unsafe settings:", file=sys.stderr)
+            echo_error("--production refuses unsafe settings:")
             print(*refused, sep="\n", file=sys.stderr)
             return USAGE
         own = None if worker is None else Worker.of(*worker)

@@ -93,6 +93,7 @@ class RunTimes:
 
     def similar(self, model_id: str, traits: str) -> tuple[History, Basis]:
         """Return the run times of the most similar generations, and what they have in common."""
+        # As in `of_model`: one function for both would be called several times for each submission and each poll.
         for group, basis in _groups(model_id, traits):
             history = self._histories.get(group)
             if history is None and len(self._seconds.get(group, ())) >= ENOUGH_RUN_TIMES:
