@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -320,7 +321,10 @@ async def _start_secured(folder: Path, upstream: str, served: Pair) -> Gateway:
 
 
 def _answering(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Wrap a handler with JSON bodies; an invalid request gets status 400 and an error text."""
+    """Wrap a handler with JSON bodies. An invalid request gets status 400 and an error text.
+
+    Any other error gets 500 and its traceback, which the programs print, so that a failed run shows the cause.
+    """
 
     async def answer(request: web.Request) -> web.Response:
         try:
@@ -328,6 +332,8 @@ def _answering(handler: Handler) -> Callable[[web.Request], Awaitable[web.Respon
             return web.json_response(await handler(body))
         except (ValueError, KeyError, TypeError) as error:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
+        except Exception:
+            return web.json_response({"error": traceback.format_exc()}, status=500)
 
     return answer
 
