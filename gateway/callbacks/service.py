@@ -18,7 +18,7 @@ from gateway.generations.clock import Ids
 from gateway.generations.inputs import added_values
 from gateway.generations.model import Moment, canonical_json
 from gateway.generations.ports import Clock
-from gateway.generations.read_back import confirmed
+from gateway.generations.read_back import repeated_if_unknown
 from gateway.generations.stores import Filter
 from gateway.generations.watching.feed import Feed
 
@@ -109,12 +109,14 @@ class TenantCallbacks:
                     position=self._feed.position,
                     secrets=(secret,),
                 )
-                if await self._store.add_callback(new):
+                if await repeated_if_unknown(lambda: self._store.add_callback(new)):
                     await self._dispatcher.add(new)
                     return new, secret.text
-                # An earlier call stored the callback but got an error from the store.
+                # It is stored: by the first write of this call, or by an earlier call that got an error from the store.
                 await self._add_missing()
                 known = self._by_key(tenant, key)
+                if known is not None and known.id == new.id:
+                    return known, secret.text
         if known is None or known.fingerprint != requested:
             raise GatewayError(
                 Failure(Reason.IDEMPOTENCY_KEY_REUSED, "the idempotency_key was used for another callback")
@@ -163,7 +165,7 @@ class TenantCallbacks:
             if paused is False:
                 due = self._clock.moment().steady
                 callback = schedule.resumed(callback)
-            await self._change(callback, due)
+            await repeated_if_unknown(lambda: self._store.change_callback(callback, due))
             queue.callback = callback
             if due is not None:
                 queue.make_due(due, everything=True)
@@ -177,7 +179,7 @@ class TenantCallbacks:
         if queue is None or queue.callback.tenant != tenant:
             return
         async with queue.changing:
-            await self._store.delete_callback(callback_id)
+            await repeated_if_unknown(lambda: self._store.delete_callback(callback_id))
             self._dispatcher.remove(callback_id)
 
     @uninterrupted
@@ -197,7 +199,7 @@ class TenantCallbacks:
                 raise _quota(f"the callback already has {MAX_SECRETS} active secrets", "secrets", wait)
             new = Secret(signing.new_secret())
             callback = replace(queue.callback, secrets=(new, *old))
-            await self._change(callback)
+            await repeated_if_unknown(lambda: self._store.change_callback(callback))
             queue.callback = callback
         return callback, new.text
 
@@ -260,7 +262,7 @@ class TenantCallbacks:
                 http_status=0,
                 next_at=now,
             )
-            await self._store.redeliver(again)
+            await repeated_if_unknown(lambda: self._store.redeliver(again))
             queue.callback = replace(queue.callback, held_until=min(queue.callback.held_until, now))
             queue.add(again)
         self._dispatcher.wake(queue.callback.id)
@@ -275,12 +277,6 @@ class TenantCallbacks:
         """Lock a callback. Raises NOT_FOUND, also if it was deleted while the lock was awaited."""
         async with self._queue(tenant, callback_id).changing:
             yield self._queue(tenant, callback_id)
-
-    async def _change(self, callback: Callback, due: float | None = None) -> None:
-        async def once() -> None:
-            await self._store.change_callback(callback, due)
-
-        await confirmed(once(), once)
 
     def _queue(self, tenant: str, callback_id: str) -> CallbackQueue:
         queue = self._dispatcher.queues.get(callback_id)

@@ -30,6 +30,11 @@ async def confirmed(write: Awaitable[T], read_back: Callable[[], Awaitable[T]]) 
             raise unknown from None
 
 
+async def repeated_if_unknown(write: Callable[[], Awaitable[T]]) -> T:
+    """Await a write that may be stored twice, and once more if its outcome is unknown."""
+    return await confirmed(write(), write)
+
+
 async def claim(claims: ClaimStore, wanted: Claim) -> Claimed:
     """Store a claim; see `ClaimStore.claim`."""
 

@@ -16,7 +16,7 @@ from gateway.rpc.messages import page_tokens
 from gateway.store.sqlite.callbacks import SqliteCallbacks
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.receiver import CLOSE, Receiver, change, create, finished, settles, state_of
-from tests.support.commits import commits
+from tests.support.commits import commits, lose_responses
 from tests.support.running import Running, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
@@ -113,24 +113,27 @@ async def test_a_callback_that_a_failed_call_has_stored_is_served(
     await receiver.gets(1)
 
 
-async def test_a_change_with_an_unknown_outcome_is_confirmed(
-    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stored", [True, False])
+async def test_changes_with_an_unknown_outcome_are_confirmed(
+    running: Running, receiver: Receiver, *, stored: bool
 ) -> None:
+    def lose(method: str) -> None:
+        lose_responses(running.gateway._core.store.callbacks, method, 1, stored=stored)
+
+    lose("add_callback")
     made = await create(running, receiver.url)
-    change_callback, lost = SqliteCallbacks.change_callback, 0
-
-    async def change_and_lose(self: SqliteCallbacks, callback: Callback, due: float | None = None) -> None:
-        nonlocal lost
-        await change_callback(self, callback, due)
-        lost += 1
-        if lost == 1:
-            raise UnknownCommitError("the answer was lost")
-
-    monkeypatch.setattr(SqliteCallbacks, "change_callback", change_and_lose)
+    assert made.secret
+    lose("change_callback")
     rotated = await rotate(running, made.callback.id)
     await finished(running, "a fox")
     (got,) = await receiver.gets(1)
     assert got.signed_by(rotated.secret)
+    lose("redeliver")
+    await running.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=got.id))
+    await receiver.gets(2)
+    lose("delete_callback")
+    await running.grpc.call("DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id))
+    assert not (await running.grpc.call("ListCallbacks", pb.ListCallbacksRequest())).callbacks
 
 
 async def test_callbacks_of_a_tenant_are_limited_and_listed_in_pages(running: Running, receiver: Receiver) -> None:
