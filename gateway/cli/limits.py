@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from gateway.cli import exit_codes
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo, echo_cells, fail
+from gateway.cli.output import echo, echo_cells
 from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -78,9 +77,12 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
 def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
     """Show the limits of a tenant, key or label. Each has what is used of it."""
     found = next((entry for entry in _fetch_limits(operator, tenant) if entry.subject == subject), None)
-    if found is None:
-        fail(f"{_owner(tenant, subject)} has no limits", exit_codes.REFUSED)
-    print_json(found) if as_json else _show(found)
+    if as_json:
+        print_json(found or pb.LimitsOfSubject(tenant=tenant, subject=subject, limits=pb.Limits()))
+    elif found is None:
+        echo(f"{_owner(tenant, subject)} has no limits")
+    else:
+        _show(found)
     return 0
 
 
