@@ -15,6 +15,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from gateway.cli import exit_codes
 from gateway.generations.limits import prices
 from gateway.generations.limits.model import Limits, SubmissionTime
+from gateway.rpc.messages import page_tokens, pages
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve
@@ -75,6 +76,14 @@ async def test_limits_are_listed_in_pages(running: Running) -> None:
     assert found == [(f"t{number}", number + 1) for number in range(5)]
     listed = await command(running, "limits", "list")
     assert len(listed.out.splitlines()) == 5
+
+
+@pytest.mark.parametrize("place", ['["\\ud800", ""]', '["red", 1]', '["red"]', "[]"])
+async def test_a_forged_page_token_is_refused(running: Running, place: str) -> None:
+    """A store cannot look up half a surrogate."""
+    request = admin_pb.ListLimitsRequest()
+    request.page_token = page_tokens.page_token(place, pages._hash_of_other_fields(request))
+    assert await refused(running, "ListLimits", request) == "INVALID_ARGUMENT"
 
 
 async def test_limits_apply_although_an_older_reading_arrives_late(running: Running) -> None:

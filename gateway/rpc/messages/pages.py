@@ -71,7 +71,9 @@ class Page(Generic[T]):
 
 def _read_place(text: str) -> tuple[str | float, ...]:
     try:
-        return tuple(json.loads(text))
+        place = tuple(json.loads(text))
+        json.dumps(place, ensure_ascii=False).encode()  # no store can look up half a surrogate
+        return place
     except (ValueError, TypeError, RecursionError):
         raise invalid_field("page_token", "was not issued by this gateway") from None
 
