@@ -185,7 +185,7 @@ def _violations(detail: object, input_kind: InputKind, secrets: tuple[str, ...])
         message = item.get("msg")
         parts = [part for part in location if isinstance(part, str | int)] if isinstance(location, list) else []
         description = redacted(message, secrets) if isinstance(message, str) else "was refused"
-        found.append(Violation(redacted(_field_path(input_kind, parts)), description))
+        found.append(Violation(redacted(_field_path(input_kind, parts), secrets), description))
     return tuple(found)
 
 

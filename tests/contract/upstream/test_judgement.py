@@ -67,6 +67,14 @@ def test_a_full_queue_is_certain_and_retried() -> None:
     assert isinstance(other, NotTaken)
     assert not other.may_retry
     assert (newest.may_retry, newest.pause, newest.failure.reason) == (True, 7.0, Reason.UPSTREAM_SATURATED)
+    assert newest.failure.retry_after == 7.0
+
+
+@pytest.mark.parametrize(("numbers", "limit"), [(" (4)", {"limit": "4"}), (" (4) of (9)", {"limit": "4"}), ("", {})])
+def test_the_limit_is_the_first_number_of_the_text(numbers: str, limit: dict[str, str]) -> None:
+    detail = f"Maximum number of concurrent requests{numbers} has been reached"
+    judged = judge_submission(answer(400, json.dumps({"detail": detail}).encode()), InputKind.MODEL, ())
+    assert judged.failure.metadata == {"http_status": "400"} | limit
 
 
 @pytest.mark.parametrize("name", ["detail", "error"])
@@ -82,9 +90,9 @@ def test_the_code_of_a_full_queue_may_be_nested(name: str) -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 302, 405, 408, 409, 418, 500, 502, 503, 504])
 def test_other_statuses_are_ambiguous_even_in_the_documented_form(status: int) -> None:
-    judged = judge_submission(answer(status), InputKind.MODEL, ())
+    judged = judge_submission(answer(status, wait=7.0), InputKind.MODEL, ())
     assert isinstance(judged, MaybeTaken)
-    assert judged.is_complete == (status >= 500 and status != 504)
+    assert (judged.is_complete, judged.retry_after) == (status >= 500 and status != 504, 7.0)
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 423, 429])
@@ -93,11 +101,13 @@ def test_other_statuses_are_ambiguous_even_in_the_documented_form(status: int) -
     [
         (b"<html>blocked</html>", "text/html"),
         (DETAIL, "text/html; charset=utf-8"),
+        (DETAIL, "Text/HTML"),
         (b"", "application/json"),
         (b'{"detail": "cut', "application/json"),
         (b'["detail"]', "application/json"),
         (b'{"error": "of an edge"}', "application/json"),
         (b'{"detail": 5}', "application/json"),
+        (b'{"code": 5}', "application/json"),
     ],
 )
 def test_refusals_in_any_other_form_are_ambiguous(status: int, body: bytes, content_type: str) -> None:
@@ -122,10 +132,10 @@ def test_every_other_failure_is_ambiguous(error: type[httpx.TransportError]) -> 
 
 def test_refused_fields_are_named_as_in_the_api() -> None:
     detail = [
+        "nonsense",
         {"type": "missing", "loc": ["body", "prompt"], "msg": "Field required", "input": {"key": "secret"}},
         {"type": "x", "loc": ["body", "custom_reference_id"], "msg": "not a uuid"},
         {"type": "x", "loc": ["body", "motions", 0, "id"], "msg": "unknown"},
-        "nonsense",
     ]
     body = json.dumps({"detail": detail}).encode()
     soul = judge_submission(answer(422, body), InputKind.SOUL, ())
@@ -137,7 +147,7 @@ def test_refused_fields_are_named_as_in_the_api() -> None:
     ]  # fmt: skip
     assert next(v.field for v in model.failure.violations) == "input.model.parameters.prompt"
     assert "Field required" in soul.failure.message
-    assert soul.failure.response["detail"][0]["input"] == "[removed]"
+    assert soul.failure.response["detail"][1]["input"] == "[removed]"
 
 
 def test_refusal_messages_are_redacted() -> None:
@@ -165,11 +175,12 @@ def test_a_refusal_of_the_webhook_url_does_not_show_its_token(encoded: bool) -> 
 
 
 def test_refused_fields_are_printable_and_bounded() -> None:
-    body = json.dumps({"detail": [{"loc": ["body", "a\x1b" * 1000], "msg": "hush-hush"}] * 60}).encode()
+    body = json.dumps({"detail": [{"loc": ["body", "hush-hush", "a\x1b" * 1000], "msg": "hush-hush"}] * 60}).encode()
     violations = judge_call(answer(422, body), InputKind.MODEL, ("hush-hush",)).failure.violations
     assert len(violations) == 50
     assert {one.description for one in violations} == {"[removed]"}
     assert all(one.field.isprintable() and len(one.field) <= 501 for one in violations)
+    assert "hush" not in violations[0].field
 
 
 def test_a_large_refusal_is_kept_in_part() -> None:
@@ -182,9 +193,9 @@ def test_a_large_refusal_is_kept_in_part() -> None:
 def test_errors_of_free_calls_map_to_reasons() -> None:
     assert judge_call(answer(401), InputKind.NONE, ()).failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED
     assert judge_call(answer(500), InputKind.NONE, ()).failure.reason is Reason.UPSTREAM_UNAVAILABLE
-    for body in (b"{}", DETAIL):
-        limited = judge_call(answer(429, body, wait=9.0), InputKind.NONE, ()).failure
-        assert (limited.reason, limited.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 9.0)
+    for body, wait in ((b"{}", 9.0), (DETAIL, 9.0), (DETAIL, 0.0)):
+        limited = judge_call(answer(429, body, wait=wait), InputKind.NONE, ()).failure
+        assert (limited.reason, limited.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, wait)
     assert (
         judge_call(answer(404, b"<html>", "text/html"), InputKind.NONE, ()).failure.reason
         is Reason.UPSTREAM_UNAVAILABLE

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Reason
 from gateway.generations.model import MediaKind, State
-from gateway.higgsfield.payloads import read_request_id, read_status
+from gateway.higgsfield.payloads import read_amount, read_request_id, read_status
 from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.webhooks import Proof, Signatures, read_webhook
 from tests.support.webhooks import SECRET, signed_headers
@@ -115,7 +115,13 @@ def test_an_invalid_date_is_ignored() -> None:
     assert (report.state, report.expire_time) == (State.COMPLETED, None)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"status":"queued"}', b'{"request_id":5}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"status":"queued"}', b'{"request_id":5}',
+        answer(request_id=f"{ID}0"), answer(request_id=f"{ID}/cancel"),
+    ],
+)  # fmt: skip
 def test_an_invalid_status_response_is_read_as_none(text: bytes) -> None:
     assert read_status(text, "") is None
 
@@ -129,6 +135,17 @@ def test_a_byte_that_is_not_utf8_hides_no_status() -> None:
     assert (report.state, [output.url for output in report.outputs]) == (State.COMPLETED, [files[0]["url"]])
     shown = {"caption": "caf\ufffd", "images": [{}, {"url": "https://media.example.invalid/\ufffd.png"}]}
     assert report.other_results == shown
+
+
+@pytest.mark.parametrize(
+    ("amount", "read"),
+    [
+        ("0.050", "0.050"), (5, "5"), (0.5, "0.5"), ("5.", "5."), (".5", ".5"), ("1e3", "1e3"), ("9" * 100, "9" * 100),
+        ("9" * 101, ""), ("1e999", ""), ("-1", ""), (-1, ""), ("NaN", ""), ("Infinity", ""), ("5 USD", ""), (None, ""),
+    ],
+)  # fmt: skip
+def test_an_amount_is_a_finite_decimal_number_of_limited_length(amount: str | float | None, read: str) -> None:
+    assert read_amount(amount) == read
 
 
 def test_an_id_is_found_in_a_truncated_response() -> None:
