@@ -7,13 +7,21 @@ import json
 import struct
 import sys
 import zlib
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 
-from gateway.rpc.limits.requests import MAX_DEPTH, MAX_REQUEST_BYTES, MAX_VALUES, BadRequestError, json_object
+from gateway.rpc.limits.requests import (
+    MAX_DEPTH,
+    MAX_REQUEST_BYTES,
+    MAX_VALUES,
+    BadRequestError,
+    json_object,
+    message_of,
+)
 from gateway.rpc.transports import over_connect
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.hostile.conftest import bad_requests, connected, read_response_head
@@ -51,6 +59,35 @@ async def test_a_caller_without_a_key_is_refused_before_its_body_is_read(
 def bomb(count: int) -> bytes:
     """Return JSON with `count` values."""
     return b'{"input":{"model":{"modelId":"m","parameters":{"a":[' + b"1," * (count - 1) + b"1]}}}}"
+
+
+def listed(item: str, count: int) -> str:
+    return f'{{"a":[{",".join([item] * count)}]}}'
+
+
+@pytest.mark.parametrize(
+    ("most", "content"),
+    [
+        (MAX_VALUES - 1, lambda count: listed("1", count)),
+        ((MAX_VALUES - 1) // 2, lambda count: listed("[]", count)),
+        ((MAX_VALUES - 1) // 2, lambda count: listed("{}", count)),
+        (MAX_DEPTH, lambda depth: '{"b":1,"a":' * depth + "1" + "}" * depth),
+    ],
+    ids=["items", "lists", "objects", "levels"],
+)
+def test_the_limits_of_json_are_inclusive(most: int, content: Callable[[int], str]) -> None:
+    assert json_object(content(most).encode())
+    with pytest.raises(BadRequestError):
+        json_object(content(most + 1).encode())
+
+
+def test_a_message_of_512_kib_is_decoded() -> None:
+    message = pb.GetGenerationRequest(id="x" * (MAX_REQUEST_BYTES - 4))
+    data = message.SerializeToString()
+    assert len(data) == MAX_REQUEST_BYTES
+    assert message_of(data, pb.GetGenerationRequest) == message
+    with pytest.raises(BadRequestError):
+        message_of(pb.GetGenerationRequest(id=f"{message.id}x").SerializeToString(), pb.GetGenerationRequest)
 
 
 def test_a_field_that_is_given_twice_is_found_in_one_pass() -> None:
