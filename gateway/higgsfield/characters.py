@@ -176,7 +176,7 @@ class HiggsfieldCharacters:
         )
 
     def _failure(self, reason: object) -> Failure:
-        said = redacted(reason, self._secrets) if isinstance(reason, str) and reason.strip() else ""
+        said = redacted(reason, self._secrets) if isinstance(reason, str) else ""
         return Failure(Reason.GENERATION_FAILED, said or "Higgsfield ended the training as failed", retryable=True)
 
     def _refused(self, response: Response) -> GatewayError:

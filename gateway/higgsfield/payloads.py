@@ -164,7 +164,7 @@ def _output(name: str, kind: MediaKind, item: object) -> Output | None:
         state=State.COMPLETED,
         kind=kind,
         url=url,
-        name=name.removesuffix("s") if kind is not MediaKind.FILE else name,
+        name=name.removesuffix("s"),
         content_type=printable(content_type, 100) if isinstance(content_type, str) else "",
     )
 
@@ -172,7 +172,7 @@ def _output(name: str, kind: MediaKind, item: object) -> Output | None:
 def failure_of(state: State | None, error: object, secrets: tuple[str, ...]) -> Failure | None:
     """Return the failure for an end state; None for a completed or canceled one."""
     if state is State.FAILED:
-        said = redacted(error, secrets) if isinstance(error, str) and error.strip() else ""
+        said = redacted(error, secrets) if isinstance(error, str) else ""
         return Failure(Reason.GENERATION_FAILED, said or "Higgsfield ended it as failed", retryable=True)
     if state is State.NSFW:
         return Failure(Reason.MODERATED, "refused by Higgsfield's moderation")

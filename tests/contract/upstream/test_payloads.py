@@ -1,6 +1,7 @@
 """Parsing of Higgsfield's responses in all their forms."""
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,6 +91,14 @@ def test_unknown_result_fields_are_kept() -> None:
     assert report.other_results == {"scene": {"depth": 3}, "usage": None}
 
 
+@pytest.mark.parametrize("error", [None, "", " \n", 5])
+def test_a_failure_without_a_text_has_a_message(error: object) -> None:
+    report = read_status(answer(status="failed", error=error), "")
+    assert report is not None
+    assert report.failure is not None
+    assert report.failure.message == "Higgsfield ended it as failed"
+
+
 def test_a_failure_message_is_redacted() -> None:
     said = "could not fetch https://bucket/a.png?X-Amz-Signature=abcdef with Key id:secret\n"
     report = read_status(answer(status="failed", error=said), "")
@@ -103,10 +112,23 @@ def test_a_failure_message_is_redacted() -> None:
 
 
 @pytest.mark.parametrize("expires", ["2026-11-27T09:00:00Z", "2026-11-27T09:00:00", 1795770000])
-def test_all_forms_of_dates_are_read(expires: object) -> None:
-    report = read_status(answer(expires_at=expires), "")
+def test_all_forms_of_dates_are_read_wherever_the_gateway_runs(
+    expires: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "America/New_York")
+        time.tzset()
+        report = read_status(answer(expires_at=expires), "")
+    time.tzset()
     assert report is not None
     assert report.expire_time == datetime(2026, 11, 27, 9, tzinfo=UTC).timestamp()
+
+
+def test_the_expiry_of_a_request_without_outputs_is_only_kept() -> None:
+    expires_at = "2026-11-27T09:00:00Z"
+    report = read_status(answer(status="failed", expires_at=expires_at), "")
+    assert report is not None
+    assert (report.expire_time, report.other_results) == (None, {"expires_at": expires_at})
 
 
 def test_an_invalid_date_is_ignored() -> None:
@@ -150,6 +172,7 @@ def test_an_amount_is_a_finite_decimal_number_of_limited_length(amount: str | fl
 
 def test_an_id_is_found_in_a_truncated_response() -> None:
     assert read_request_id(answer(status="queued")[:80]) == ID
+    assert read_request_id(f'{{"request_id" :\r\n\t"{ID}'.encode()) == ID
     assert read_request_id(b'{"request_id": "not an id"') == ""
     assert read_request_id(b'{"status":') == ""
 
