@@ -32,40 +32,37 @@ _credentials = click.option(
 @click.argument("name")
 @click.option("--tenant", default="", metavar="NAME", help="Only this tenant may use the account.")
 @_credentials
-def add(operator: Operator, name: str, tenant: str, credentials: IO[str]) -> int:
+def add(operator: Operator, name: str, tenant: str, credentials: IO[str]) -> None:
     """Add the account NAME. Its credentials are stored encrypted and cannot be shown again."""
     request = pb.AddAccountRequest(name=name, tenant=tenant, credentials=_read(credentials))
     _show(operator.ask(lambda admin: admin.AddAccount, request).account)
-    return 0
 
 
 @accounts.command()
 @operator_options
 @click.argument("name")
 @_credentials
-def rotate(operator: Operator, name: str, credentials: IO[str]) -> int:
+def rotate(operator: Operator, name: str, credentials: IO[str]) -> None:
     """Give the account NAME new credentials. Generations that were sent before keep the old ones."""
     request = pb.RotateAccountRequest(name=name, credentials=_read(credentials))
     _show(operator.ask(lambda admin: admin.RotateAccount, request).account)
-    return 0
 
 
 @accounts.command(name="list")
 @operator_options
 @click.option("--check", is_flag=True, help="Ask Higgsfield first whether it accepts the credentials, which is free.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_accounts(operator: Operator, check: bool, as_json: bool) -> int:
+def list_accounts(operator: Operator, check: bool, as_json: bool) -> None:
     """List accounts and who uses them. A line for each set of credentials, then one for each tenant."""
     response = operator.ask(lambda admin: admin.ListAccounts, pb.ListAccountsRequest(check=check))
     if as_json:
         print_json(response)
-        return 0
+        return
     for account in response.accounts:
         _show(account)
     for assignment in response.assignments:
         weights = " ".join(f"{account.name}={account.weight}" for account in assignment.accounts)
         echo(f"tenant {assignment.tenant}: {weights}")
-    return 0
 
 
 @accounts.command()
@@ -73,12 +70,11 @@ def list_accounts(operator: Operator, check: bool, as_json: bool) -> int:
 @click.argument("name")
 @click.option("--old", is_flag=True, help="Only the credentials before the newest ones, after a rotation.")
 @click.option("--force", is_flag=True, help="Even if unfinished generations or trainings of unknown outcome need them.")
-def remove(operator: Operator, name: str, old: bool, force: bool) -> int:
+def remove(operator: Operator, name: str, old: bool, force: bool) -> None:
     """Remove the account NAME, or its old credentials."""
     request = pb.RemoveAccountRequest(name=name, only_old_credentials=old, force=force)
     operator.ask(lambda admin: admin.RemoveAccount, request)
     echo(f"{name}: {'old credentials' if old else 'account'} removed")
-    return 0
 
 
 @accounts.command()
@@ -87,7 +83,7 @@ def remove(operator: Operator, name: str, old: bool, force: bool) -> int:
 @click.option(
     "--account", "chosen", multiple=True, required=True, metavar="NAME[=WEIGHT]", help="An account; can be repeated."
 )
-def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> int:
+def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> None:
     """Let a tenant use an account, or several by their weights. The first is also for uploads, agents, characters."""
     request = pb.AssignAccountsRequest(tenant=tenant)
     for choice in chosen:
@@ -99,26 +95,23 @@ def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> int:
             wrong = "must be NAME or NAME=WEIGHT, for example films=3"
             raise click.BadParameter(wrong, param_hint="--account") from None
     operator.ask(lambda admin: admin.AssignAccounts, request)
-    return 0
 
 
 @accounts.command()
 @operator_options
 @click.option("--tenant", required=True, metavar="NAME", help="The tenant.")
-def unassign(operator: Operator, tenant: str) -> int:
+def unassign(operator: Operator, tenant: str) -> None:
     """Let a tenant use the default account again."""
     operator.ask(lambda admin: admin.AssignAccounts, pb.AssignAccountsRequest(tenant=tenant))
-    return 0
 
 
 @accounts.command(name="new-key")
-def new_key() -> int:
+def new_key() -> None:
     """Print a new key for HFGATEWAY_ACCOUNTS_KEY."""
     import base64
     import secrets
 
     echo(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-    return 0
 
 
 def _read(credentials: IO[str]) -> str:

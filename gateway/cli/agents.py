@@ -64,7 +64,7 @@ def ask(
 @_timeout
 @_as_json
 @client_options
-def chat(*, connection: Connection, session_id: str | None, timeout: float | None, as_json: bool) -> int:
+def chat(*, connection: Connection, session_id: str | None, timeout: float | None, as_json: bool) -> None:
     """Send each line of standard input as a message. Exit codes: 0 at the end of input, otherwise those of `ask`."""
     conversation = _Conversation(connection, session_id, timeout, as_json=as_json)
     while (line := _read_line()) is not None:
@@ -72,7 +72,6 @@ def chat(*, connection: Connection, session_id: str | None, timeout: float | Non
             conversation.send(line)
     if conversation.session_id:
         echo(f"Continue with: {conversation.command()}", err=True)
-    return exit_codes.COMPLETED
 
 
 class _Conversation:

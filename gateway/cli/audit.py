@@ -28,7 +28,7 @@ def audit() -> None:
 @click.option("--since", type=parse_time, metavar="WHEN", help="A UTC date, or an age such as 7d. Default: everything.")
 @click.option("--after", type=Whole(min=0), default=0, metavar="NUMBER", help="Only entries after this number.")
 @operator_options
-def export(operator: Operator, since: float | None, after: int) -> int:
+def export(operator: Operator, since: float | None, after: int) -> None:
     """Print the entries as lines of JSON, oldest first."""
     request = pb.ExportAuditRequest(after_sequence=after)
     if since is not None:
@@ -39,17 +39,15 @@ def export(operator: Operator, since: float | None, after: int) -> int:
         write(line(entry.previous_hash, Entry(entry.sequence, entry.text, entry.hash)) + "\n")
     if empty:
         _explain(_head(operator))
-    return 0
 
 
 @audit.command()
 @operator_options
-def head(operator: Operator) -> int:
+def head(operator: Operator) -> None:
     """Print the number and the hash of the last entry. Keep them elsewhere, and give them to `verify --head` later."""
     last = _head(operator)
     echo(str(last))
     _explain(last)
-    return 0
 
 
 def _head(operator: Operator) -> Head:
@@ -77,7 +75,7 @@ def _heads(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> lis
     "--head", "heads", multiple=True, callback=_heads, metavar="NUMBER:HASH",
     help="What `audit head` printed earlier: the log must contain it. Can be repeated.",
 )  # fmt: skip
-def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
+def verify(file: Path | None, offline: bool, heads: list[Head]) -> None:
     """Verify FILE, an export or a SQLite store. This needs no gateway.
 
     Exit codes: 0 unchanged, with the new head on the last line; 1 changed, and the first entry that shows it is named;
@@ -99,12 +97,11 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
         fail(error, exit_codes.REFUSED)
     if not result.first:
         echo(f"{path}: no entries")
-        return 0
+        return
     if result.first > 1 and not any(noted.sequence == result.first - 1 for noted in heads):
         echo(f"The entries before {result.first} are not in it: give --head for entry {result.first - 1}", err=True)
     echo(f"{path}: entries {result.first} to {result.head.sequence} are unchanged")
     echo(str(result.head))
-    return 0
 
 
 def _entries(path: Path) -> Iterator[tuple[bytes, Entry]]:

@@ -38,7 +38,7 @@ def keys() -> None:
     """Create, list and revoke the API keys of a gateway."""
 
 
-def _offline(command: Callable[..., int]) -> Callable[..., int]:
+def _offline(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose the gateway or the store."""
     help_text = "Act on the store itself if no gateway runs on it. `create` also creates the store."
     return click.option("--offline", is_flag=True, help=help_text)(operator_options(command))
@@ -60,7 +60,7 @@ def _offline(command: Callable[..., int]) -> Callable[..., int]:
 @_offline
 def create(
     *, operator: Operator, tenant: str, name: str, scopes: tuple[str, ...], expires_in: float | None, offline: bool
-) -> int:
+) -> None:
     """Create a key and print it. It cannot be shown again."""
     from gateway.access.scopes import Scope
 
@@ -76,7 +76,6 @@ def create(
         wanted = [Scope(name) for name in scopes]
         _, secret = _on_store(settings, lambda access: access.create_key(tenant, name, wanted, expires))
     _print_key(operator, secret, offline=offline)
-    return 0
 
 
 @keys.command()
@@ -85,7 +84,7 @@ def create(
     "--overlap", type=_duration, default="24h", show_default=True, metavar="TIME", help="Until when ID is valid."
 )
 @_offline
-def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> int:
+def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> None:
     """Replace the key ID: create and print a new key with its settings. ID expires after the overlap."""
     settings = _settings_of_store(operator, offline=offline)
     if settings is None:
@@ -99,14 +98,13 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
     _print_key(operator, secret, offline=offline)
     if expires:
         echo(f"the new key expires at {time_text(expires)}, as {key_id} would have", err=True)
-    return 0
 
 
 @keys.command(name="list")
 @click.option("--tenant", default="", metavar="NAME", help="Only the keys of a tenant.")
 @json_option
 @_offline
-def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> int:
+def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> None:
     """List keys. A line has id, tenant, creation time, active, expired or revoked, name, scopes, and expiry."""
     settings = _settings_of_store(operator, offline=offline)
     if settings is None:
@@ -130,13 +128,12 @@ def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> 
         scopes = " ".join(pb.ApiKeyScope.Name(scope).removeprefix(SCOPE).lower() for scope in key.scopes)
         until = "" if expires is None else time_text(expires)
         echo_cells((key.id, key.tenant, time_text(key.create_time.seconds), state, key.name, scopes, until))
-    return 0
 
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
 @_offline
-def revoke(operator: Operator, key_id: str, offline: bool) -> int:
+def revoke(operator: Operator, key_id: str, offline: bool) -> None:
     """Revoke the key ID. Its calls, its watch tokens and their open streams end within seconds."""
     settings = _settings_of_store(operator, offline=offline)
     if settings is None:
@@ -145,7 +142,6 @@ def revoke(operator: Operator, key_id: str, offline: bool) -> int:
     else:
         _on_store(settings, lambda access: access.revoke_key(key_id))
     echo(f"{key_id} revoked")
-    return 0
 
 
 def _print_key(operator: Operator, secret: str, *, offline: bool) -> None:

@@ -22,7 +22,7 @@ def limits() -> None:
     """Set and show the limits of a gateway."""
 
 
-def _whose(command: Callable[..., int]) -> Callable[..., int]:
+def _whose(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name a tenant and a subject, which the command receives as `tenant` and `subject`."""
 
     @click.option("--tenant", required=True, metavar="NAME", help="The tenant.")
@@ -30,13 +30,13 @@ def _whose(command: Callable[..., int]) -> Callable[..., int]:
     @click.option("--label", metavar="NAME=VALUE", help="Only generations of the tenant with this label.")
     @operator_options
     @functools.wraps(command)
-    def with_subject(*, key: str | None, label: str | None, **options: Any) -> int:
+    def with_subject(*, key: str | None, label: str | None, **options: Any) -> None:
         if key is not None and label is not None:
             raise click.UsageError("use one of --key and --label")
         if label is not None and "=" not in label:
             raise click.UsageError("--label must be NAME=VALUE")
         subject = f"label:{label}" if label is not None else "tenant" if key is None else f"key:{key}"
-        return command(subject=subject, **options)
+        command(subject=subject, **options)
 
     return with_subject
 
@@ -49,7 +49,7 @@ def _whose(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--in-flight", metavar="N", help="Generations that have not ended.")
 @click.option("--share", metavar="PERCENT", help="Share of the account's concurrency. Only for tenants.")
 @click.option("--models", metavar="PREFIXES", help="The models that may be used: prefixes of ids, with commas.")
-def set_limits(operator: Operator, tenant: str, subject: str, share: str | None, **given: str | None) -> int:
+def set_limits(operator: Operator, tenant: str, subject: str, share: str | None, **given: str | None) -> None:
     """Set limits of a tenant, or of one of its keys or labels. Other limits stay; the value none removes one."""
     given["concurrency_share"] = share
     models = given.pop("models")
@@ -68,13 +68,12 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
         request.limits.model_id_prefixes.extend([] if models == NONE else prefixes)
     response = operator.ask(lambda admin: admin.SetLimits, request, subject=f"--{subject.partition(':')[0]}")
     _show(response.limits)
-    return 0
 
 
 @limits.command()
 @_whose
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
+def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> None:
     """Show the limits of a tenant, key or label. Each has what is used of it."""
     found = next((entry for entry in _fetch_limits(operator, tenant) if entry.subject == subject), None)
     if as_json:
@@ -83,14 +82,13 @@ def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
         echo(f"{_owner(tenant, subject)} has no limits")
     else:
         _show(found)
-    return 0
 
 
 @limits.command(name="list")
 @click.option("--tenant", default="", metavar="NAME", help="Only the limits of this tenant.")
 @json_option
 @operator_options
-def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
+def list_limits(operator: Operator, tenant: str, as_json: bool) -> None:
     """List all limits. A line has tenant, subject, and each limit with what is used of it."""
     for subject_limits in _fetch_limits(operator, tenant):
         if as_json:
@@ -102,16 +100,14 @@ def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
             if subject_limits.limits.model_id_prefixes:
                 found.append(f"models {' '.join(subject_limits.limits.model_id_prefixes)}")
             echo_cells((subject_limits.tenant, subject_limits.subject, ", ".join(found)))
-    return 0
 
 
 @limits.command()
 @_whose
-def clear(operator: Operator, tenant: str, subject: str) -> int:
+def clear(operator: Operator, tenant: str, subject: str) -> None:
     """Remove all limits of a tenant, or of one of its keys or labels."""
     operator.ask(lambda admin: admin.SetLimits, pb.SetLimitsRequest(tenant=tenant, subject=subject))
     echo(f"{_owner(tenant, subject)} has no limits")
-    return 0
 
 
 def _set(limits: pb.Limits, name: str, value: str) -> None:

@@ -34,7 +34,7 @@ def resolve(
     lost: bool,
     resubmit: bool,
     may_charge_twice: bool,
-) -> int:
+) -> None:
     """Set the outcome of UNCERTAIN generations. With --as-request, ID is one UNCERTAIN or LOST generation.
 
     The command prints each resolved generation, and stops at the first one that cannot be resolved.
@@ -55,4 +55,3 @@ def resolve(
             request.resubmit.may_charge_twice = may_charge_twice
         generation = operator.ask(lambda admin: admin.ResolveGeneration, request).generation
         echo(f"{generation.id} {state_name(generation)} {generation.upstream.request_id}".rstrip())
-    return 0

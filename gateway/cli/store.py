@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-def backup(file: Path) -> int:
+def backup(file: Path) -> None:
     """Copy the SQLite store that HFGATEWAY_STORE_URL names to FILE, which must not exist. A gateway may run on it."""
     from gateway.cli.operator import store_file
     from gateway.store.sqlite import restore
@@ -32,7 +32,6 @@ def backup(file: Path) -> int:
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that the partial copy is removed
     _on_file(lambda: restore.backup(store, file))
     echo(f"{file}: backup of {store}")
-    return 0
 
 
 @click.group(invoke_without_command=True)
@@ -69,7 +68,7 @@ def migrate(context: click.Context, restored: bool, moved: bool) -> int:
 @migrate.command("sqlite-to-postgres")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--abandon", is_flag=True, help="Give up a move that is not complete: gateways may start on FILE again.")
-def sqlite_to_postgres(file: Path, abandon: bool) -> int:
+def sqlite_to_postgres(file: Path, abandon: bool) -> None:
     """Move the SQLite store FILE into a database.
 
     HFGATEWAY_STORE_URL names an empty PostgreSQL database. No gateway may run on either. After an interruption, run
@@ -89,11 +88,10 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> int:
     if abandon:
         _on_file(lambda: asyncio.run(moving.abandon(file, target.url, str(target))))
         echo(f"{file}: is no longer being moved")
-        return 0
+        return
     moved = _on_file(lambda: asyncio.run(moving.move(file, target.url, str(target), echo)))
     echo(f"{file}: moved to {target}, {moved.rows} rows in {moved.seconds:.1f} s")
     echo("Start the gateway with this HFGATEWAY_STORE_URL. The file is kept, and no gateway starts on it.")
-    return 0
 
 
 def _migrate_database(settings: Settings, *, restored: bool) -> int:

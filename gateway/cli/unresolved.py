@@ -20,19 +20,18 @@ def unresolved() -> None:
 @unresolved.command(name="list")
 @json_option
 @operator_options
-def list_unresolved(operator: Operator, as_json: bool) -> int:
+def list_unresolved(operator: Operator, as_json: bool) -> None:
     """List what has no outcome. A line has kind, tenant, idempotency key, time, and the name or session."""
     response = operator.ask(lambda admin: admin.ListUnresolved, pb.ListUnresolvedRequest())
     if as_json:
         print_json(*response.characters, *response.messages)
-        return 0
+        return
     for character in response.characters:
         sent = character.send_time.ToJsonString()
         echo_cells(["character", character.tenant, character.idempotency_key, sent, character.name])
     for message in response.messages:
         sent = message.send_time.ToJsonString()
         echo_cells(["message", message.tenant, message.idempotency_key, sent, message.session_id])
-    return 0
 
 
 @unresolved.command()
@@ -43,13 +42,12 @@ def list_unresolved(operator: Operator, as_json: bool) -> int:
     "--not-taken", is_flag=True, help="Higgsfield never accepted it. The key is free; using it again is charged."
 )
 @operator_options
-def character(operator: Operator, tenant: str, key: str, as_character: str | None, not_taken: bool) -> int:
+def character(operator: Operator, tenant: str, key: str, as_character: str | None, not_taken: bool) -> None:
     """Set the outcome of a character. TENANT requested it with the idempotency key KEY."""
     request = pb.ResolveCharacterRequest(tenant=tenant, idempotency_key=key)
     _set_outcome(request, "character", as_character, not_taken=not_taken)
     operator.ask(lambda admin: admin.ResolveCharacter, request)
     echo("resolved")
-    return 0
 
 
 @unresolved.command()
@@ -60,13 +58,12 @@ def character(operator: Operator, tenant: str, key: str, as_character: str | Non
     "--not-taken", is_flag=True, help="Higgsfield never accepted it. The key is free; using it again is charged."
 )
 @operator_options
-def message(operator: Operator, tenant: str, key: str, as_message: str | None, not_taken: bool) -> int:
+def message(operator: Operator, tenant: str, key: str, as_message: str | None, not_taken: bool) -> None:
     """Set the outcome of a message to an agent. TENANT sent it with the idempotency key KEY."""
     request = pb.ResolveMessageRequest(tenant=tenant, idempotency_key=key)
     _set_outcome(request, "message", as_message, not_taken=not_taken)
     operator.ask(lambda admin: admin.ResolveMessage, request)
     echo("resolved")
-    return 0
 
 
 def _set_outcome(request: Any, kind: str, found: str | None, *, not_taken: bool) -> None:

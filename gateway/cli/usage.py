@@ -62,7 +62,7 @@ def usage(
     groups: tuple[str, ...],
     as_csv: bool,
     as_json: bool,
-) -> int:
+) -> None:
     """Sum up generations, credits, waits and run times of a gateway."""
     if as_csv and as_json:
         raise click.UsageError("use one of --csv and --json")
@@ -74,7 +74,7 @@ def usage(
     response = operator.ask(lambda admin: admin.QueryUsage, request)
     if as_json:
         print_json(*response.groups)
-        return 0
+        return
     states = ("COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST")
     names = [*request.group_by, "generations", *(state.lower() for state in states), "credits_spent"]
     names += ["credits_reserved", "unpriced", "mean_wait_seconds", "mean_run_seconds"]
@@ -97,7 +97,6 @@ def usage(
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([names, *lines])
         write(text.getvalue())
-        return 0
+        return
     for line in [names, *lines]:
         echo_cells(line)
-    return 0
