@@ -366,9 +366,11 @@ async def _lifecycle(
 ) -> _Lifecycle:
     """Build the parts of `_Lifecycle`. `refuses` and `bound_to` are those of `Generations`."""
     store, clock, upstream = base.store, base.clock, base.upstream
-    reliability = WebhookReliability()
-    intervals = await _learned(base)
-    trusted_time, budgets, admissions = await _admitting(base, access, intervals)
+    reliability, poll_limits = WebhookReliability(), PollLimits(PollLimit)
+    intervals = await _poll_intervals(base)
+    trusted_time = await _trusted_time(base)
+    budgets = await _budgets(base, trusted_time)
+    admissions = _admissions(base, intervals, access, budgets)
     rules = _rules(base.settings, clock, store.others_send_for)
     sender = _sender(base, admissions, trusted_time)
     webhook_addresses = _webhook_addresses(base)
@@ -391,7 +393,6 @@ async def _lifecycle(
         refuses=refuses,
         bound_to=bound_to,
     )
-    poll_limits = PollLimits(PollLimit)
     webhook_inbox = _webhook_inbox(base, feed, service, sender, reliability)
     follower = Follower(
         upstream=upstream,
@@ -401,7 +402,7 @@ async def _lifecycle(
         sender=sender,
         service=service,
         rules=rules,
-        schedule=_poll_schedule(base, feed, admissions, rules, (intervals, reliability)),
+        schedule=_poll_schedule(base, feed, admissions, rules, intervals=intervals, reliability=reliability),
         trusted_time=trusted_time,
         poll_limits=poll_limits,
         has_webhook=webhook_inbox.has,
@@ -422,14 +423,7 @@ async def _lifecycle(
     )
 
 
-async def _admitting(base: _Base, access: Access, intervals: PollIntervals) -> tuple[TrustedTime, Budgets, Admissions]:
-    """Return what decides whether and when a submission is sent."""
-    trusted_time = await _trusted_time(base)
-    budgets = await _budgets(base, trusted_time)
-    return trusted_time, budgets, _admissions(base, intervals, access, budgets)
-
-
-async def _learned(base: _Base) -> PollIntervals:
+async def _poll_intervals(base: _Base) -> PollIntervals:
     """Return the intervals of polls, which begin with the run times of earlier generations."""
     run_times = RunTimes()
     run_times.learn_all(await base.store.accounts.run_times())
@@ -478,9 +472,10 @@ def _poll_schedule(
     feed: Feed,
     admissions: Admissions,
     rules: Rules,
-    learned: tuple[PollIntervals, WebhookReliability],
+    *,
+    intervals: PollIntervals,
+    reliability: WebhookReliability,
 ) -> PollSchedule:
-    intervals, reliability = learned
     return PollSchedule(
         clock=base.clock,
         feed=feed,

@@ -39,7 +39,7 @@ def _callers(settings: Settings) -> Iterator[str]:
 
 
 def _connections(settings: Settings) -> Iterator[str]:
-    """Yield what would let keys, inputs or tokens pass a public network in plain text."""
+    """Yield the settings with which keys, inputs or tokens would cross a network in plaintext."""
     if settings.tls_cert is None:
         for name in ("grpc_address", "http_address", "webhook_address"):
             address = getattr(settings, name)
@@ -102,7 +102,7 @@ def _files(settings: Settings, environment: Mapping[str, str], config: Path | No
 
 
 def _server(store: PostgresUrl, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield whether others can read or answer what the gateway sends to its PostgreSQL server."""
+    """Yield an error if others could read what the gateway sends to its PostgreSQL server, or answer in its place."""
     parts = urlsplit(store.url)
     parameters = dict(parse_qsl(parts.query))
     # As libpq does: an address has precedence over a name, and the environment has what the URL lacks.

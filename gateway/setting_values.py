@@ -131,7 +131,8 @@ def parse_issuer(text: str) -> str | None:
     """Read the URL of an issuer exactly as its tokens name it."""
     if not text:
         return None
-    if _url(text).scheme == "http" and not Address(_url(text).hostname or "", 0).loopback:
+    parts = _url(text)
+    if parts.scheme == "http" and not Address(parts.hostname or "", 0).loopback:
         raise ValueError("must be https, because the keys of tokens come from there")
     return text
 

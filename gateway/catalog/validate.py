@@ -94,7 +94,10 @@ def _describe(error: ValidationError) -> Iterator[tuple[str, str]]:
 def _alternatives(
     error: ValidationError, branches: Sequence[Sequence[ValidationError]], at: str
 ) -> Iterator[tuple[str, str]]:
-    """Describe a value that matches no alternative: by the errors of the only one of its type, if there is one."""
+    """Describe a value that matches no alternative (`anyOf`, `oneOf`).
+
+    If only fields are missing, name them. If a single alternative has the type of the value, describe its errors.
+    """
     here = error.instance_path
     missing = [
         inner.kind.property

@@ -51,14 +51,14 @@ def serve(config: Path | None, production: bool, workers: int, worker: tuple[int
             echo_error("--production refuses unsafe settings:")
             print(*refused, sep="\n", file=sys.stderr)
             return USAGE
-        own = None if worker is None else Worker.of(*worker)
-        set_up_logging(settings.log_format, settings.log_level, None if own is None else own.number)
-        if workers > 1 and own is None:
+        this_worker = None if worker is None else Worker.of(*worker)
+        set_up_logging(settings.log_format, settings.log_level, None if this_worker is None else this_worker.number)
+        if workers > 1 and this_worker is None:
             gc.enable()
             return asyncio.run(supervise(settings, workers, [sys.executable, *sys.orig_argv[1:]]))
         from gateway import app
 
-        asyncio.run(app.serve(settings, credentials, own))
+        asyncio.run(app.serve(settings, credentials, this_worker))
     except (SettingError, CredentialsError) as error:
         fail(error, USAGE)
     except StoreOpenError as error:

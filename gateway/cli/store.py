@@ -30,7 +30,7 @@ def backup(file: Path) -> None:
 
     store = store_file("back it up with the server's tools, such as pg_basebackup or pg_dump (docs/postgresql.md)")
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that the partial copy is removed
-    _on_file(lambda: restore.backup(store, file))
+    _or_fail(lambda: restore.backup(store, file))
     echo(f"{file}: backup of {store}")
 
 
@@ -56,11 +56,11 @@ def migrate(context: click.Context, restored: bool, moved: bool) -> int:
         return _migrate_database(settings, restored=restored)
     store = store_file("a database of a server cannot be moved away from its mark, because it has none")
     if restored:
-        _report(store, _on_file(lambda: asyncio.run(restore.declare_restored(store))))
+        _report(store, _or_fail(lambda: asyncio.run(restore.declare_restored(store))))
         return 0
     if moved:
-        _on_file(lambda: restore.declare_moved(store))
-    schema = _on_file(lambda: restore.apply_migrations(store))
+        _or_fail(lambda: restore.declare_moved(store))
+    schema = _or_fail(lambda: restore.apply_migrations(store))
     echo(f"{store}: schema {schema}")
     return 0
 
@@ -86,10 +86,10 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> None:
     except ModuleNotFoundError:
         fail(f"HFGATEWAY_STORE_URL: {missing('postgresql')}", exit_codes.USAGE)
     if abandon:
-        _on_file(lambda: asyncio.run(moving.abandon(file, target.url, str(target))))
+        _or_fail(lambda: asyncio.run(moving.abandon(file, target.url, str(target))))
         echo(f"{file}: is no longer being moved")
         return
-    moved = _on_file(lambda: asyncio.run(moving.move(file, target.url, str(target), echo)))
+    moved = _or_fail(lambda: asyncio.run(moving.move(file, target.url, str(target), echo)))
     echo(f"{file}: moved to {target}, {moved.rows} rows in {moved.seconds:.1f} s")
     echo("Start the gateway with this HFGATEWAY_STORE_URL. The file is kept, and no gateway starts on it.")
 
@@ -118,7 +118,7 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
             await store.close()
 
     try:
-        declared = _on_file(lambda: asyncio.run(run()))
+        declared = _or_fail(lambda: asyncio.run(run()))
     except SettingError as error:
         fail(error, exit_codes.USAGE)
     if declared is None:
@@ -146,8 +146,8 @@ def _report(store: object, declared: Declared) -> None:
         echo_cells((generation.id, generation.tenant, generation.spec.model_id, generation.state.name))
 
 
-def _on_file(act: Callable[[], T]) -> T:
-    """Act on a file. An error is printed and ends the command."""
+def _or_fail(act: Callable[[], T]) -> T:
+    """Return the result of a step. If the store cannot be used, the error is printed and ends the command."""
     from gateway.store.store import StoreOpenError
 
     try:

@@ -330,7 +330,7 @@ def _dop(given: DopInput) -> Iterator[Violation]:
         yield from _url(name, url) if url else iter([Violation(name, "is empty")])
     yield from _url(at + "end_image_url", given.end_image_url)
     if len(given.motions) > 2:
-        yield Violation(at + "motions", "at most 2")
+        yield Violation(at + "motions", "must have at most 2 motions")
     for index, motion in enumerate(given.motions):
         if not motion.motion_id:
             yield Violation(f"{at}motions[{index}].motion_id", "is required")

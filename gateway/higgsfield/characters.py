@@ -130,7 +130,7 @@ class HiggsfieldCharacters:
                 raise upstream_unavailable("Higgsfield's list of characters could not be read") from error
             for item in page.items:
                 character = self._read(item)
-                count += character is None or character.id not in found
+                count += character is None or character.id not in found  # `total` counts unreadable ones, too
                 if character is not None:
                     found[character.id] = character
             last = number >= page.total_pages if page.total_pages is not None else len(page.items) < PAGE_SIZE

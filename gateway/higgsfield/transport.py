@@ -19,7 +19,8 @@ import yarl
 from gateway import failpoints
 from gateway.higgsfield.request_context import send_check, sending
 
-_KEPT_BY_US = frozenset({b"cookie", b"connection"})
+_NOT_FORWARDED = frozenset({b"cookie", b"connection"})
+"""Headers of httpx's request that are not sent: no cookies are kept, and aiohttp manages the connections."""
 
 
 class Reply(NamedTuple):
@@ -85,7 +86,7 @@ class AioTransport(httpx.AsyncBaseTransport):
         headers = {
             name.decode("ascii"): value.decode("ascii")
             for name, value in request.headers.raw
-            if name.lower() not in _KEPT_BY_US
+            if name.lower() not in _NOT_FORWARDED
         }
         response = await self._send(
             request.method,

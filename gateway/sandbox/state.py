@@ -55,7 +55,7 @@ class SandboxState:
         Returns the credits and settings; raises ValueError for an unknown account or setting.
         """
         changes = dict(changes)
-        pair = self._named(changes.pop("account", None))
+        pair = self._credentials_of(changes.pop("account", None))
         account = self.accounts[pair]
         credits, credentials = changes.pop("credits", None), changes.pop("credentials", None)
         amount = account.credits if credits is None else _decimal(credits)
@@ -95,7 +95,8 @@ class SandboxState:
             "status_calls": self.ledger.status_calls[generation.request_id],
         }
 
-    def _named(self, key_id: str | None) -> str:
+    def _credentials_of(self, key_id: str | None) -> str:
+        """Return the credentials of the account with a key id; of the first account if that is None."""
         for pair in self.accounts:
             if key_id is None or pair.partition(":")[0] == key_id:
                 return pair

@@ -150,7 +150,7 @@ class Admission:
 
     def delay_for(self, tenant: str, weight: int, now: Steady) -> Failure | None:
         """Return the `Generation.delay` of a new submission that has to wait; None if it can be sent now."""
-        if self._closed_by is not None and (now < self._opens_at or self._probe is not None or self._queues):
+        if self._blocks(now) or (self._closed_by is not None and self._queues):
             return self._closed_by
         if not self._within_share(tenant, weight, now):
             return SHARE_DELAY
@@ -160,7 +160,7 @@ class Admission:
 
     def next(self, now: Steady) -> GenerationId | None:
         """Return the id to send next, or None. The caller marks and sends it, or calls `release`."""
-        if not self._queues or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
+        if not self._queues or self._blocks(now):
             return None
         tenant = self._next_tenant(now)
         if tenant is None:
@@ -237,7 +237,7 @@ class Admission:
         """Return the time at which `next` may return another result without an event; None if there is none."""
         if not self._queues:
             return None
-        if self._closed_by is not None and (self._probe is not None or now < self._opens_at):
+        if self._blocks(now):
             return None if self._probe is not None else self._opens_at
         pause = self._pause(now)
         if pause:
@@ -309,6 +309,10 @@ class Admission:
     def bytes_of(self, tenant: str) -> int:
         """Return the size of their inputs in bytes."""
         return self._bytes.get(tenant, 0)
+
+    def _blocks(self, now: Steady) -> bool:
+        """Return whether the gate lets nothing pass: it is closed, and the next probe is not due or not over."""
+        return self._closed_by is not None and (self._probe is not None or now < self._opens_at)
 
     def _queue(self, generation: Generation) -> None:
         generation_id, tenant = generation.id, generation.tenant

@@ -28,7 +28,7 @@ class TokenHandlers:
         if not request.filter.ids and not request.filter.labels:
             wrong.append(Violation("filter", "ids or labels are required"))
         if len(request.filter.ids) > MAX_IDS:
-            wrong.append(Violation("filter.ids", f"at most {MAX_IDS}"))
+            wrong.append(Violation("filter.ids", f"must have at most {MAX_IDS} ids"))
         raise_if_invalid(wrong)
         within = convert.parse_filter(request.filter)
         token, expire_time = self._access.watch_token(

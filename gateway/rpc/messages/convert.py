@@ -82,13 +82,13 @@ def parse_submission(
         message,
         IdempotencyKey(key),
         labels,
-        start_timeout,
-        request.fail_when_saturated,
-        outputs_ttl,
-        key_id,
-        headers,
-        request.callback_url,
-        warn,
+        start_timeout=start_timeout,
+        fail_when_saturated=request.fail_when_saturated,
+        outputs_ttl=outputs_ttl,
+        key_id=key_id,
+        headers=headers,
+        callback_url=request.callback_url,
+        warn=warn,
     )
 
 
@@ -207,7 +207,7 @@ def _check_size(message: generation_service_pb2.GenerationFilter) -> None:
     }
     for field, maximum in counts.items():
         if len(getattr(message, field)) > maximum:
-            raise BadRequestError(Rejection.VALUES, f"at most {maximum}", f"filter.{field}")
+            raise BadRequestError(Rejection.VALUES, f"must have at most {maximum} values", f"filter.{field}")
 
 
 def parse_parameters(struct: Struct) -> dict[str, Any]:
@@ -329,12 +329,12 @@ def parse_wall_time(message: Message, field: str, wrong: list[Violation], path: 
 def _wrong_labels(field: str, labels: Mapping[str, str]) -> list[Violation]:
     wrong = []
     if len(labels) > MAX_LABELS:
-        wrong.append(Violation(field, f"at most {MAX_LABELS}"))
+        wrong.append(Violation(field, f"must have at most {MAX_LABELS} labels"))
     for name, value in labels.items():
         if not 1 <= len(name) <= 63 or not _LABEL_CHARACTERS.issuperset(name):
             wrong.append(Violation(field, "keys must be 1 to 63 of a-z, 0-9, '.', '_', '-', '/'"))
         if len(value) > 255:
             wrong.append(Violation(f"{field}.{name}"[:100], "must be at most 255 characters"))
         if _STEERING.search(value):
-            wrong.append(Violation(f"{field}.{name}"[:100], "must hold no control characters"))
+            wrong.append(Violation(f"{field}.{name}"[:100], "must have no control characters"))
     return wrong

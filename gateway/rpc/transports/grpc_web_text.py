@@ -33,7 +33,7 @@ def in_binary(scope: Any, receive: Receive, send: Send) -> tuple[Any, Receive, S
         if message["type"] != "http.request":
             return message
         text = rest + message.get("body", b"")
-        # Four characters are three bytes.
+        # Four characters are three bytes. What is left of a group waits for the next part of the request.
         end = len(text) - len(text) % 4 if message.get("more_body", False) else len(text)
         rest = text[end:]
         try:

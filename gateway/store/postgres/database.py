@@ -273,9 +273,9 @@ class Database:
             return await cursor.fetchall() if cursor.description else ()
 
     async def _within_timeout(self, pool: Pool, statement: Any, more: float) -> Sequence[DictRow]:
-        """Await a statement. If the server does not respond, leave it to end by itself: psycopg waits for a while.
+        """Await a statement for a limited time, which `more` extends by seconds.
 
-        `more` is in seconds, for a statement that may take longer.
+        Without a response the statement is canceled but not awaited, because psycopg would wait for the server again.
         """
         task = asyncio.ensure_future(statement)
         try:
@@ -381,6 +381,7 @@ def arrays(rows: Sequence[Mapping[str, Any]], booleans: frozenset[str] = frozens
 
 
 def _storable(values: Sequence[object]) -> Sequence[object]:
+    """Return the values without texts that PostgreSQL cannot store."""
     return [value for value in values if not (isinstance(value, str) and NUL in value)]
 
 
