@@ -150,7 +150,7 @@ class Admission:
 
     def delay_for(self, tenant: str, weight: int, now: Steady) -> Failure | None:
         """Return the `Generation.delay` of a new submission that has to wait; None if it can be sent now."""
-        if self._blocks(now) or (self._closed_by is not None and self._queues):
+        if self._closed_by is not None and (self._queues or self._blocks(now)):
             return self._closed_by
         if not self._within_share(tenant, weight, now):
             return SHARE_DELAY
