@@ -108,59 +108,48 @@ async def run(effort: Effort) -> list[Figure]:
     scale = min(1.0, effort.burst / 10_000)
     counts = {"bombs": BOMBS, "connections": CONNECTIONS, "watches": WATCHES}
     figures: list[Figure] = []
+    http = processes.free_address()
     with tempfile.TemporaryDirectory() as folder:
-        http = processes.free_address()
-        async with processes.steady_upstream() as higgsfield:
-            settings = processes.gateway_settings(higgsfield.address, Path(folder))
-            settings |= {"HFGATEWAY_AUTH": "keys", "HFGATEWAY_HTTP_ADDRESS": http}
-            key = await _create_key(settings)
-            async with (
-                processes.running(processes.GATEWAY, settings) as gateway,
-                processes.running(processes.BASELINE) as bare,
-                grpc.aio.insecure_channel(gateway.address) as channel,
-                grpc.aio.insecure_channel(bare.address) as bare_channel,
-            ):
-                get = await _get_caller(channel, key)
-                echo = bare_channel.unary_unary(ANSWER)
-                await bare_channel.unary_unary(KEEP)(b"x" * 500)
-                calls = [get, lambda: echo(b"x" * 40)]
-                # A warm-up over both ports: first calls are slower, and memory grows by 5 % during the first 6,000.
-                async with aiohttp.ClientSession(headers={"authorization": f"Bearer {key}"}) as session:
-                    over_http = functools.partial(_list_over_http, session, f"http://{http}{LIST}")
-                    await _durations([*calls, over_http], asyncio.sleep(20 * effort.seconds))
+        key = await processes.create_key(Path(folder), "bench")
+        keys = {"HFGATEWAY_AUTH": "keys", "HFGATEWAY_HTTP_ADDRESS": http}
+        async with (
+            processes.steady_upstream() as higgsfield,
+            processes.gateway(higgsfield, Path(folder), **keys) as gateway,
+            processes.running(processes.BASELINE) as bare,
+            grpc.aio.insecure_channel(gateway.address) as channel,
+            grpc.aio.insecure_channel(bare.address) as bare_channel,
+        ):
+            get = await _get_caller(channel, key)
+            echo = bare_channel.unary_unary(ANSWER)
+            await bare_channel.unary_unary(KEEP)(b"x" * 500)
+            calls = [get, lambda: echo(b"x" * 40)]
+            # A warm-up over both ports: first calls are slower, and memory grows by 5 % during the first 6,000.
+            async with aiohttp.ClientSession(headers={"authorization": f"Bearer {key}"}) as session:
+                over_http = functools.partial(_list_over_http, session, f"http://{http}{LIST}")
+                await _durations([*calls, over_http], asyncio.sleep(20 * effort.seconds))
+            cpu = gateway.cpu()
+            quiet = await _durations(calls, asyncio.sleep(2 * effort.seconds))
+            get_cpu = (gateway.cpu() - cpu) / len(quiet[0])
+            figures.append(_get_figure("without an attack", quiet, None))
+            # Connections twice: the first attack leaves fragments in memory, which the second one uses.
+            for name, again in (("bombs", ""), ("connections", ""), ("connections", " again"), ("watches", "")):
+                count = round(counts[name] * scale)
+                before = gateway.memory()
+                target = Target(gateway.address, http)
                 cpu = gateway.cpu()
-                quiet = await _durations(calls, asyncio.sleep(2 * effort.seconds))
-                get_cpu = (gateway.cpu() - cpu) / len(quiet[0])
-                figures.append(_get_figure("without an attack", quiet, None))
-                # Connections twice: the first attack leaves fragments in memory, which the second one uses.
-                for name, again in (("bombs", ""), ("connections", ""), ("connections", " again"), ("watches", "")):
-                    count = round(counts[name] * scale)
-                    before = gateway.memory()
-                    target = Target(gateway.address, http)
-                    cpu = gateway.cpu()
-                    attack = asyncio.create_task(_attack(name, target, count, 3 * effort.seconds))
-                    found = await _durations(calls, attack)
-                    ours = gateway.cpu() - cpu - get_cpu * len(found[0])
-                    after = await _memory_after(gateway, before)
-                    about = f"{count} {_NAMES[name]}{again}"
-                    figures.append(_get_figure(f"during {about}", found, at_most(50.0)))
-                    theirs = attack.result()
-                    figures.append(
-                        ratio(f"processor time for {about}, and the sender's", "s", [ours], [theirs], at_most(1.0))
-                    )
-                    mib = 1 << 20
-                    figures.append(ratio(f"memory after {about}", "MiB", [after / mib], [before / mib], at_most(1.10)))
+                attack = asyncio.create_task(_attack(name, target, count, 3 * effort.seconds))
+                found = await _durations(calls, attack)
+                ours = gateway.cpu() - cpu - get_cpu * len(found[0])
+                after = await _memory_after(gateway, before)
+                about = f"{count} {_NAMES[name]}{again}"
+                figures.append(_get_figure(f"during {about}", found, at_most(50.0)))
+                theirs = attack.result()
+                figures.append(
+                    ratio(f"processor time for {about}, and the sender's", "s", [ours], [theirs], at_most(1.0))
+                )
+                mib = 1 << 20
+                figures.append(ratio(f"memory after {about}", "MiB", [after / mib], [before / mib], at_most(1.10)))
     return figures
-
-
-async def _create_key(settings: dict[str, str]) -> str:
-    """Create an API key before the gateway starts."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "keys", "create", "--offline", "--tenant", "bench",
-        cwd=processes.ROOT, env=dict(settings), stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, _ = await process.communicate()
-    return out.decode().strip()
 
 
 async def _get_caller(channel: grpc.aio.Channel, key: str) -> Call:

@@ -28,7 +28,6 @@ CONNECTIONS = (1, 10, 100)
 MORE = 1.2
 """One tenant opens this multiple of the watches of the first part, which exceeds its limit."""
 CHECK_INTERVAL = 0.2
-KEYS = ("gateway", "keys", "create", "--offline", "--tenant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ async def _ours(connections: int, count: int) -> Crowd:
 async def _longest_during_crowd(count: int) -> tuple[float, float]:
     """Return the longest watch and the longest submission of another tenant, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        crowded, other = [await _create_key(Path(folder), tenant) for tenant in ("crowd", "other")]
+        crowded, other = [f"Bearer {await processes.create_key(Path(folder), tenant)}" for tenant in ("crowd", "other")]
         async with (
             _gateway(Path(folder), HFGATEWAY_AUTH="keys", **processes.UNLIMITED) as gateway,
             processes.running(("bench.watchers", gateway.address, "10", crowded)) as watchers,
@@ -158,19 +157,7 @@ async def _watchable(submit: Any) -> bytes:
     return content
 
 
-async def _create_key(folder: Path, tenant: str) -> str:
-    async with processes.spawned((*KEYS, tenant), processes.gateway_settings("127.0.0.1:9", folder)) as made:
-        return f"Bearer {await made.line()}"
-
-
 @contextlib.asynccontextmanager
 async def _gateway(folder: Path | None = None, **terms: str) -> AsyncIterator[Server]:
-    with contextlib.ExitStack() as stack:
-        place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        async with (
-            processes.steady_upstream() as higgsfield,
-            processes.running(
-                processes.GATEWAY, processes.gateway_settings(higgsfield.address, place) | terms
-            ) as gateway,
-        ):
-            yield gateway
+    async with processes.steady_upstream() as higgsfield, processes.gateway(higgsfield, folder, **terms) as gateway:
+        yield gateway

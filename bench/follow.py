@@ -47,10 +47,11 @@ async def _open(folder: Path, origin: str, **settings: str) -> Core:
         "HFGATEWAY_STORE_URL": f"sqlite:///{folder / 'store.db'}",
         **settings,
     }
-    return await assemble(read_settings(variables), CREDENTIALS, _exit_on_broken_store)
+    return await assemble(read_settings(variables), CREDENTIALS, exit_on_broken_store)
 
 
-def _exit_on_broken_store(error: Exception) -> None:
+def exit_on_broken_store(error: Exception) -> None:
+    """End the benchmark: the store cannot be used any more."""
     sys.exit(f"the store failed: {error}")
 
 

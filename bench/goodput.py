@@ -13,11 +13,9 @@ import contextlib
 import json
 import math
 import statistics
-import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -192,16 +190,13 @@ def _other_figures(flood: Phase, recovered: list[float]) -> list[Figure]:
 @contextlib.asynccontextmanager
 async def _scene(effort: Effort) -> AsyncIterator[Scene]:
     polled = {"HFGATEWAY_POLL_MIN": "1", "HFGATEWAY_POLL_MAX": "30"}
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            processes.running((*SANDBOX, f"--time-scale={FULL.seconds / effort.seconds}")) as sandbox,
-            processes.running(
-                processes.GATEWAY, processes.gateway_settings(sandbox.address, Path(folder)) | polled
-            ) as gateway,
-            processes.running(("bench.arrivals", gateway.address)) as callers,
-            channels(gateway, 1) as observers,
-        ):
-            async with httpx.AsyncClient() as client:
-                await client.post(f"http://{sandbox.address}/__account", json={"credits": "1000000000"})
-            slow = model_submission("one that takes long [slow=36000]")
-            yield Scene(gateway, callers, observers, await get_request(observers.unary(SUBMIT), slow), effort)
+    async with (
+        processes.running((*SANDBOX, f"--time-scale={FULL.seconds / effort.seconds}")) as sandbox,
+        processes.gateway(sandbox, **polled) as gateway,
+        processes.running(("bench.arrivals", gateway.address)) as callers,
+        channels(gateway, 1) as observers,
+    ):
+        async with httpx.AsyncClient() as client:
+            await client.post(f"http://{sandbox.address}/__account", json={"credits": "1000000000"})
+        slow = model_submission("one that takes long [slow=36000]")
+        yield Scene(gateway, callers, observers, await get_request(observers.unary(SUBMIT), slow), effort)

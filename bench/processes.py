@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import httpx
 ROOT = Path(__file__).parent.parent
 READY_TIMEOUT = 20.0
 ANY_PORT = "127.0.0.1:0"
+UNUSED_ADDRESS = "127.0.0.1:9"
 GATEWAY = ("gateway", "serve")
 BASELINE = ("bench.baseline",)
 UPSTREAM = ("bench.upstream",)
@@ -125,6 +127,22 @@ async def steady_upstream() -> AsyncIterator[Server]:
     async with running(UPSTREAM) as upstream, httpx.AsyncClient() as client:
         await client.put(f"http://{upstream.address}/steady/1")
         yield upstream
+
+
+@contextlib.asynccontextmanager
+async def gateway(upstream: Server, folder: Path | None = None, **terms: str) -> AsyncIterator[Server]:
+    """Run a gateway with its store in a folder, by default a new one. `terms` are variables of its environment."""
+    with tempfile.TemporaryDirectory() as new:
+        settings = gateway_settings(upstream.address, folder or Path(new)) | terms
+        async with running(GATEWAY, settings) as server:
+            yield server
+
+
+async def create_key(folder: Path, tenant: str) -> str:
+    """Return a new API key of the store in a folder, on which no gateway runs yet."""
+    arguments = ("gateway", "keys", "create", "--offline", "--tenant", tenant)
+    async with spawned(arguments, gateway_settings(UNUSED_ADDRESS, folder)) as command:
+        return await command.line()
 
 
 def gateway_settings(upstream_address: str, folder: Path, grpc_address: str = ANY_PORT) -> dict[str, str]:

@@ -79,7 +79,5 @@ async def _restart(how: str, watches: int, recorder: Recorder, folder: Path) -> 
 
 
 async def _until_received(watchers: Watchers, number: int) -> None:
-    while True:
-        if watchers.received >= number:
-            return
+    while watchers.received < number:  # noqa: ASYNC110 - the watchers signal nothing
         await asyncio.sleep(CHECK_INTERVAL)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from bench.figures import Figure, at_most, excess, value
-from bench.follow import NO_REQUEST
+from bench.follow import NO_REQUEST, exit_on_broken_store
 from bench.load import Effort
 from gateway.generations.clock import Ids
 from gateway.generations.limits.model import Limits
@@ -36,7 +35,7 @@ async def run(effort: Effort) -> list[Figure]:
         path = Path(folder) / "store.db"
         await _fill(path, count)
         began = time.perf_counter()
-        store = SqliteStore(path, _broken)
+        store = SqliteStore(path, exit_on_broken_store)
         opened = time.perf_counter() - began
         began = time.perf_counter()
         found, _ = await store.generations.page("default", Filter(labels={"user": "none"}), None, 50)
@@ -96,7 +95,7 @@ async def submitting(store: SqliteStore) -> AsyncIterator[list[float]]:
 
 async def _fill(path: Path, count: int) -> None:
     """Store old generations that have ended, with their keys. Add as many keys without a generation, and run times."""
-    store, ids = SqliteStore(path, _broken), Ids()
+    store, ids = SqliteStore(path, exit_on_broken_store), Ids()
     for start in range(0, count, 1000):
         old = time.time() - AGE + start
         await asyncio.gather(*(store.claims.claim(_claim(ids, old, State.COMPLETED)) for _ in range(1000)))
@@ -121,7 +120,3 @@ def _claim(ids: Ids, at: float, state: State) -> Claim:
     ended = at if state is State.COMPLETED else None
     generation = Generation(spec, state=state, request_id=str(uuid4()), update_time=at, end_time=ended, ended_at=ended)
     return Claim(generation, NO_REQUEST, b"fingerprint")
-
-
-def _broken(error: Exception) -> None:
-    sys.exit(f"the store failed: {error}")

@@ -16,7 +16,6 @@ from bench.figures import Figure, at_most, ratio
 from bench.load import Effort
 
 CHECK_INTERVAL = 0.002
-UNUSED_ADDRESS = "127.0.0.1:9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ async def run(effort: Effort) -> list[Figure]:
         bare.append(await _started((*processes.BASELINE, address), {}, address, ECHO))
         with tempfile.TemporaryDirectory() as folder:
             address = processes.free_address()
-            settings = processes.gateway_settings(UNUSED_ADDRESS, Path(folder), address)
+            settings = processes.gateway_settings(processes.UNUSED_ADDRESS, Path(folder), address)
             ours.append(await _started(processes.GATEWAY, settings, address, LIST))
     del ours[0], bare[0]
     return [

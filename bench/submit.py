@@ -98,9 +98,7 @@ async def scene(
         api_keys = [] if prepare is None else await prepare(folder / "gateway.db")
         async with (
             processes.steady_upstream() as higgsfield,
-            processes.running(
-                processes.GATEWAY, processes.gateway_settings(higgsfield.address, folder) | terms
-            ) as gateway,
+            processes.gateway(higgsfield, folder, **terms) as gateway,
             processes.running(processes.BASELINE) as bare,
             channels(gateway, MOST, api_keys, calls_each=calls_each) as to_gateway,
             channels(bare, MOST) as to_bare,

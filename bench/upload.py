@@ -6,10 +6,8 @@ with that of the sent bytes.
 
 import hashlib
 import re
-import tempfile
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import grpc
@@ -30,27 +28,26 @@ MAX_GROWTH = 32.0
 
 async def run(effort: Effort) -> list[Figure]:
     """Measure uploads and PUTs in turn on one gateway. The growth of memory is that of all uploads."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            processes.running(processes.SANDBOX) as sandbox,
-            processes.running(processes.GATEWAY, processes.gateway_settings(sandbox.address, Path(folder))) as gateway,
-            grpc.aio.insecure_channel(gateway.address) as channel,
-            aiohttp.ClientSession(f"http://{sandbox.address}") as session,
-        ):
-            stub = UploadServiceStub(channel)
-            await _upload(stub, 8 * MEBI, known_size=True)  # the imports of the first upload do not count as growth
-            before = gateway.memory()
-            gateway.reset_peak_memory()
-            bare, ours = [], []
-            for _ in range(min(effort.rounds, 3)):
-                bare.append(await _put_directly(session, effort.upload))
-                speed, url = await _upload(stub, effort.upload, known_size=True)
-                ours.append(speed)
-            growth = (gateway.peak_memory() - before) / MEBI
-            await _check_stored(session, url, effort.upload)
-            gateway.reset_peak_memory()
-            unknown, _ = await _upload(stub, effort.upload, known_size=False)
-            growth_unknown = (gateway.peak_memory() - before) / MEBI
+    async with (
+        processes.running(processes.SANDBOX) as sandbox,
+        processes.gateway(sandbox) as gateway,
+        grpc.aio.insecure_channel(gateway.address) as channel,
+        aiohttp.ClientSession(f"http://{sandbox.address}") as session,
+    ):
+        stub = UploadServiceStub(channel)
+        await _upload(stub, 8 * MEBI, known_size=True)  # the imports of the first upload do not count as growth
+        before = gateway.memory()
+        gateway.reset_peak_memory()
+        bare, ours = [], []
+        for _ in range(min(effort.rounds, 3)):
+            bare.append(await _put_directly(session, effort.upload))
+            speed, url = await _upload(stub, effort.upload, known_size=True)
+            ours.append(speed)
+        growth = (gateway.peak_memory() - before) / MEBI
+        await _check_stored(session, url, effort.upload)
+        gateway.reset_peak_memory()
+        unknown, _ = await _upload(stub, effort.upload, known_size=False)
+        growth_unknown = (gateway.peak_memory() - before) / MEBI
     size = f"{effort.upload / MEBI:g} MiB"
     return [
         value(f"memory during {size}, growth", "MiB", growth, promised(MAX_GROWTH)),

@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import statistics
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -124,32 +122,29 @@ class Readers:
 
 @contextlib.asynccontextmanager
 async def _watched(prompt: str = PROMPT, *, include_input: bool = False) -> AsyncIterator[Watched]:
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            processes.steady_upstream() as higgsfield,
-            processes.running(
-                processes.GATEWAY, processes.gateway_settings(higgsfield.address, Path(folder))
-            ) as gateway,
-            channels(gateway, 1) as one,
-            httpx.AsyncClient() as client,
-        ):
-            answer = await one.unary(SUBMIT)(with_key(model_submission(prompt)))
-            generation = pb.SubmitGenerationResponse.FromString(answer).generation
-            cancel = pb.CancelGenerationRequest(id=generation.id).SerializeToString()
+    async with (
+        processes.steady_upstream() as higgsfield,
+        processes.gateway(higgsfield) as gateway,
+        channels(gateway, 1) as one,
+        httpx.AsyncClient() as client,
+    ):
+        answer = await one.unary(SUBMIT)(with_key(model_submission(prompt)))
+        generation = pb.SubmitGenerationResponse.FromString(answer).generation
+        cancel = pb.CancelGenerationRequest(id=generation.id).SerializeToString()
 
-            async def change() -> None:
-                # From now on the upstream returns a new status for each status call. It cancels nothing.
-                await client.put(f"http://{higgsfield.address}/steady/0")
-                with contextlib.suppress(grpc.aio.AioRpcError):
-                    await one.unary(CANCEL)(cancel)
+        async def change() -> None:
+            # From now on the upstream returns a new status for each status call. It cancels nothing.
+            await client.put(f"http://{higgsfield.address}/steady/0")
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await one.unary(CANCEL)(cancel)
 
-            request = pb.WatchGenerationRequest(
-                id=generation.id, after_revision=generation.revision - 1, include_input=include_input
-            ).SerializeToString()
-            (stream,) = one.streams(WATCH, request, 1)
-            message = await stream.read()
-            stream.cancel()
-            yield Watched(gateway, request, message, change)
+        request = pb.WatchGenerationRequest(
+            id=generation.id, after_revision=generation.revision - 1, include_input=include_input
+        ).SerializeToString()
+        (stream,) = one.streams(WATCH, request, 1)
+        message = await stream.read()
+        stream.cancel()
+        yield Watched(gateway, request, message, change)
 
 
 async def _gateway_fan(effort: Effort) -> tuple[Fan, bytes]:

@@ -10,11 +10,9 @@ import contextlib
 import functools
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 
@@ -78,19 +76,18 @@ async def run(effort: Effort) -> list[Figure]:
 @contextlib.asynccontextmanager
 async def _scene() -> AsyncIterator[Scene]:
     address = processes.free_address()
-    with tempfile.TemporaryDirectory() as folder:
-        async with processes.running(processes.UPSTREAM) as higgsfield:
-            settings = processes.gateway_settings(higgsfield.address, Path(folder)) | {
-                "HFGATEWAY_HTTP_ADDRESS": address,
-                "HFGATEWAY_PUBLIC_URL": f"http://{address}",
-                "HFGATEWAY_WEBHOOK_SECRET": SECRET,
-            }
-            async with (
-                processes.running(processes.GATEWAY, settings) as gateway,
-                channels(gateway, LOAD + 50) as to_gateway,
-                aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-            ):
-                yield Scene(higgsfield, gateway, to_gateway, session)
+    webhooks = {
+        "HFGATEWAY_HTTP_ADDRESS": address,
+        "HFGATEWAY_PUBLIC_URL": f"http://{address}",
+        "HFGATEWAY_WEBHOOK_SECRET": SECRET,
+    }
+    async with (
+        processes.running(processes.UPSTREAM) as higgsfield,
+        processes.gateway(higgsfield, **webhooks) as gateway,
+        channels(gateway, LOAD + 50) as to_gateway,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+    ):
+        yield Scene(higgsfield, gateway, to_gateway, session)
 
 
 async def _load(scene: Scene, seconds: float) -> None:
