@@ -62,6 +62,21 @@ async def test_no_submission_is_refused_if_probes_fail(tmp_path: Path, caplog: p
     measuring.cancel()
 
 
+async def test_no_submission_is_refused_after_the_last_probe(tmp_path: Path) -> None:
+    """The probe that waits when the measurement ends is never accepted."""
+    silent = await asyncio.start_unix_server(lambda *_: None, tmp_path / "silent")
+    queue = Backlog()
+    try:
+        measuring = asyncio.create_task(backlog.measure(queue, f"unix:{tmp_path / 'silent'}", SUBMIT))
+        await eventually(lambda: not queue.accept())
+        measuring.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await measuring
+    finally:
+        silent.close()
+    assert all(accepted(queue, 10 * MOST))
+
+
 async def test_a_flood_is_refused_with_a_delay_and_each_repeat_is_charged_once(start: Start) -> None:
     running = await start(DRAIN=1)
     running.sandbox.state.change({"concurrency_limit": 10 * CALLERS})

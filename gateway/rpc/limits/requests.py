@@ -20,7 +20,7 @@ MAX_VALUES = 5_000
 MAX_DEPTH = 64
 """The most levels of JSON."""
 # A string, also one that is not terminated. Possessive, so that no input makes it read a character twice.
-_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?')
 _NOT_A_BRACKET = re.compile(r"[^\[\]{}]+")
 
 
