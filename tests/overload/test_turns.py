@@ -8,7 +8,8 @@ import random
 import pytest
 
 from gateway.access.identity import Identity
-from gateway.rpc.limits.call_limits import Bounds, Holder, Pool
+from gateway.rpc.limits import call_limits
+from gateway.rpc.limits.call_limits import Bounds, Holder, Pool, WebhookLimit
 
 FOX, WOLF = Identity("fox"), Identity("wolf")
 TOKEN = Identity("fox", token="browser")
@@ -190,3 +191,14 @@ async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> No
         pool.leave(held.pop())
     assert (pool.total.held, pool.total.queued, list(pool.total.turns)) == (0, 0, [])
     assert pool.total.children == {}
+
+
+def test_webhooks_are_limited_in_total_and_for_each_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_limits, "MAX_WEBHOOKS", 3)
+    monkeypatch.setattr(call_limits, "MAX_WEBHOOKS_PER_TOKEN", 2)
+    refused: list[None] = []
+    limit = WebhookLimit(lambda: refused.append(None))
+    assert [limit.enter(name) for name in ("a", "a", "a", "b", "c")] == [True, True, False, True, False]
+    limit.leave("a")
+    assert [limit.enter(name) for name in ("c", "a")] == [True, False]
+    assert len(refused) == 3

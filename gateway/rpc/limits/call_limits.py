@@ -171,9 +171,9 @@ class Pool:
         return token
 
     def take(self, identity: Identity) -> Holder | None:
-        """Take a place if no call of the same caller queues for one; None otherwise. Return it with `leave`."""
+        """Take a place; None if there is none, as while a call of the same caller queues. Return it with `leave`."""
         holder = self.holder(identity)
-        return holder if not holder.queue and holder.take() else None
+        return holder if holder.take() else None
 
     async def wait(self, identity: Identity) -> Holder | None:
         """Queue for a place, after `take` gave none; None if the queue is full."""
