@@ -133,6 +133,19 @@ async def test_a_page_of_keys_begins_after_the_one_before(running: Running) -> N
         assert await refused(running, rpc, wrong) == "INVALID_ARGUMENT", wrong
 
 
+async def test_a_page_has_an_item_however_large_it_is(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MAX_PAGE_BYTES", 0)
+    for _ in range(3):
+        await running.key("red")
+    found, request = [], admin_pb.ListApiKeysRequest(tenant="red")
+    for _ in range(3):
+        page = await ask(running, "ListApiKeys", request)
+        found.append([key.id for key in page.api_keys])
+        request.page_token = page.next_page_token
+    assert not request.page_token
+    assert found == [[key.id] for key in running.gateway.access.listed() if key.tenant == "red"]
+
+
 async def test_an_expiry_that_no_answer_can_hold_is_refused(running: Running) -> None:
     """Otherwise the key would be kept, its secret would be lost, and the keys could not be listed again."""
     request = admin_pb.CreateApiKeyRequest(tenant="red")

@@ -82,7 +82,6 @@ def _hash_of_other_fields(request: Any) -> bytes:
     """Return a hash of all fields of a request except its page token."""
     plain = type(request)()
     plain.CopyFrom(request)
-    plain.DiscardUnknownFields()
     plain.ClearField("page_token")
     content = plain.DESCRIPTOR.full_name.encode() + b"\0" + plain.SerializeToString(deterministic=True)
     return hashlib.sha256(content).digest()[:8]

@@ -147,6 +147,17 @@ async def test_a_response_that_arrives_during_a_stall_is_read_after_the_timeout(
             await client.aclose()
 
 
+@pytest.mark.parametrize("status", [200, 201, 202])
+async def test_a_request_in_any_successful_response_is_an_acceptance(status: int) -> None:
+    async with higgsfield() as (sandbox, client):
+        request_id = str(uuid4())
+        body = json.dumps({"status": "queued", "request_id": request_id})
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": str(status), "body": body})])
+        outcome = await submit(client)
+        assert isinstance(outcome, Taken)
+        assert outcome.report.request_id == request_id
+
+
 async def test_the_id_in_an_invalid_200_is_kept() -> None:
     async with higgsfield() as (sandbox, client):
         request_id = str(uuid4())
