@@ -9,6 +9,7 @@ from gateway.generations.stores import Filter
 from gateway.generations.watching.watch import Position
 from gateway.rpc.messages import page_tokens
 from gateway.rpc.messages.page_tokens import binding_of, filter_hash
+from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 
 BINDING = binding_of("tenant")
@@ -34,11 +35,15 @@ def test_a_filter_is_that_of_its_tenant_its_limits_and_its_fields() -> None:
 def test_the_order_of_repeated_fields_and_of_labels_does_not_matter() -> None:
     numbers = [str(number) for number in range(9)]
     labels = dict.fromkeys(numbers, "value")
-    one = pb.GenerationFilter(ids=numbers, model_ids=numbers, upstream_request_ids=numbers, labels=labels)
+    states = generation_pb2.GenerationState.values()
+    one = pb.GenerationFilter(
+        ids=numbers, model_ids=numbers, upstream_request_ids=numbers, states=states, labels=labels
+    )
     turned = pb.GenerationFilter(
         ids=[*reversed(numbers), "0"],
         model_ids=reversed(numbers),
         upstream_request_ids=reversed(numbers),
+        states=reversed(states),
         labels=dict(reversed(labels.items())),
     )
     within = Filter(ids=frozenset(numbers), labels=labels)
@@ -58,3 +63,5 @@ def test_a_token_of_another_kind_or_filter_is_refused() -> None:
             page_tokens.read_page_token(page, binding)
         with pytest.raises(GatewayError, match="resume_token"):
             page_tokens.read_resume_token(resume, binding)
+    with pytest.raises(GatewayError, match="page_token"):
+        page_tokens.read_page_token(page_tokens.page_token("", BINDING), BINDING)
