@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -31,6 +32,10 @@ pytestmark = pytest.mark.toolchain("haproxy")
 SHIPPED = Path(__file__).parents[2] / "deploy" / "compose" / "haproxy.cfg"
 SERVER = re.compile(r"server (gateway-\d) \S+:(50051|8080) ")
 GENERATIONS = 24
+SETTINGS = 4
+"""The type of a frame of HTTP/2."""
+MAX_CONCURRENT_STREAMS = 3
+"""A setting of HTTP/2."""
 
 
 class Replica:
@@ -189,6 +194,23 @@ async def test_only_connections_without_a_handshake_are_closed_early(tmp_path: P
             running.clock.advance(60)
             assert (await over_grpc).generation.done
             assert (await (await over_http).json())["generation"]["done"]
+
+
+async def test_a_browser_may_open_more_than_a_hundred_watches(tmp_path: Path) -> None:
+    grpc, https = free_address(), free_address()
+    async with run(tmp_path) as running:
+        addresses = (running.gateway.grpc_address, running.gateway.http_address.removeprefix("http://"))
+        written, ca = configuration(tmp_path, [addresses] * 3, grpc, https)
+        tls = ssl.create_default_context(cafile=str(ca))
+        tls.set_alpn_protocols(["h2"])
+        async with asyncio.timeout(WAIT_TIMEOUT), balancer(written, https):
+            reader, writer = await asyncio.open_connection(*https.split(":"), ssl=tls)
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]))
+            head = await reader.readexactly(9)
+            assert head[3] == SETTINGS
+            announced = dict(struct.iter_unpack("!HI", await reader.readexactly(int.from_bytes(head[:3]))))
+            assert announced[MAX_CONCURRENT_STREAMS] == 1000
+            writer.transport.abort()
 
 
 @needs_silence
