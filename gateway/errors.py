@@ -136,7 +136,7 @@ def key_reused(generation_id: str, *, deleted: bool) -> GatewayError:
 
 
 def gateway_unavailable(message: str, *, retry_after: float = 1.0) -> GatewayError:
-    """Return GATEWAY_UNAVAILABLE: the gateway is draining or its store is unavailable, and nothing was done.
+    """Return GATEWAY_UNAVAILABLE: the gateway cannot serve the call now. The same call can be made again.
 
     `retry_after` is in seconds.
     """

@@ -67,7 +67,8 @@ var (
 	// ErrUpstreamUnavailable: Higgsfield sent no usable response. [Error.RetryDelay] has the delay.
 	ErrUpstreamUnavailable = errors.New("upstream unavailable")
 	// ErrGatewayUnavailable: The gateway is shutting down, its store is not available, or none of its replicas leads at
-	// the moment. [Error.RetryDelay] has the delay.
+	// the moment. Or the API key, or the token of the issuer, has expired during the call. [Error.RetryDelay] has the
+	// delay.
 	ErrGatewayUnavailable = errors.New("gateway unavailable")
 	// ErrAborted is ABORTED. The call was aborted.
 	ErrAborted = errors.New("aborted")

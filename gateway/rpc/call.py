@@ -73,6 +73,9 @@ class Call:
         return max(min(seconds, remaining - max(MARGIN, remaining * MARGIN_SHARE)), 0.0)
 
     def check(self) -> None:
-        """Raise INVALID_CREDENTIALS if the caller's credentials are no longer valid. Long calls repeat this check."""
+        """Raise INVALID_CREDENTIALS or GATEWAY_UNAVAILABLE if the caller's credentials are no longer valid.
+
+        Long calls repeat this check.
+        """
         if self.access is not None:
-            self.access.check(self.identity)
+            self.access.check(self.identity, begun=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+from typing import Any
 
 import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
@@ -12,8 +14,10 @@ from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
+from hfgateway_client import AsyncClient, inputs
+from hfgateway_client.errors import InvalidCredentials
 from tests.access.test_keys import hfgateway
-from tests.support.running import Running, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, soul
 from tests.support.transports import TRANSPORTS, RpcFailure, Transport
 
 READ = pb.ListGenerationsRequest()
@@ -111,6 +115,52 @@ async def test_a_rotated_key_is_valid_until_the_end_of_its_overlap(running: Runn
     refused = await hfgateway(running.store_path, "rotate", key_id)
     assert refused.code != 0
     assert "names a key that was revoked or has expired" in refused.err
+
+
+@pytest.mark.parametrize("renewed", [True, False], ids=["renewed", "not renewed"])
+async def test_long_calls_continue_with_the_next_key_once_theirs_has_expired(running: Running, renewed: bool) -> None:
+    access = running.gateway.access
+    old, secret = await access.create_key("red", "")
+    _, following = await access.rotate_key(old.id, 5000)
+    another, _ = await access.create_key("red", "")
+    present = secret
+    retries: list[str] = []
+    async with (
+        asyncio.timeout(WAIT_TIMEOUT),
+        AsyncClient(
+            running.gateway.grpc_address,
+            api_key=lambda: present,
+            on_retry=lambda error, _: retries.append(error.reason),
+        ) as client,
+    ):
+        fox = (await client.submit(inputs.soul("a fox"))).id
+
+        async def watched() -> list[int]:
+            return [generation.revision async for generation in client.watch(fox)]
+
+        owl = client.submit(inputs.soul("an owl"), wait_for="done", wait_timeout=3600)
+        calls: list[asyncio.Future[Any]] = [asyncio.ensure_future(call) for call in (watched(), client.wait(fox), owl)]
+        for method in ("WatchGeneration", "WaitGeneration", "SubmitGeneration"):
+            await running.calls_open(method, 1)
+        await eventually(lambda: len(running.ledger.charges) == 2)
+
+        present = following if renewed else secret
+        access._keys[old.id] = dataclasses.replace(old, expire_time=access._clock.moment().wall)
+        await access.revoke_key(another.id)  # wakes the calls, which check their keys
+
+        if renewed:
+            await eventually(lambda: len(retries) == 3)
+            running.clock.advance(60)
+            revisions, waited, submitted = await asyncio.gather(*calls)
+            assert revisions == list(range(1, waited.revision + 1))
+            assert waited.done
+            assert submitted.generation.done
+        else:
+            for ended in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(ended, InvalidCredentials)
+                assert ended.message == "the API key has expired"
+        assert retries == ["GATEWAY_UNAVAILABLE"] * 3
+        assert len(running.ledger.charges) == 2
 
 
 @pytest.mark.parametrize("arguments", [("--expires-in", "0"), ("--expires-in", "soon"), ("--scope", "all")])

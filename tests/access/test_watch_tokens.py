@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from gateway.access import keys
 from gateway.access.identity import ANONYMOUS, DEFAULT_TENANT, ISSUED, WATCHING, Access, Identity, KeyStore
 from gateway.access.tokens import decode, encode
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Reason
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import Filter
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -256,8 +257,15 @@ def test_a_caller_is_refused_from_its_expiry_on(by_key: bool) -> None:
     access = Access(cast(KeyStore, None), SystemClock(wall=lambda: now), [key], b"a secret", required=True)
     access.check(caller)
     now = 1000.0
-    with pytest.raises(GatewayError, match="expired"):
-        access.check(caller)
+    watcher = replace(caller, token="its fingerprint")
+    for checked, begun, reason in (
+        (caller, False, Reason.INVALID_CREDENTIALS),
+        (caller, True, Reason.GATEWAY_UNAVAILABLE),
+        (watcher, True, Reason.INVALID_CREDENTIALS),
+    ):
+        with pytest.raises(GatewayError, match="expired") as refused:
+            access.check(checked, begun=begun)
+        assert refused.value.failure.reason is reason
 
 
 async def test_a_modified_watch_token_is_invalid(site: Site) -> None:

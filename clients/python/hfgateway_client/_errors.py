@@ -147,7 +147,7 @@ class UpstreamUnavailable(Unavailable):
 class GatewayUnavailable(Unavailable):
     """The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
 
-    ``retry_delay`` has the delay.
+    Or the API key, or the token of the issuer, has expired during the call. ``retry_delay`` has the delay.
     """
 
 

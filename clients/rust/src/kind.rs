@@ -61,8 +61,8 @@ pub enum Kind {
     Unavailable,
     /// Higgsfield sent no usable response. `retry_delay` has the delay.
     UpstreamUnavailable,
-    /// The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
-    /// `retry_delay` has the delay.
+    /// The gateway is shutting down, its store is not available, or none of its replicas leads at the moment. Or the
+    /// API key, or the token of the issuer, has expired during the call. `retry_delay` has the delay.
     GatewayUnavailable,
     /// ABORTED. The call was aborted.
     Aborted,

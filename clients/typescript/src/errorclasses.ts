@@ -129,8 +129,8 @@ export class UpstreamUnavailable extends Unavailable {
 }
 
 /**
- * The gateway is shutting down, its store is not available, or none of its replicas leads at the moment. `retryDelayMs`
- * has the delay.
+ * The gateway is shutting down, its store is not available, or none of its replicas leads at the moment. Or the API
+ * key, or the token of the issuer, has expired during the call. `retryDelayMs` has the delay.
  */
 export class GatewayUnavailable extends Unavailable {
   override name = "GatewayUnavailable";

@@ -373,7 +373,8 @@ pub mod agent_service_client {
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
     ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-    ///     replicas leads at the moment.
+    ///     replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+    ///     again with a valid one.
     ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///
@@ -918,7 +919,8 @@ pub mod agent_service_server {
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
     ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-    ///     replicas leads at the moment.
+    ///     replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+    ///     again with a valid one.
     ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///

@@ -89,7 +89,7 @@ pub enum ErrorReason {
     /// \[UNAVAILABLE\] Higgsfield sent no usable response. RetryInfo has the delay.
     UpstreamUnavailable = 16,
     /// \[UNAVAILABLE\] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
-    /// RetryInfo has the delay.
+    /// Or the API key, or the token of the issuer, has expired during the call. RetryInfo has the delay.
     GatewayUnavailable = 17,
     /// \[INTERNAL\] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them.
     UpstreamCredentialsRefused = 18,
@@ -1312,7 +1312,8 @@ pub mod generation_service_client {
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-    ///     replicas leads at the moment.
+    ///     replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+    ///     again with a valid one.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///
     /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -2092,7 +2093,8 @@ pub mod generation_service_server {
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-    ///     replicas leads at the moment.
+    ///     replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+    ///     again with a valid one.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///
     /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is

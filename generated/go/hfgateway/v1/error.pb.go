@@ -68,7 +68,7 @@ const (
 	// [UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay.
 	ErrorReason_ERROR_REASON_UPSTREAM_UNAVAILABLE ErrorReason = 16
 	// [UNAVAILABLE] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
-	// RetryInfo has the delay.
+	// Or the API key, or the token of the issuer, has expired during the call. RetryInfo has the delay.
 	ErrorReason_ERROR_REASON_GATEWAY_UNAVAILABLE ErrorReason = 17
 	// [INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them.
 	ErrorReason_ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED ErrorReason = 18

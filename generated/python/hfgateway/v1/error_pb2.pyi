@@ -71,7 +71,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """[UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay."""
     ERROR_REASON_GATEWAY_UNAVAILABLE: _ErrorReason.ValueType  # 17
     """[UNAVAILABLE] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
-    RetryInfo has the delay.
+    Or the API key, or the token of the issuer, has expired during the call. RetryInfo has the delay.
     """
     ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED: _ErrorReason.ValueType  # 18
     """[INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them."""
@@ -151,7 +151,7 @@ ERROR_REASON_UPSTREAM_UNAVAILABLE: ErrorReason.ValueType  # 16
 """[UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay."""
 ERROR_REASON_GATEWAY_UNAVAILABLE: ErrorReason.ValueType  # 17
 """[UNAVAILABLE] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
-RetryInfo has the delay.
+Or the API key, or the token of the issuer, has expired during the call. RetryInfo has the delay.
 """
 ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED: ErrorReason.ValueType  # 18
 """[INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them."""

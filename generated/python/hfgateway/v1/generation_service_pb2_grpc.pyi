@@ -38,7 +38,8 @@ class GenerationServiceStub:
       - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
       - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-        replicas leads at the moment.
+        replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+        again with a valid one.
       - INTERNAL (INTERNAL): a defect of the gateway.
 
     Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -234,7 +235,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
       - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
       - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-        replicas leads at the moment.
+        replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+        again with a valid one.
       - INTERNAL (INTERNAL): a defect of the gateway.
 
     Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -426,7 +428,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
       - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
       - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-        replicas leads at the moment.
+        replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+        again with a valid one.
       - INTERNAL (INTERNAL): a defect of the gateway.
 
     Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is

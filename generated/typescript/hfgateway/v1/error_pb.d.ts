@@ -240,7 +240,7 @@ export enum ErrorReason {
 
   /**
    * [UNAVAILABLE] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
-   * RetryInfo has the delay.
+   * Or the API key, or the token of the issuer, has expired during the call. RetryInfo has the delay.
    *
    * @generated from enum value: ERROR_REASON_GATEWAY_UNAVAILABLE = 17;
    */

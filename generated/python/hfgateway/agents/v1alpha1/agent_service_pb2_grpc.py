@@ -44,7 +44,8 @@ class AgentServiceStub(object):
     - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
     - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-    replicas leads at the moment.
+    replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+    again with a valid one.
     - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
@@ -118,7 +119,8 @@ class AgentServiceServicer(object):
     - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
     - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-    replicas leads at the moment.
+    replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+    again with a valid one.
     - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
@@ -314,7 +316,8 @@ class AgentService(object):
     - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
     - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-    replicas leads at the moment.
+    replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+    again with a valid one.
     - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     - INTERNAL (INTERNAL): a defect of the gateway.
 

@@ -45,7 +45,8 @@ class AgentServiceStub:
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
       - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-        replicas leads at the moment.
+        replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+        again with a valid one.
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
       - INTERNAL (INTERNAL): a defect of the gateway.
 
@@ -164,7 +165,8 @@ class AgentServiceAsyncStub(AgentServiceStub):
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
       - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-        replicas leads at the moment.
+        replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+        again with a valid one.
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
       - INTERNAL (INTERNAL): a defect of the gateway.
 
@@ -279,7 +281,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
       - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
-        replicas leads at the moment.
+        replicas leads at the moment. Or the API key, or the token of the issuer, has expired during the call: make it
+        again with a valid one.
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
       - INTERNAL (INTERNAL): a defect of the gateway.
 

@@ -228,8 +228,8 @@ public class GatewayException extends DetailedException {
   }
 
   /**
-   * The gateway is shutting down, its store is not available, or none of its replicas leads at the moment. {@link
-   * #retryDelay} has the delay.
+   * The gateway is shutting down, its store is not available, or none of its replicas leads at the moment. Or the API
+   * key, or the token of the issuer, has expired during the call. {@link #retryDelay} has the delay.
    */
   public static final class GatewayUnavailable extends Unavailable {
     GatewayUnavailable(Facts facts) {
