@@ -42,6 +42,17 @@ log = logging.getLogger(__name__)
 
 TO_BE_COPIED, TO_BE_REMOVED = 0, 3
 """The `state` of a file that is to be copied to the archive, or removed from it."""
+# The columns that have the name and the value of a field.
+_CALLBACK = (
+    "id", "tenant", "url", "idempotency_key", "fingerprint", "create_time", "position", "problem_status",
+    "problem_time", "failing_since", "failed_at", "streak", "held_until",
+)  # fmt: skip
+_DELIVERY = (
+    "callback_id", "generation_id", "revision", "create_time", "next_at", "attempts", "refusals", "http_status",
+    "last_attempt_time",
+)  # fmt: skip
+_CREATION = ("id", "tenant", "fingerprint", "account", "name", "sent_date", "sent_at")
+_AGENT_KEY = ("tenant", "key", "fingerprint", "session_id", "used_at")
 _LIMITS = ("credits_per_day", "credits_per_month", "submissions_per_minute", "in_flight", "concurrency_share")
 _USE = (
     "minute", "submissions", "running", "day", "day_reserved", "day_spent", "month_reserved", "month_spent",
@@ -101,82 +112,44 @@ def _scopes_of(text: str) -> frozenset[Scope]:
     return frozenset(map(Scope, text.split()))
 
 
+def _fields(value: object, names: Sequence[str]) -> dict[str, object]:
+    return {name: getattr(value, name) for name in names}
+
+
+def _columns(row: Row, names: Sequence[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names}
+
+
 def callback_row(callback: Callback) -> dict[str, object]:
-    c = callback
-    return {
-        "id": c.id,
-        "tenant": c.tenant,
-        "url": c.url,
-        "wanted": _filter_text(c.wanted),
-        "every_change": int(c.every_change),
-        "idempotency_key": c.idempotency_key,
-        "fingerprint": c.fingerprint,
-        "create_time": c.create_time,
-        "position": c.position,
-        "paused": int(c.paused),
-        "problem": None if c.problem is None else c.problem.value,
-        "problem_status": c.problem_status,
-        "problem_time": c.problem_time,
-        "failing_since": c.failing_since,
-        "failed_at": c.failed_at,
-        "streak": c.streak,
-        "held_until": c.held_until,
+    return _fields(callback, _CALLBACK) | {
+        "wanted": _filter_text(callback.wanted),
+        "every_change": int(callback.every_change),
+        "paused": int(callback.paused),
+        "problem": None if callback.problem is None else callback.problem.value,
     }
 
 
 def callback_of(row: Row) -> Callback:
     return Callback(
-        id=row["id"],
-        tenant=row["tenant"],
-        url=row["url"],
+        **(_columns(row, _CALLBACK) | {"fingerprint": bytes(row["fingerprint"])}),
         wanted=_filter_of(row["wanted"]),
         every_change=bool(row["every_change"]),
-        idempotency_key=row["idempotency_key"],
-        fingerprint=bytes(row["fingerprint"]),
-        create_time=row["create_time"],
-        position=row["position"],
         paused=bool(row["paused"]),
-        problem=None if row["problem"] is None else Problem(row["problem"]),
-        problem_status=row["problem_status"],
-        problem_time=row["problem_time"],
-        failing_since=row["failing_since"],
-        failed_at=row["failed_at"],
-        streak=row["streak"],
-        held_until=row["held_until"],
+        problem=_problem_of(row),
     )
 
 
 def delivery_row(delivery: Delivery) -> dict[str, object]:
-    d = delivery
-    return {
-        "callback_id": d.callback_id,
-        "generation_id": d.generation_id,
-        "revision": d.revision,
-        "create_time": d.create_time,
-        "next_at": d.next_at,
-        "state": d.state.value,
-        "attempts": d.attempts,
-        "refusals": d.refusals,
-        "problem": None if d.problem is None else d.problem.value,
-        "http_status": d.http_status,
-        "last_attempt_time": d.last_attempt_time,
-    }
+    problem = None if delivery.problem is None else delivery.problem.value
+    return _fields(delivery, _DELIVERY) | {"state": delivery.state.value, "problem": problem}
 
 
 def delivery_of(row: Row) -> Delivery:
-    return Delivery(
-        callback_id=row["callback_id"],
-        generation_id=row["generation_id"],
-        revision=row["revision"],
-        create_time=row["create_time"],
-        next_at=row["next_at"],
-        state=DeliveryState(row["state"]),
-        attempts=row["attempts"],
-        refusals=row["refusals"],
-        problem=None if row["problem"] is None else Problem(row["problem"]),
-        http_status=row["http_status"],
-        last_attempt_time=row["last_attempt_time"],
-    )
+    return Delivery(**_columns(row, _DELIVERY), state=DeliveryState(row["state"]), problem=_problem_of(row))
+
+
+def _problem_of(row: Row) -> Problem | None:
+    return None if row["problem"] is None else Problem(row["problem"])
 
 
 def copy_row(copy: Copy) -> dict[str, object]:
@@ -208,33 +181,20 @@ def copy_of(row: Row) -> Copy:
 
 
 def creation_row(creation: Creation) -> dict[str, object]:
-    return {
-        "id": creation.id,
-        "tenant": creation.tenant,
+    return _fields(creation, _CREATION) | {
         "idempotency_key": creation.key,
-        "fingerprint": creation.fingerprint,
-        "account": creation.account,
-        "name": creation.name,
         "version": creation.version.value,
         "known": json.dumps(sorted(creation.known)),
-        "sent_date": creation.sent_date,
-        "sent_at": creation.sent_at,
     }
 
 
 def creation_of(row: Row) -> Creation:
     try:
         return Creation(
-            id=row["id"],
-            tenant=row["tenant"],
+            **(_columns(row, _CREATION) | {"fingerprint": bytes(row["fingerprint"])}),
             key=row["idempotency_key"],
-            fingerprint=bytes(row["fingerprint"]),
-            account=row["account"],
-            name=row["name"],
             version=SoulVersion(row["version"]),
             known=frozenset(json.loads(row["known"])),
-            sent_date=row["sent_date"],
-            sent_at=row["sent_at"],
             character_id=row["character_id"] or "",
         )
     except (ValueError, TypeError) as error:
@@ -242,39 +202,24 @@ def creation_of(row: Row) -> Creation:
 
 
 def agent_key_row(record: KeyRecord) -> dict[str, object]:
-    return {
-        "tenant": record.tenant,
-        "key": record.key,
-        "fingerprint": record.fingerprint,
-        "session_id": record.session_id,
-        "after_message_id": record.after,
-        "used_at": record.used_at,
-    }
+    return _fields(record, _AGENT_KEY) | {"after_message_id": record.after}
 
 
 def agent_key_of(row: Row) -> KeyRecord:
-    return KeyRecord(
-        tenant=row["tenant"],
-        key=row["key"],
-        fingerprint=row["fingerprint"],
-        session_id=row["session_id"],
-        after=row["after_message_id"],
-        message_id=row["message_id"],
-        used_at=row["used_at"],
-    )
+    return KeyRecord(**_columns(row, (*_AGENT_KEY, "message_id")), after=row["after_message_id"])
 
 
 def limits_row(limits: Limits) -> dict[str, object]:
-    return {name: getattr(limits, name) for name in _LIMITS} | {"models": encode_models(limits.models)}
+    return _fields(limits, _LIMITS) | {"models": encode_models(limits.models)}
 
 
 def use_row(use: Use) -> dict[str, object]:
-    return {name: getattr(use, name) for name in _USE}
+    return _fields(use, _USE)
 
 
 def subject_limits_of(row: Row) -> SubjectLimits:
-    limits = Limits(**{name: row[name] for name in _LIMITS}, models=decode_models(row["models"]))
-    return SubjectLimits(row["tenant"], row["subject"], limits, Use(**{name: row[name] for name in _USE}))
+    limits = Limits(**_columns(row, _LIMITS), models=decode_models(row["models"]))
+    return SubjectLimits(row["tenant"], row["subject"], limits, Use(**_columns(row, _USE)))
 
 
 async def catalog_row(account: str, origin: str, name: str, catalog: StoredCatalog) -> dict[str, object]:
@@ -321,8 +266,7 @@ def usage_values(query: UsageQuery) -> dict[str, object]:
 
 def usage_of(row: Row) -> UsageRow:
     """Return the usage in a row."""
-    names = [name for name in UsageRow._fields if name != "state"]
-    return UsageRow(state=State(row["state"]), **{name: row[name] for name in names})
+    return UsageRow(**(_columns(row, UsageRow._fields) | {"state": State(row["state"])}))
 
 
 def pack_items(items: Sequence[Item]) -> str:
