@@ -246,6 +246,34 @@ async def test_an_unknown_request_is_none_and_wrong_credentials_raise() -> None:
         await stranger.aclose()
 
 
+@pytest.mark.parametrize(
+    ("status", "own", "accepted"),
+    [
+        (401, True, False), (401, False, None), (404, True, True), (404, False, None), (400, True, True),
+        (422, True, True), (402, True, None), (403, True, None), (429, True, None), (500, True, None),
+    ],
+)  # fmt: skip
+async def test_only_some_of_higgsfields_own_errors_show_whether_it_accepts_the_credentials(
+    status: int, own: bool, accepted: bool | None
+) -> None:
+    async with higgsfield() as (sandbox, client):
+        form: dict[str, Any] = {"body": {"detail": "some text"}} if own else {"kind": "html"}
+        sandbox.state.plan.add([Fault.parse({"on": "time", "status": status, "processed": False, **form})])
+        await client.check_credentials()
+        assert (client.credentials_accepted, client.credentials_were_accepted) == (accepted, bool(accepted))
+
+
+async def test_credentials_that_were_accepted_once_stay_so_until_a_refusal() -> None:
+    async with higgsfield() as (sandbox, client):
+        seen: list[tuple[bool | None, bool]] = []
+        for status in (404, 401, 400):
+            fault = {"on": "time", "status": status, "body": {"detail": "some text"}, "processed": False}
+            sandbox.state.plan.add([Fault.parse(fault)])
+            await client.check_credentials()
+            seen.append((client.credentials_accepted, client.credentials_were_accepted))
+        assert seen == [(True, True), (False, True), (True, True)]
+
+
 async def test_a_request_that_is_gone_counts_as_unknown() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
