@@ -343,6 +343,9 @@ async def test_a_repeated_call_changes_nothing(running: Running) -> None:
     assert await refused(running, "AddAccount", owned) == "INVALID_ARGUMENT"
     other = pb.RotateAccountRequest(name="films", credentials="films:other-secret")
     assert await refused(running, "RotateAccount", other) == "INVALID_ARGUMENT"
+    await rotate(running, "films", NEWER)
+    older = pb.RotateAccountRequest(name="films", credentials=FILMS)
+    assert await refused(running, "RotateAccount", older) == "INVALID_ARGUMENT"
 
 
 async def test_an_account_in_use_is_removed_only_by_force(running: Running) -> None:

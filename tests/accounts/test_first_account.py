@@ -130,6 +130,9 @@ async def test_an_account_with_a_training_without_an_outcome_is_removed_only_by_
         await shop.call("CreateCharacter", order("Anna"))
     await assign(running, "shop", ads=1)
     assert await refused(running, "RemoveAccount", admin.RemoveAccountRequest(name="films")) == "INVALID_ARGUMENT"
+    await rotate(running, "films", NEWER)  # newer credentials can look its character up
+    await ask(running, "RemoveAccount", admin.RemoveAccountRequest(name="films", only_old_credentials=True))
+    assert await refused(running, "RemoveAccount", admin.RemoveAccountRequest(name="films")) == "INVALID_ARGUMENT"
     await ask(running, "RemoveAccount", admin.RemoveAccountRequest(name="films", force=True))
     # Its character cannot be looked up any more, but the operator may know that there is none.
     request = admin.ResolveCharacterRequest(tenant="shop", idempotency_key="key-of-Anna")

@@ -285,6 +285,21 @@ async def test_a_request_that_is_gone_counts_as_unknown() -> None:
         assert not len(sandbox.state.plan)
 
 
+@pytest.mark.parametrize(("status", "repeated"), [(400, False), (404, False), (429, True), (500, False)])
+async def test_only_a_cancel_that_came_too_early_fails(status: int, repeated: bool) -> None:
+    async with higgsfield() as (sandbox, client):
+        one = await accepted(client)
+        fault = {"on": "cancel", "status": status, "body": {"detail": "some text"}, "headers": {"Retry-After": "7"}}
+        sandbox.state.plan.add([Fault.parse(fault)])
+        try:
+            await client.cancel(one)
+        except GatewayError as error:
+            assert repeated
+            assert error.failure.retry_after == 7.0
+        else:
+            assert not repeated
+
+
 async def test_an_html_404_is_not_taken_for_an_unknown_request() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
@@ -405,15 +420,16 @@ def test_credentials_are_read_from_a_file(tmp_path: Path) -> None:
     assert read_credentials({"HF_KEY_FILE": str(file)}) == Credentials("id", "secret")
 
 
-async def test_a_secret_in_a_correlation_id_is_removed() -> None:
+async def test_a_correlation_id_is_bounded_and_has_no_secret() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
         body = json.dumps({"request_id": one.request_id, "status": "in_progress"})
-        headers = {"X-Correlation-Id": "c-1 of sandbox:sandbox"}
-        sandbox.state.plan.add([Fault.parse({"on": "status", "kind": "200", "body": body, "headers": headers})])
-        report = await client.status(one)
-        assert report is not None
-        assert report.correlation_id == "c-1 of [removed]"
+        for sent, shown in ("c-1 of sandbox:sandbox", "c-1 of [removed]"), ("c" * 129, "c" * 128):
+            fault = {"on": "status", "kind": "200", "body": body, "headers": {"X-Correlation-Id": sent}}
+            sandbox.state.plan.add([Fault.parse(fault)])
+            report = await client.status(one)
+            assert report is not None
+            assert report.correlation_id == shown
 
 
 async def test_the_word_sandbox_stays_in_errors_of_the_sandbox() -> None:

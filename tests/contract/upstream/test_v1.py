@@ -279,6 +279,7 @@ def test_more_jobs_than_any_batch_has_are_not_read() -> None:
     ("fields", "kind"),
     [
         ({"results": {"raw": {"type": "video", "url": "https://a/x"}}}, MediaKind.VIDEO),
+        ({"results": {"raw": {"type": "Video", "url": "https://a/x"}}}, MediaKind.VIDEO),
         ({"results": {"raw": {"url": "https://a/x"}}, "job_set_type": "image2video"}, MediaKind.VIDEO),
         ({"results": {"min": {"type": "audio", "url": "https://a/x"}}}, MediaKind.AUDIO),
         ({"results": {"raw": {"type": "mesh", "url": "https://a/x"}}}, MediaKind.FILE),
@@ -316,6 +317,17 @@ def test_an_unreadable_file_is_kept_as_another_result(results: object) -> None:
     assert [output.state for output in some.outputs] == [State.IN_PROGRESS] * 2
     assert some.other_results is not None
     assert some.other_results["jobs"][0] == {name: value for name, value in unread.items() if name != "id"}
+
+
+def test_the_files_of_a_running_job_are_no_outputs() -> None:
+    results = {name: {"type": "image", "url": f"https://a/{name}.png"} for name in ("min", "raw")}
+    report = read_job_set(job_set(job(P, results=results)), "")
+    assert report is not None
+    assert [(output.state, output.url, output.preview_url) for output in report.outputs] == [
+        (State.IN_PROGRESS, "", "")
+    ]
+    assert report.other_results is not None
+    assert report.other_results["jobs"][0]["results"] == results
 
 
 def test_unknown_fields_are_kept_and_the_input_apart_from_them() -> None:
