@@ -181,21 +181,20 @@ class Access:
     def check(self, identity: Identity, *, begun: bool = False) -> None:
         """Raise INVALID_CREDENTIALS if the key of an identity was revoked, or it or its token has expired.
 
-        Raises GATEWAY_UNAVAILABLE if that is not known. Also if an API key or a token of the issuer has expired during
-        a call that has `begun`: the caller may have the next one by now, and repeats the call with it.
+        Raises GATEWAY_UNAVAILABLE if that is not known, or if an API key or a token of the issuer has expired during a
+        call that has `begun`: the caller may have the next one by now, and repeats the call with it.
         """
         self._check_current()
-        key, now = self._keys.get(identity.key_id), self._clock.moment().wall
+        key = self._keys.get(identity.key_id)
         if key is not None and key.revoke_time is not None:
             raise invalid_credentials("the API key was revoked")
-        key_expired = key is not None and key.expire_time is not None and now >= key.expire_time
-        token_expired = identity.expire_time is not None and now >= identity.expire_time
-        if not (key_expired or token_expired):
+        if key is not None and key.expire_time is not None and self._clock.moment().wall >= key.expire_time:
+            expired = invalid_credentials("the API key has expired")
+        elif identity.expire_time is not None and self._clock.moment().wall >= identity.expire_time:
+            expired = invalid_credentials("the token has expired", expired="true")
+        else:
             return
-        message = "the API key has expired" if key_expired else "the token has expired"
-        if begun and not identity.token:
-            raise gateway_unavailable(message)
-        raise invalid_credentials(message, **({} if key_expired else {"expired": "true"}))
+        raise gateway_unavailable(expired.failure.message) if begun and not identity.token else expired
 
     def seconds_left(self, identity: Identity) -> float | None:
         """Return the seconds until an identity expires; None if it does not expire."""
