@@ -467,11 +467,11 @@ async def test_the_command_sets_shows_lists_and_clears_limits(running: Running) 
         cleared = await command(running, "limits", "clear", "--tenant", "default", *label)
         assert (cleared.code, cleared.out) == (0, f"{owner} has no limits\n")
     assert (await command(running, "limits", "list")).out == ""
-    shown = await command(running, "limits", "show", "--tenant", "default")
-    assert (shown.code, shown.out) == (0, "tenant default has no limits\n")
-    shown = await command(running, "limits", "show", "--tenant", "default", "--key", "k1", "--json")
-    assert shown.code == 0
-    assert json.loads(shown.out) == {"tenant": "default", "subject": "key:k1", "limits": {}}
+    none = await command(running, "limits", "show", "--tenant", "default")
+    assert (none.code, none.out) == (0, "tenant default has no limits\n")
+    none = await command(running, "limits", "show", "--tenant", "default", "--key", "k1", "--json")
+    assert none.code == 0
+    assert json.loads(none.out) == {"tenant": "default", "subject": "key:k1", "limits": {}}
 
 
 async def test_limits_hold_after_a_restart(running: Running) -> None:
