@@ -154,4 +154,6 @@ class CachedCatalog(Signals):
         pause = min(FIRST_PAUSE * 2**self._failures_in_a_row, MAX_PAUSE)
         self._failures_in_a_row = min(self._failures_in_a_row + 1, 16)
         self._refresh_at = self._clock.moment().steady + max(jittered(pause, 0.25), error.failure.retry_after or 0.0)
-        log.warning("a catalog could not be refreshed", extra={"catalog": self.name, "error": error.failure.message})
+        log.warning(
+            "a catalog could not be refreshed; will retry", extra={"catalog": self.name, "error": error.failure.message}
+        )

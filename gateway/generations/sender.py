@@ -130,7 +130,7 @@ class Sender:
         if request is None:
             stored = await self._generations.any(generation.id)
             if stored is not None and stored.version == generation.version:
-                log.error("the prepared request of a generation is missing", extra=_ids(generation))
+                log.error("the prepared request of a generation is missing, so it is not sent", extra=_ids(generation))
             return None  # otherwise it has ended, and that is not announced yet
         await self._trusted_time.learn()
         mark = Marked(self.owner)

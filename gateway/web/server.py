@@ -217,7 +217,7 @@ class _Uvicorn(uvicorn.Server):
             except (ConnectionAbortedError, InterruptedError):
                 continue
             except OSError as error:
-                log.error("cannot accept a connection", extra={"error": error.strerror})
+                log.error("cannot accept a connection; will retry", extra={"error": error.strerror})
                 await asyncio.sleep(ACCEPT_RETRY_DELAY)
                 continue
             slot = self._limit.take()

@@ -185,11 +185,11 @@ def _route(
 def _parse_v2_webhook(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
     proof = proofs.judge_signature(request, body)
     if proof is Proof.NONE:
-        log.warning("a webhook has no valid signature", extra={"generation_id": generation.id})
+        _log_refused(generation, "it has no valid signature; check HFGATEWAY_WEBHOOK_SECRET")
         return None
     report = proofs.parse(body)
     if report is None:
-        log.warning("a webhook could not be parsed", extra={"generation_id": generation.id})
+        _log_refused(generation, "it could not be parsed")
         return None
     name = request.headers.get("webhook-id", "") if proof is not None else ""
     return Webhook(
@@ -212,11 +212,11 @@ def _parse_v1_webhook(request: Request, body: bytes, generation: Generation, pro
     signed = proof not in (None, Proof.NONE)
     without_secret = generation.spec.adopted and proof is None
     if not (signed or without_secret or proofs.is_secret(request.path_params["token"], given)):
-        log.warning("a webhook lacks the secret of its generation", extra={"generation_id": generation.id})
+        _log_refused(generation, "it lacks the secret of its generation")
         return None
     name = read_job_set_id(body, generation.request_id)
     if name is None:
-        log.warning("a webhook names no job set", extra={"generation_id": generation.id})
+        _log_refused(generation, "it names no job set")
         return None
     report = proofs.parse_job_set(body)
     return Webhook(
@@ -225,6 +225,11 @@ def _parse_v1_webhook(request: Request, body: bytes, generation: Generation, pro
         request_id=RequestId(name),
         status=report.status if report is not None else "unknown",
     )
+
+
+def _log_refused(generation: Generation, why: str) -> None:
+    about = {"generation_id": generation.id, "why": why}
+    log.warning("a webhook was refused; polls find the end of its generation", extra=about)
 
 
 async def _read_body(request: Request) -> bytes | None:

@@ -328,7 +328,7 @@ async def _complete(url: str, shown: str, fence: int) -> None:
         try:
             complete = await _prepare(url, shown, fence)
         except ServerError as error:
-            log.warning("migrations could not be applied", extra={"error": str(error)})
+            log.warning("migrations could not be applied; will retry", extra={"error": str(error)})
 
 
 @contextlib.asynccontextmanager
