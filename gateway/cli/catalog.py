@@ -16,7 +16,7 @@ from gateway.cli.connection import Connection, client_options
 from gateway.cli.numbers import Whole
 from gateway.cli.output import echo, fail, plain
 from gateway.cli.progress import json_option, print_json, whole_numbers
-from gateway.cli.tables import print_fields, print_rows
+from gateway.cli.tables import print_fields, print_messages, print_rows
 
 if TYPE_CHECKING:
     from hfgateway_client import Client, Model
@@ -66,13 +66,11 @@ def models(
             found = [_model(client, model_id)]
         else:
             found = list(islice(client.list_models(query, output_kind=output, include_gone=gone), limit))
-    if as_json:
-        print_json(*found)
-    elif model_id is not None:
+    if model_id is not None and not as_json:
         _describe(found[0])
     else:
         rows = [(model.id, _kind(model), " ".join(model.tasks), _source(model)) for model in found]
-        print_rows(("ID", "OUTPUT", "TASKS", "SOURCE"), rows)
+        print_messages(found, ("ID", "OUTPUT", "TASKS", "SOURCE"), rows, as_json=as_json)
     return exit_codes.COMPLETED
 
 
@@ -85,14 +83,11 @@ def motions(connection: Connection, query: str, limit: int | None, as_json: bool
     """List the motions whose name contains QUERY."""
     with connection.client() as client:
         found = list(islice(client.list_motions(query), limit))
-    if as_json:
-        print_json(*found)
-        return
     rows = [
         (motion.id, motion.name, "first and last" if motion.start_end_frame else "first", motion.description)
         for motion in found
     ]
-    print_rows(("ID", "NAME", "FRAMES", "DESCRIPTION"), rows)
+    print_messages(found, ("ID", "NAME", "FRAMES", "DESCRIPTION"), rows, as_json=as_json)
 
 
 @click.command()
@@ -105,10 +100,8 @@ def styles(connection: Connection, query: str, soul: str, limit: int | None, as_
     """List the styles of Soul whose name contains QUERY. Styles of Soul 1 do not work with Soul 2."""
     with connection.client() as client:
         found = list(islice(client.list_soul_styles(query, version="v2" if soul == "2" else "v1"), limit))
-    if as_json:
-        print_json(*found)
-    else:
-        print_rows(("ID", "NAME", "DESCRIPTION"), [(style.id, style.name, style.description) for style in found])
+    rows = [(style.id, style.name, style.description) for style in found]
+    print_messages(found, ("ID", "NAME", "DESCRIPTION"), rows, as_json=as_json)
 
 
 @click.command()
@@ -121,10 +114,7 @@ def presets(*, connection: Connection, model_id: str, query: str, limit: int | N
     """List the presets of MODEL whose name contains QUERY, for its parameter preset_id."""
     with connection.client() as client:
         found = list(islice(client.list_presets(model_id, query), limit))
-    if as_json:
-        print_json(*found)
-    else:
-        print_rows(("ID", "NAME"), [(preset.id, preset.name) for preset in found])
+    print_messages(found, ("ID", "NAME"), [(preset.id, preset.name) for preset in found], as_json=as_json)
 
 
 def like(client: Client, model_id: str) -> str:

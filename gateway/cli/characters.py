@@ -17,7 +17,7 @@ from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.numbers import Whole
 from gateway.cli.output import echo, fail, plain
 from gateway.cli.progress import json_option, print_json, timeout_option
-from gateway.cli.tables import created, print_fields, print_rows
+from gateway.cli.tables import created, print_fields, print_messages
 
 if TYPE_CHECKING:
     from hfgateway_client import Client, SoulCharacter
@@ -122,10 +122,7 @@ def list_characters(*, connection: Connection, limit: int, as_json: bool) -> Non
     """List characters, newest first."""
     with connection.client() as client:
         found = list(islice(client.list_characters(page_size=min(limit, 500)), limit))
-    if as_json:
-        print_json(*found)
-    else:
-        print_rows(HEADINGS, [_row(character) for character in found])
+    print_messages(found, HEADINGS, [_row(character) for character in found], as_json=as_json)
 
 
 @characters.command()

@@ -86,8 +86,7 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
         kind = chosen[0] if chosen else "soul"
         if api_version and kind != "model":
             raise click.UsageError("--api-version needs --model")
-        endpoint = (model_id or "", api_version)
-        message = build(kind, prompt, endpoint=endpoint, images=images, audio=audio, parameters=parameters)
+        message = build(kind, prompt, images, audio, parameters, model_id=model_id or "", api_version=api_version)
         return command(*arguments, input=message, **options)
 
     return with_input
@@ -96,13 +95,14 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def build(
     kind: str,
     prompt: str,
-    *,
-    endpoint: tuple[str, str | None],
     images: tuple[str | Path, ...],
     audio: str | Path | None,
     parameters: Mapping[str, Any],
+    *,
+    model_id: str,
+    api_version: str | None,
 ) -> AnyInput:
-    """Return the input. `endpoint` is a model and its form. Raises UsageError if options do not fit together."""
+    """Return the input. Raises UsageError if options do not fit together."""
     import hfgateway_client as client
 
     if audio and kind != "speak":
@@ -110,7 +110,7 @@ def build(
     if kind == "model":
         if images:
             raise click.UsageError("--image cannot be used with --model: use the model's own parameter, -p NAME=URL")
-        return _call(client.model, *endpoint, **{"prompt": prompt, **parameters})
+        return _call(client.model, model_id, api_version, **{"prompt": prompt, **parameters})
     if kind == "dop":
         if not images:
             raise click.UsageError("--dop needs --image")

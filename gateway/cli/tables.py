@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.cli.output import echo, echo_cells, plain, time_text
-from gateway.cli.progress import forecast_of
+from gateway.cli.progress import forecast_of, print_json
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from hfgateway_client import Generation, SoulCharacter
 
 
@@ -94,6 +96,16 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*[Text(plain(cell)) for cell in row])
     Console().print(table)
+
+
+def print_messages(
+    messages: Sequence[Message], headings: Sequence[str], rows: Sequence[Sequence[str]], *, as_json: bool
+) -> None:
+    """Print a list of messages: each as a line of JSON, or as its row of a table."""
+    if as_json:
+        print_json(*messages)
+    else:
+        print_rows(headings, rows)
 
 
 def _row(generation: Generation) -> tuple[str, ...]:
