@@ -12,36 +12,37 @@ from hfgateway.v1 import generation_pb2
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 _QUERY = {"type": "string", "description": "A part of the name; case does not matter."}
+_PART_OF_ID = {"type": "string", "description": "A part of the id; case does not matter."}
+_MODEL_ID = {"type": "string", "minLength": 1, "description": "The model's id."}
+_OUTPUT_KIND = {
+    "type": "string",
+    "enum": schema.names(generation_pb2.MediaKind.DESCRIPTOR),
+    "description": "Only models with this kind of output.",
+}
+_STYLE_VERSION = {
+    "type": "string",
+    "enum": ["SOUL_VERSION_V1", "SOUL_VERSION_V2"],
+    "description": "Default: SOUL_VERSION_V1. Soul Cinema has no styles.",
+}
 _LIMIT = limit_schema(DEFAULT_LIMIT, MAX_LIMIT)
 
 
 def catalog_tools() -> tuple[Tool, ...]:
     """Return the tools of this module, with their texts and schemas for the language model."""
-    kinds = schema.names(generation_pb2.MediaKind.DESCRIPTOR)
     return (
         Tool(
             "list_models",
             "List models",
             "Lists the ids of Higgsfield's models, for input.model.model_id of generate, and what each of them makes. "
             "Models that are not listed may work as well.",
-            object_schema(
-                {
-                    "query": _QUERY | {"description": "A part of the id; case does not matter."},
-                    "output_kind": {
-                        "type": "string",
-                        "enum": kinds,
-                        "description": "Only models with this kind of output.",
-                    },
-                    "limit": _LIMIT,
-                }
-            ),
+            object_schema({"query": _PART_OF_ID, "output_kind": _OUTPUT_KIND, "limit": _LIMIT}),
             _list_models,
         ),
         Tool(
             "get_model",
             "Get a model",
             "Returns the parameters of a model, as a JSON Schema of input.model.parameters of generate.",
-            object_schema({"id": {"type": "string", "minLength": 1, "description": "The model's id."}}, "id"),
+            object_schema({"id": _MODEL_ID}, "id"),
             _get_model,
         ),
         Tool(
@@ -55,31 +56,14 @@ def catalog_tools() -> tuple[Tool, ...]:
             "list_soul_styles",
             "List styles",
             "Lists the styles for input.soul.style_id of generate. A style works only with its version of Soul.",
-            object_schema(
-                {
-                    "query": _QUERY,
-                    "version": {
-                        "type": "string",
-                        "enum": ["SOUL_VERSION_V1", "SOUL_VERSION_V2"],
-                        "description": "Default: SOUL_VERSION_V1. Soul Cinema has no styles.",
-                    },
-                    "limit": _LIMIT,
-                }
-            ),
+            object_schema({"query": _QUERY, "version": _STYLE_VERSION, "limit": _LIMIT}),
             _list_soul_styles,
         ),
         Tool(
             "list_presets",
             "List a model's presets",
             "Lists the presets of a model that has a parameter preset_id.",
-            object_schema(
-                {
-                    "model_id": {"type": "string", "minLength": 1, "description": "The model's id."},
-                    "query": _QUERY,
-                    "limit": _LIMIT,
-                },
-                "model_id",
-            ),
+            object_schema({"model_id": _MODEL_ID, "query": _QUERY, "limit": _LIMIT}, "model_id"),
             _list_presets,
         ),
         Tool(
