@@ -25,8 +25,8 @@ from bench.calls import ANSWER, GET, KEEP, LIST, SUBMIT, get_request
 from bench.figures import Figure, Goal, Judged, at_most, ratio
 from bench.load import Call, Effort
 
-BOMBS, CONNECTIONS, WATCHES = 4_000, 1_100, 40_000
-"""The size of each attack: JSON bombs, idle connections to each port, health watches."""
+COUNTS = {"bombs": 4_000, "connections": 1_100, "watches": 40_000}
+"""The size of each attack."""
 SENDERS = 8
 WATCHES_PER_CONNECTION = 1_000
 SETTLE = 20.0
@@ -106,7 +106,6 @@ _NAMES = {"bombs": "4 KB JSON bombs", "connections": "idle connections to each p
 async def run(effort: Effort) -> list[Figure]:
     """Run each attack in turn on one gateway."""
     scale = min(1.0, effort.burst / 10_000)
-    counts = {"bombs": BOMBS, "connections": CONNECTIONS, "watches": WATCHES}
     figures: list[Figure] = []
     http = processes.free_address()
     with tempfile.TemporaryDirectory() as folder:
@@ -133,23 +132,27 @@ async def run(effort: Effort) -> list[Figure]:
             figures.append(_get_figure("without an attack", quiet, None))
             # Connections twice: the first attack leaves fragments in memory, which the second one uses.
             for name, again in (("bombs", ""), ("connections", ""), ("connections", " again"), ("watches", "")):
-                count = round(counts[name] * scale)
-                before = gateway.memory()
-                target = Target(gateway.address, http)
-                cpu = gateway.cpu()
-                attack = asyncio.create_task(_attack(name, target, count, 3 * effort.seconds))
-                found = await _durations(calls, attack)
-                ours = gateway.cpu() - cpu - get_cpu * len(found[0])
-                after = await _memory_after(gateway, before)
-                about = f"{count} {_NAMES[name]}{again}"
-                figures.append(_get_figure(f"during {about}", found, at_most(50.0)))
-                theirs = attack.result()
-                figures.append(
-                    ratio(f"processor time for {about}, and the sender's", "s", [ours], [theirs], at_most(1.0))
-                )
-                mib = 1 << 20
-                figures.append(ratio(f"memory after {about}", "MiB", [after / mib], [before / mib], at_most(1.10)))
+                count = round(COUNTS[name] * scale)
+                attack = _attack(name, Target(gateway.address, http), count, 3 * effort.seconds)
+                figures += await _measure(attack, f"{count} {_NAMES[name]}{again}", gateway, calls, get_cpu)
     return figures
+
+
+async def _measure(
+    attack: Coroutine[Any, Any, float], about: str, gateway: processes.Server, calls: Sequence[Call], get_cpu: float
+) -> list[Figure]:
+    """Measure the gateway during and after an attack. `get_cpu` is the processor time in seconds of one Get."""
+    before, cpu = gateway.memory(), gateway.cpu()
+    attacking = asyncio.create_task(attack)
+    found = await _durations(calls, attacking)
+    ours = gateway.cpu() - cpu - get_cpu * len(found[0])
+    after = await _memory_after(gateway, before)
+    mib = 1 << 20
+    return [
+        _get_figure(f"during {about}", found, at_most(50.0)),
+        ratio(f"processor time for {about}, and the sender's", "s", [ours], [attacking.result()], at_most(1.0)),
+        ratio(f"memory after {about}", "MiB", [after / mib], [before / mib], at_most(1.10)),
+    ]
 
 
 async def _get_caller(channel: grpc.aio.Channel, key: str) -> Call:
