@@ -3,7 +3,7 @@
 import secrets
 
 from gateway.generations.model import Wall
-from gateway.generations.stores import MAX_WEBHOOKS, UnknownCommitError, Webhook, WebhookReceipt
+from gateway.generations.stores import MAX_WEBHOOKS, StoreError, UnknownCommitError, Webhook, WebhookReceipt
 from gateway.store.postgres.database import StorePart
 from gateway.store.reads import WebhookReads
 
@@ -12,15 +12,20 @@ class PostgresWebhooks(StorePart, WebhookReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
+        try:
+            return await self._store(webhook, wall, WebhookReceipt.KNOWN)
+        except UnknownCommitError as unknown:
+            try:
+                # If the first attempt stored it, it has not been processed, so it counts as new.
+                return await self._store(webhook, wall, WebhookReceipt.KEPT)
+            except StoreError:
+                raise unknown from None  # it says nothing about the first attempt
+
+    async def _store(self, webhook: Webhook, wall: Wall, known: WebhookReceipt) -> WebhookReceipt:
+        """Store a webhook, and return `known` if it is stored already."""
         name = {"generation_id": webhook.generation_id, "name": webhook.name}
         content = {"request_id": webhook.request_id, "status": webhook.status, "time": wall, "most": MAX_WEBHOOKS}
-        known = WebhookReceipt.KNOWN
-        try:
-            row = await self._write("delivery", "insert_webhook", name | content, repeat=False)
-        except UnknownCommitError:
-            # If the first attempt stored it, it has not been processed, so it counts as new.
-            row = await self._write("delivery", "insert_webhook", name | content, repeat=False)
-            known = WebhookReceipt.KEPT
+        row = await self._write("delivery", "insert_webhook", name | content, repeat=False)
         if not row["written"] and not row["known"]:
             # A statement does not see a row that another one was storing: Higgsfield sends duplicates at the same time.
             row = await self._write("delivery", "insert_webhook", name | content, repeat=False)

@@ -298,6 +298,38 @@ async def test_a_webhook_whose_answer_is_lost_counts_as_new(behind: Opened, prox
     assert list(await store.webhooks.unprocessed_webhooks()) == [webhook]
 
 
+@pytest.mark.parametrize("kind", ["webhook", "key"])
+async def test_a_write_whose_answer_is_lost_stays_unknown_if_its_repeat_is_refused(
+    behind: Opened, proxy: Proxy, postgres: Server, emptied: str, monkeypatch: pytest.MonkeyPatch, *, kind: str
+) -> None:
+    """A webhook that counts as not stored would never be processed, because the next delivery is a duplicate of it."""
+    import psycopg
+
+    from gateway.store.postgres import database
+
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT", 0.5)
+    store = behind.store
+    webhook = Webhook((await queued(store, "request")).id, "name", "request", "completed")
+    proxy.mute()
+    if kind == "webhook":
+        write, table = asyncio.ensure_future(store.webhooks.store_webhook(webhook, NOW)), b"deliveries"
+    else:
+        key = ApiKey("k1", "red", "", b"\x00" * 32, NOW)
+        write, table = asyncio.ensure_future(store.keys.add_api_key(key)), b"api_keys"
+    async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
+
+        async def is_stored() -> bool:
+            return bool(await (await other.execute(b"SELECT FROM " + table)).fetchall())
+
+        await eventually(is_stored)
+    proxy.target = ""
+    proxy.cut()
+    with pytest.raises(UnknownCommitError):
+        await write
+    proxy.target = f"127.0.0.1:{postgres.port}"
+    await eventually(lambda: working(store))
+
+
 async def test_a_webhook_that_is_being_stored_is_known(emptied: str) -> None:
     """Higgsfield sends duplicates at the same time. Such a statement does not see the row for which it has waited."""
     import psycopg
