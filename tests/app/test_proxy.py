@@ -130,6 +130,7 @@ async def found(folder: Path, given: Mapping[str, str]) -> tuple[str, str, str]:
         ({"HTTPS_PROXY": "http://one:1", "NO_PROXY": "*.test"}, UPSTREAM, None),
         ({"HTTPS_PROXY": "http://one:1", "NO_PROXY": "field.test,,example.com"}, UPSTREAM, "http://one:1"),
         ({"HTTPS_PROXY": "http://one:1", "NO_PROXY": "*"}, UPSTREAM, None),
+        ({"HTTPS_PROXY": "http://one:1", "NO_PROXY": ","}, "https://higgsfield.test./x", "http://one:1"),
         ({"HTTP_PROXY": "http://one:1", "ALL_PROXY": "http://one:1"}, UPSTREAM, None),
     ],
 )

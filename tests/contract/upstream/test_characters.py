@@ -81,6 +81,13 @@ async def test_a_list_in_which_an_item_repeats_or_is_missing_is_not_complete() -
                 await characters.listing()
 
 
+async def test_an_unreadable_item_does_not_make_a_list_incomplete() -> None:
+    async with peer() as (one, client):
+        page = PAGE | {"items": [REFERENCE, {"id": 5}]}
+        one.answer = Case(200, "application/json", json.dumps(page).encode())
+        assert [found.id for found in (await HiggsfieldCharacters(client).listing()).characters] == [ID]
+
+
 async def test_an_empty_page_ends_a_list() -> None:
     async with peer() as (one, client):
         page = {"total": 0, "total_pages": 1000, "items": []}

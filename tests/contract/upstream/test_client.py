@@ -354,12 +354,12 @@ BODIES: list[tuple[Input, str, dict[str, Any]]] = [
     ),
     (
         DopInput(
-            "p", DopVariant.LITE, ("https://a/b.png",), "https://a/c.png", (Motion("m"), Motion("n", 0.3)), True, 9
+            "p", DopVariant.LITE, ("https://a/b.png",), "https://a/c.png", (Motion("m"), Motion("n", 0.0)), True, 9
         ),
         "/higgsfield-ai/dop/lite",
         {
             "prompt": "p", "image_url": "https://a/b.png", "end_image_url": "https://a/c.png",
-            "motions": [{"id": "m", "strength": 1}, {"id": "n", "strength": 0.3}], "enhance_prompt": True, "seed": 9,
+            "motions": [{"id": "m", "strength": 1}, {"id": "n", "strength": 0.0}], "enhance_prompt": True, "seed": 9,
         },
     ),
     (ModelInput("a/b", {"z": 1, "a": [None, {"y": 2.5}]}), "/a/b", {"z": 1, "a": [None, {"y": 2.5}]}),

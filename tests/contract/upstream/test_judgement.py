@@ -136,6 +136,7 @@ def test_refused_fields_are_named_as_in_the_api() -> None:
         {"type": "missing", "loc": ["body", "prompt"], "msg": "Field required", "input": {"key": "secret"}},
         {"type": "x", "loc": ["body", "custom_reference_id"], "msg": "not a uuid"},
         {"type": "x", "loc": ["body", "motions", 0, "id"], "msg": "unknown"},
+        {"type": "x", "loc": ["body", "scene", "body"], "msg": "too long"},
     ]
     body = json.dumps({"detail": detail}).encode()
     soul = judge_submission(answer(422, body), InputKind.SOUL, ())
@@ -143,7 +144,7 @@ def test_refused_fields_are_named_as_in_the_api() -> None:
     assert isinstance(soul, NotTaken)
     assert isinstance(model, NotTaken)
     assert [v.field for v in soul.failure.violations] == [
-        "input.soul.prompt", "input.soul.character_id", "input.soul.motions[0].id",
+        "input.soul.prompt", "input.soul.character_id", "input.soul.motions[0].id", "input.soul.scene.body",
     ]  # fmt: skip
     assert next(v.field for v in model.failure.violations) == "input.model.parameters.prompt"
     assert "Field required" in soul.failure.message

@@ -85,6 +85,13 @@ def test_a_signature_without_an_id_proves_nothing() -> None:
         assert Signatures([SECRET]).judge(headers, b"body", 1_800_000_000.0) is proof
 
 
+def test_a_signature_of_another_version_proves_nothing() -> None:
+    headers = signed_headers(SECRET, "msg_1", 1_800_000_000, b"body")
+    newer = {**headers, "webhook-signature": headers["webhook-signature"].replace("v1,", "v2,")}
+    for signed, proof in ((headers, Proof.VALID), (newer, Proof.NONE)):
+        assert Signatures([SECRET]).judge(signed, b"body", 1_800_000_000.0) is proof
+
+
 def test_unknown_result_fields_are_kept() -> None:
     report = read_status(answer(images=[{"url": "https://a/1.png"}], scene={"depth": 3}, usage=None), "")
     assert report is not None
