@@ -300,6 +300,7 @@ CREDENTIALS = {
     "a secret without its key": ({"HF_KEY": f":{SECRET}"}, "HF_KEY"),
     "no colon": ({"HF_CREDENTIALS": SECRET}, "HF_CREDENTIALS"),
     "quotes, which Docker's --env-file keeps": ({"HF_KEY": f'"id:{SECRET}"'}, "HF_KEY"),
+    "single quotes": ({"HF_KEY": f"'id:{SECRET}'"}, "HF_KEY"),
     "control characters": ({"HF_KEY": f"id:{SECRET}\n"  "more"}, "HF_KEY"),
     "not ASCII": ({"HF_CREDENTIALS": f"id:{SECRET}é"}, "HF_CREDENTIALS"),
     "only the key id": ({"HF_API_KEY": "id"}, "HF_API_KEY"),

@@ -266,8 +266,11 @@ async def test_no_header_of_the_connection_is_set_by_a_slot(running: Running, st
     assert dict(slot.upload_headers) == {"Content-Type": "image/png"}
 
 
-async def test_a_slot_without_headers_needs_the_content_type(running: Running, stub: UploadServiceStub) -> None:
-    running.plan(on="upload", patch={"upload_headers": None})
+@pytest.mark.parametrize("headers", [None, {}])
+async def test_a_slot_without_headers_needs_the_content_type(
+    running: Running, stub: UploadServiceStub, headers: dict[str, str] | None
+) -> None:
+    running.plan(on="upload", patch={"upload_headers": headers})
     slot = await stub.CreateUpload(pb.CreateUploadRequest(content_type="image/png"))
     assert dict(slot.upload_headers) == {"Content-Type": "image/png"}
 
