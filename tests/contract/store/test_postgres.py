@@ -711,6 +711,18 @@ async def test_a_slow_read_stops_no_writes_and_a_report_may_take_long(
         assert [row["whole"] for row in await database.rows("read_usage")] == [True]
 
 
+async def test_a_slow_write_stops_writes_until_one_is_stored(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(f"{emptied}?options=-c%20statement_timeout%3D500") as one:
+        database = one.store.database
+        with monkeypatch.context() as slow:
+            slow.setitem(database.sql, "insert_api_key", "SELECT pg_sleep(60)")
+            with pytest.raises(StoreError):
+                await one.store.keys.add_api_key(ApiKey("k1", "red", "", b"\x00" * 32, NOW))
+        assert "statement timeout" in database.trouble
+        await eventually(lambda: working(one.store))
+        assert database.trouble == ""
+
+
 @pytest.mark.parametrize("repeats", [1, 10])
 @pytest.mark.parametrize("kind", ["serialization failure", "deadlock"])
 async def test_a_statement_that_loses_to_another_one_is_repeated(
