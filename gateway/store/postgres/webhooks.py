@@ -3,7 +3,8 @@
 import secrets
 
 from gateway.generations.model import Wall
-from gateway.generations.stores import MAX_WEBHOOKS, StoreError, UnknownCommitError, Webhook, WebhookReceipt
+from gateway.generations.read_back import confirmed
+from gateway.generations.stores import MAX_WEBHOOKS, Webhook, WebhookReceipt
 from gateway.store.postgres.database import StorePart
 from gateway.store.reads import WebhookReads
 
@@ -12,14 +13,10 @@ class PostgresWebhooks(StorePart, WebhookReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
-        try:
-            return await self._store(webhook, wall, WebhookReceipt.KNOWN)
-        except UnknownCommitError as unknown:
-            try:
-                # If the first attempt stored it, it has not been processed, so it counts as new.
-                return await self._store(webhook, wall, WebhookReceipt.KEPT)
-            except StoreError:
-                raise unknown from None  # it says nothing about the first attempt
+        # If the first attempt stored it, it has not been processed, so it counts as new.
+        return await confirmed(
+            self._store(webhook, wall, WebhookReceipt.KNOWN), lambda: self._store(webhook, wall, WebhookReceipt.KEPT)
+        )
 
     async def _store(self, webhook: Webhook, wall: Wall, known: WebhookReceipt) -> WebhookReceipt:
         """Store a webhook, and return `known` if it is stored already."""
