@@ -8,7 +8,7 @@ import pytest
 
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, Running, name_of, soul
-from tests.support.transports import Transport
+from tests.support.transports import RpcFailure, Transport
 
 
 async def wait(
@@ -19,6 +19,24 @@ async def wait(
         request.timeout.FromMilliseconds(round(timeout * 1000))
     answer: pb.WaitGenerationResponse = await client.call("WaitGeneration", request, timeout=deadline)
     return answer.generation
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "valid"),
+    [
+        (0, 0, True), (0, 999_999_999, True), (3600, 0, True), (3600, 1, False), (0, -1, False), (-1, 0, False),
+        (0, 1_000_000_000, False), (2, -1_000_000_000, False), (2**63 - 1, 0, False),
+    ],
+)  # fmt: skip
+async def test_a_timeout_is_a_valid_duration_of_at_most_an_hour(
+    running: Running, seconds: int, nanos: int, valid: bool
+) -> None:
+    """Another one is refused before the generation is looked up."""
+    request = pb.WaitGenerationRequest(id="unknown")
+    request.timeout.seconds, request.timeout.nanos = seconds, nanos
+    with pytest.raises(RpcFailure) as refused:
+        await running.grpc.call("WaitGeneration", request)
+    assert refused.value.reason == ("NOT_FOUND" if valid else "INVALID_INPUT")
 
 
 async def test_a_wait_returns_at_the_end_of_the_generation(running: Running, client: Transport) -> None:
