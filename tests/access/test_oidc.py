@@ -10,6 +10,7 @@ import socket
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -296,8 +297,20 @@ async def test_another_issuer_at_the_address_is_not_believed(running: Running, i
     assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
 
 
-def verifier(issuer: Issuer) -> OidcIssuer:
-    return OidcIssuer(issuer.url, AUDIENCE, SystemClock(), tenant_claim="tenant", scope_claim="scope")
+def verifier(issuer: Issuer, clock: SystemClock | None = None) -> OidcIssuer:
+    clock = clock or SystemClock()
+    return OidcIssuer(issuer.url, AUDIENCE, clock, tenant_claim="tenant", scope_claim="scope")
+
+
+@asynccontextmanager
+async def fetching(issuer: Issuer, clock: Rests) -> AsyncIterator[OidcIssuer]:
+    """Yield a verifier that fetches the issuer's keys in the background."""
+    verifies = verifier(issuer, clock)
+    task = asyncio.create_task(verifies.run())
+    try:
+        yield verifies
+    finally:
+        task.cancel()
 
 
 async def test_keys_are_fetched_with_tls_and_without_redirects(issuer: Issuer) -> None:
@@ -352,16 +365,12 @@ class Rests(SystemClock):
 
 async def test_a_fetch_looks_for_the_unknown_keys_since_the_one_before_and_for_no_older_ones(issuer: Issuer) -> None:
     clock = Rests()
-    verifies = OidcIssuer(issuer.url, AUDIENCE, clock, tenant_claim="tenant", scope_claim="scope")
-    fetching = asyncio.create_task(verifies.run())
-    try:
+    async with fetching(issuer, clock) as verifies:
         for name in ("two", "three", "two"):
             count = len(clock.seconds)
             await eventually(lambda count=count: len(clock.seconds) >= count + 2)  # type: ignore[misc]
             with pytest.raises(GatewayError, match="being fetched"):
                 verifies.identify(issuer.token(name=name))
-    finally:
-        fetching.cancel()
     assert clock.seconds == [oidc.FETCH_RETRY_DELAY, oidc.FETCH_INTERVAL] * 3
 
 
@@ -380,12 +389,8 @@ async def test_the_log_says_why_the_keys_cannot_be_used(
     issuer: Issuer, caplog: pytest.LogCaptureFixture, attribute: str, value: str, reason: str
 ) -> None:
     setattr(issuer, attribute, value.replace("{url}", issuer.url))
-    verifies = OidcIssuer(issuer.url, AUDIENCE, Rests(), tenant_claim="tenant", scope_claim="scope")
-    fetching = asyncio.create_task(verifies.run())
-    try:
+    async with fetching(issuer, Rests()):
         await eventually(lambda: bool(caplog.records))
-    finally:
-        fetching.cancel()
     assert caplog.records[0].message == "the keys of the issuer could not be fetched"
     assert vars(caplog.records[0])["error"] == reason
 
@@ -393,9 +398,7 @@ async def test_the_log_says_why_the_keys_cannot_be_used(
 async def test_a_fetch_that_failed_is_repeated_soon(issuer: Issuer) -> None:
     """A key that the issuer has removed must not stay valid until the next regular fetch."""
     clock = Rests()
-    verifies = OidcIssuer(issuer.url, AUDIENCE, clock, tenant_claim="tenant", scope_claim="scope")
-    fetching = asyncio.create_task(verifies.run())
-    try:
+    async with fetching(issuer, clock) as verifies:
         await eventually(lambda: len(clock.seconds) == 2)
         issuer.named = "https://another.example"
         with pytest.raises(GatewayError, match="being fetched"):
@@ -403,8 +406,6 @@ async def test_a_fetch_that_failed_is_repeated_soon(issuer: Issuer) -> None:
         await eventually(lambda: len(clock.seconds) >= 4)
         issuer.named, issuer.keys = "", {"two": RSA}
         await eventually(lambda: clock.seconds[-1] == oidc.FETCH_INTERVAL)
-    finally:
-        fetching.cancel()
     assert verifies._keys is not None
     assert list(verifies._keys) == ["two"]
     failures = clock.seconds[2:].index(oidc.FETCH_INTERVAL)

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.clients.gotool import CACHES, CLIENT, ENVIRONMENT, alone, go
+from tests.clients.programs import output_of
 from tests.docs.markdown import Block, blocks
 from tests.durability.process import GatewayProcess
 from tools import generate
@@ -26,7 +27,6 @@ REPOSITORY = "github.com/hfgateway/hfgateway"
 MODULES = ("generated/go", "clients/go")
 VERSION = f"v{(generate.ROOT / 'VERSION').read_text().strip()}"
 ADDRESS = "127.0.0.1:50051"
-WAIT_TIMEOUT = 60.0
 README = blocks("clients/go/README.md")
 PROGRAMS = [block for block in README if block.text.startswith("package main\n")]
 FROM_CLONE, FROM_RELEASE = ([*block.commands] for block in README if block.language == "sh")
@@ -135,17 +135,7 @@ async def test_an_empty_project_installs_the_go_client_and_runs_its_readme(
     ):
         text = block.text.replace(ADDRESS, gateway.address)
         program = await asyncio.to_thread(build, tmp_path / "fresh", text, commands, published)
-        process = await asyncio.create_subprocess_exec(
-            program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        try:
-            async with asyncio.timeout(WAIT_TIMEOUT):
-                out, errors = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode == 0, errors.decode()
+        out = await output_of(program)
         (charge,) = sandbox.ledger.charges
-        assert charge.request_id in out.decode()  # a part of the output's URL
-        assert "COMPLETED" in out.decode()
+        assert charge.request_id in out  # a part of the output's URL
+        assert "COMPLETED" in out

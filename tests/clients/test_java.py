@@ -19,6 +19,7 @@ import pytest
 import hfgateway.agents.v1alpha1
 import hfgateway.v1
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.clients.programs import output_of
 from tests.docs.markdown import Block, blocks
 from tests.durability.process import GatewayProcess
 from tools.generate import ROOT, python_tools, run
@@ -28,7 +29,6 @@ from tools.maven import CLIENT, MAVEN_REPOSITORY, exclusive_build, mvn, write_ar
 pytestmark = [pytest.mark.toolchain("mvn"), pytest.mark.timeout(900)]
 
 ADDRESS = "127.0.0.1:50051"
-WAIT_TIMEOUT = 60.0
 VERSION = (ROOT / "VERSION").read_text().strip()
 README = blocks("clients/java/README.md")
 PROGRAMS = [block for block in README if block.language == "java"]
@@ -200,25 +200,8 @@ async def test_a_new_project_runs_the_java_readme(repository: Path, tmp_path: Pa
         assert str(artifact(repository, ".jar")) in classpath
         charged = 0
         for block in PROGRAMS:
-            out = await output_of("java", "-XX:TieredStopAtLevel=1", "-cp", classpath, name_of(block), folder=project)
+            out = await output_of("java", "-XX:TieredStopAtLevel=1", "-cp", classpath, name_of(block), cwd=project)
             charges, charged = sandbox.ledger.charges[charged:], len(sandbox.ledger.charges)
             assert len(charges) == (2 if name_of(block) == "Pair" else 1)
             assert all(charge.request_id in out for charge in charges)  # a part of the output's URL
             assert "COMPLETED" in out
-
-
-async def output_of(*command: str, folder: Path) -> str:
-    """Run a command that must succeed; return its output."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=folder, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(WAIT_TIMEOUT):
-            out, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, errors.decode()
-    return out.decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.clients.programs import output_of
 from tests.docs.markdown import ROOT, Block, blocks
 from tests.durability.process import GatewayProcess
 from tools.generate import run
@@ -49,11 +49,6 @@ async def test_the_python_readme_generates(program: Block, python: Path, tmp_pat
         GatewayProcess(tmp_path, sandbox.url) as gateway,
     ):
         text = program.text.replace(ADDRESS, gateway.address)
-        process = await asyncio.create_subprocess_exec(
-            python, "-P", "-W", "error", "-c", text, cwd=tmp_path,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
+        out = await output_of(python, "-P", "-W", "error", "-c", text, cwd=tmp_path)
         (charge,) = sandbox.ledger.charges
-        assert charge.request_id in out.decode()
+        assert charge.request_id in out

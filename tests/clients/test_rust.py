@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.app.certificates import Authority
+from tests.clients.programs import output_of
 from tests.docs.markdown import blocks
 from tests.durability.process import GatewayProcess
 from tools.generate import GENERATED, ROOT, RUST_TARGET, run
@@ -21,7 +21,6 @@ pytestmark = [pytest.mark.toolchain("cargo"), pytest.mark.timeout(900)]
 
 CLIENT = ROOT / "clients" / "rust"
 ADDRESS = "127.0.0.1:50051"
-WAIT_TIMEOUT = 60.0
 README = blocks("clients/rust/README.md")
 PROGRAMS = [block for block in README if block.language == "rust"]
 STUBS = [f"src/generated/hfgateway.{package}.rs" for package in ("v1", "agents.v1alpha1")]
@@ -151,23 +150,6 @@ async def test_the_rust_client_presents_its_certificate_and_checks_the_gateways(
         assert await output_of(knock, gateway.address, authority.cert) == "Unavailable true\n"
         # The client does not trust the gateway: a mistake, which is not retried.
         assert await output_of(knock, gateway.address, clients.cert) == "Unavailable false\n"
-
-
-async def output_of(program: Path, *arguments: str | Path) -> str:
-    """Run a program that must succeed; return its output."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
-    process = await asyncio.create_subprocess_exec(
-        program, *arguments, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(WAIT_TIMEOUT):
-            out, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, errors.decode()
-    return out.decode()
 
 
 def test_the_rust_readme_is_formatted(tmp_path: Path) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import os
 import re
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.clients.programs import output_of
 from tests.docs.markdown import ROOT, blocks, read
 from tests.durability.process import GatewayProcess
 from tools import typescript
@@ -119,14 +118,9 @@ async def test_the_typescript_quickstart_generates(project: Path, node: dict[str
     ):
         program = project / "quickstart.js"
         program.write_text(quickstart.replace(ADDRESS, gateway.address))
-        process = await asyncio.create_subprocess_exec(
-            "node", program, cwd=project, env=node, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        async with asyncio.timeout(60):
-            out, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
+        out = await output_of("node", program, cwd=project, env=node)
         (charge,) = sandbox.ledger.charges
-    (line,) = out.decode().splitlines()
+    (line,) = out.splitlines()
     assert charge.request_id in line  # a part of the output's URL
 
 

@@ -6,6 +6,8 @@ import fcntl
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.docs.markdown import ROOT
@@ -73,13 +75,10 @@ def _generate(place: Path) -> None:
     (target / "__init__.py").touch()
 
 
-class _alone:  # noqa: N801 - a context manager that reads like a word
+@contextmanager
+def _alone() -> Iterator[None]:
     """Lock the cache: several tests may need the same program at the same time."""
-
-    def __enter__(self) -> None:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        self._lock = (FOLDER / "lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.close()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
