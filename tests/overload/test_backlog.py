@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import grpc
@@ -64,16 +65,15 @@ async def test_no_submission_is_refused_if_probes_fail(tmp_path: Path, caplog: p
 
 async def test_no_submission_is_refused_after_the_last_probe(tmp_path: Path) -> None:
     """The probe that waits when the measurement ends is never accepted."""
-    silent = await asyncio.start_unix_server(lambda *_: None, tmp_path / "silent")
     queue = Backlog()
-    try:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
         measuring = asyncio.create_task(backlog.measure(queue, f"unix:{tmp_path / 'silent'}", SUBMIT))
         await eventually(lambda: not queue.accept())
         measuring.cancel()
         with pytest.raises(asyncio.CancelledError):
             await measuring
-    finally:
-        silent.close()
     assert all(accepted(queue, 10 * MOST))
 
 
