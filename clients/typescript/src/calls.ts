@@ -288,6 +288,7 @@ export class Calls {
 export class Outage {
   #failures = 0;
   #began = 0;
+  #next = 0;
   #last: GatewayError | undefined;
 
   constructor(
@@ -323,12 +324,15 @@ export class Outage {
       return false;
     }
     this.#last = error;
-    const { policy, timers, onRetry } = this.calls.options;
+    const { policy, timers, onRetry, silenceMs } = this.calls.options;
     const now = timers.now();
     if (this.#failures === 0) this.#began = now;
+    // A failure that comes later than a silent stream would be noticed: the device slept, which is no outage.
+    else this.#began += Math.max(now - this.#next - silenceMs, 0);
     this.#failures += 1;
     const delay = delayMs(policy, this.#failures, error.retryDelayMs, timers.random());
-    if (now + delay >= Math.min(this.#began + this.patienceMs, this.deadline)) return false;
+    this.#next = now + delay;
+    if (this.#next >= Math.min(this.#began + this.patienceMs, this.deadline)) return false;
     this.before(() => onRetry?.(error, delay));
     await this.calls.pause(delay, signal);
     return true;

@@ -125,6 +125,23 @@ for (const transport of TRANSPORTS) {
       assert(away < 120_000 && away + 10_000 >= 120_000, `${away}`);
     });
 
+    test("the time that a device sleeps is no outage", { skip: transport === "grpc" }, async (t) => {
+      let attempts = 0;
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          async *watchGeneration() {
+            if (++attempts < 4) throw draining();
+            yield { generation: generation({ done: true }) };
+          },
+        },
+      });
+      timers.onSleep = () => {
+        if (attempts === 1) timers.pass(28_800_000);
+      };
+      assert.equal((await collected(client.watch("g"))).length, 1);
+      assert.equal(attempts, 4);
+    });
+
     test("a permanent error ends a watch at once", async (t) => {
       const { client, timers } = await serve(t, transport, {
         generations: {
