@@ -17,7 +17,7 @@ from gateway.generations.stores import Saved, StoreError, UnknownCommitError
 from gateway.store.sqlite import files, writer
 from gateway.store.sqlite.writer import GATHER_FOR, MAX_GROUP_SIZE, Effect, Write, Writer
 from tests.contract.store.test_faults import held
-from tests.support.running import WAIT_TIMEOUT
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 
 class Watched:
@@ -177,6 +177,20 @@ async def test_no_write_of_a_group_is_repeated_if_the_disk_fails(watched: Watche
     assert (await first, calls, watched.stored()) == ("a", 1, ["a"])
     await asyncio.sleep(0)
     watched.broken.clear()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_writer_whose_connection_is_lost_is_reported_and_can_be_closed(tmp_path: Path) -> None:
+    watched = Watched(tmp_path / "names.db")
+
+    def closes(connection: sqlite3.Connection) -> Effect:
+        connection.close()
+        raise ZeroDivisionError
+
+    watched.writer.write(None, closes)
+    await eventually(lambda: watched.broken)
+    await asyncio.wait_for(watched.writer.close(), WAIT_TIMEOUT)
+    assert len(watched.broken) == 1
 
 
 async def test_brief_and_long_writes_keep_their_order(watched: Watched) -> None:
