@@ -34,7 +34,7 @@ from gateway.store.sqlite import files
 from gateway.store.sqlite.files import StoreFileError
 from gateway.store.sqlite.store import SqliteStore
 from tests.app.certificates import Authority
-from tests.app.command import CONFINED, NO_ROOM, ROOT, WAIT_TIMEOUT, Finished, environment, run
+from tests.app.command import CONFINED, FRESH, NO_ROOM, ROOT, WAIT_TIMEOUT, Finished, environment, run
 from tests.contract.store import examples
 from tests.durability.process import GatewayProcess
 from tests.support.imports import imported
@@ -349,6 +349,14 @@ async def test_an_invalid_settings_file_refuses_the_start(case: str, tmp_path: P
     assert names_of(line) == name
     if name == "settings file":
         assert f"settings file: {file}: " in line
+
+
+async def test_a_settings_file_is_utf_8_in_every_locale(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text("# für die Küche\nHFGATEWAY_DRIAN = 5", encoding="utf-8")
+    in_ascii = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    line = await refusal(tmp_path, in_ascii, "--config", str(file), launcher=FRESH)
+    assert names_of(line) == "HFGATEWAY_DRIAN"
 
 
 async def test_all_commands_read_the_settings_file_of_the_environment(tmp_path: Path) -> None:
