@@ -71,9 +71,11 @@ class Folder:
                         await _off_the_loop(lambda size=size: self._write_checkpoint(key, file, size, etag))  # type: ignore[misc]
                         checkpoint = size
             except BaseException:
-                if etag and size:
+                # More than `size`, if a disk got full within a chunk, or a write was canceled, which waits for its end.
+                written = file.tell()
+                if etag and written:
                     # A canceled task may still await work that it starts itself.
-                    await _off_the_loop(lambda: self._write_checkpoint(key, file, size, etag))
+                    await _off_the_loop(lambda: self._write_checkpoint(key, file, written, etag))
                 raise
             await _off_the_loop(lambda: os.fsync(file))
 

@@ -161,6 +161,27 @@ async def test_a_copy_is_not_resumed_at_the_checkpoint_of_another_one(tmp_path: 
     assert await place.checkpoint(key) is None
 
 
+async def test_a_checkpoint_counts_a_chunk_whose_write_was_canceled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
+    write_whole, written, canceled = folder._write_whole, threading.Event(), threading.Event()
+
+    def write_until_canceled(file: Any, chunk: bytes) -> None:
+        write_whole(file, chunk)
+        written.set()
+        assert canceled.wait(WAIT_TIMEOUT)
+
+    monkeypatch.setattr(folder, "_write_whole", write_until_canceled)
+    writing = asyncio.create_task(place.write(key, None, '"v1"', whole(b"half of it"), ""))
+    await eventually(written.is_set)
+    writing.cancel()
+    canceled.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert await place.checkpoint(key) == Checkpoint(10, '"v1"')
+
+
 @pytest.mark.parametrize("then", ["publish", "discard"])
 async def test_a_checkpoint_that_could_not_be_stored_leaves_no_file(tmp_path: Path, then: str) -> None:
     place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
@@ -235,7 +256,7 @@ async def test_a_disk_that_gets_full_within_a_chunk_is_an_error(tmp_path: Path) 
             await place.write("tenant/id/0-image.png", None, '"v1"', chunks(), "")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert await place.checkpoint("tenant/id/0-image.png") == Checkpoint(1000, '"v1"')
+    assert await place.checkpoint("tenant/id/0-image.png") == Checkpoint(1500, '"v1"')
 
 
 async def test_get_and_list_show_copies_and_watches_do_not(running: Running, tmp_path: Path) -> None:
