@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.rpc.limits import call_limits
-from gateway.rpc.limits.arrivals import Arrivals
+from gateway.rpc.limits.arrivals import TICKS, Arrivals
 
 WAIT_TIMEOUT = 10.0
 
@@ -34,6 +34,20 @@ async def test_every_wait_times_out_including_later_ones(monkeypatch: pytest.Mon
     assert task.cancelling() == 0
 
 
+async def test_a_request_that_arrives_while_the_gateway_stands_still_is_returned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is read in the iteration of the event loop in which the timer is late."""
+    loop, arrivals = asyncio.get_running_loop(), Arrivals()
+    arrival = loop.create_future()
+    waiting = asyncio.create_task(arrivals.within(arrival))
+    await asyncio.sleep(0)
+    present = loop.time
+    monkeypatch.setattr(loop, "time", lambda: present() + 2 * call_limits.BODY_TIMEOUT)
+    loop.call_soon(arrival.set_result, "here")
+    assert await waiting == "here"
+
+
 async def test_a_call_canceled_during_its_wait_stays_canceled() -> None:
     arrivals = Arrivals()
     task = asyncio.create_task(arrivals.within(asyncio.Event().wait()))
@@ -48,7 +62,8 @@ async def test_a_call_canceled_at_its_timeout_stays_canceled(monkeypatch: pytest
     arrivals = Arrivals()
     task = asyncio.create_task(arrivals.within(asyncio.Event().wait()))
     await asyncio.sleep(0)
-    arrivals._sweep()
+    for _ in range(TICKS + 1):
+        arrivals._tick()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -10,22 +10,27 @@ from gateway.telemetry import Rejection
 
 T = TypeVar("T")
 
+TICKS = 10
+"""The ticks of the timer in BODY_TIMEOUT. While the gateway or its machine stands still, the timer does not tick, so
+that no caller is blamed for it."""
+
 
 class Arrivals:
     """The calls that wait for a request, or for the next message of a stream."""
 
     def __init__(self) -> None:
-        self._since: dict[asyncio.Task[object], float] = {}
-        """The time at which each call began to wait. The first one is due first, because all have the same timeout."""
+        self._since: dict[asyncio.Task[object], int] = {}
+        """The tick in which each call began to wait. The first one is due first, because all have the same timeout."""
+        self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def within(self, arrival: Awaitable[T]) -> T:
-        """Return the result of `arrival`. Raises INVALID_INPUT after BODY_TIMEOUT seconds."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        """Return the result of `arrival`. Raises INVALID_INPUT after BODY_TIMEOUT seconds and less than a tick."""
+        task = asyncio.current_task()
         assert task is not None
-        self._since[task] = loop.time()
+        self._since[task] = self._ticks
         if self._timer is None:
-            self._timer = loop.call_later(call_limits.BODY_TIMEOUT, self._sweep)
+            self._start_timer()
         try:
             return await arrival
         except asyncio.CancelledError:
@@ -35,14 +40,17 @@ class Arrivals:
         finally:
             self._since.pop(task, None)
 
-    def _sweep(self) -> None:
-        """Cancel the calls that are due, and set the timer for the next one."""
-        loop = asyncio.get_running_loop()
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(call_limits.BODY_TIMEOUT / TICKS, self._tick)
+
+    def _tick(self) -> None:
+        """Cancel the calls that are due, and start the next tick if others wait."""
+        self._ticks += 1
         self._timer = None
         while self._since:
             task, since = next(iter(self._since.items()))
-            if (due := since + call_limits.BODY_TIMEOUT) > loop.time():
-                self._timer = loop.call_at(due, self._sweep)
+            if self._ticks - since <= TICKS:
+                self._start_timer()
                 return
             del self._since[task]
             task.cancel()
