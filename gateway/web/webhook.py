@@ -229,7 +229,7 @@ def _parse_v1_webhook(request: Request, body: bytes, generation: Generation, pro
 
 def _log_refused(generation: Generation, why: str) -> None:
     about = {"generation_id": generation.id, "why": why}
-    log.warning("a webhook was refused; polls find the end of its generation", extra=about)
+    log.warning("a webhook was refused, and changes nothing", extra=about)
 
 
 async def _read_body(request: Request) -> bytes | None:

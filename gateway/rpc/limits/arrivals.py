@@ -11,8 +11,8 @@ from gateway.telemetry import Rejection
 T = TypeVar("T")
 
 TICKS = 10
-"""The ticks of the timer in BODY_TIMEOUT. While the gateway or its machine stands still, the timer does not tick, so
-that no caller is blamed for it."""
+"""Ticks of the timer in BODY_TIMEOUT. If the gateway or its machine stands still, there is one tick for all that time,
+so that no request is refused that arrived in it."""
 
 
 class Arrivals:
@@ -25,7 +25,7 @@ class Arrivals:
         self._timer: asyncio.TimerHandle | None = None
 
     async def within(self, arrival: Awaitable[T]) -> T:
-        """Return the result of `arrival`. Raises INVALID_INPUT after BODY_TIMEOUT seconds and less than a tick."""
+        """Return the result of `arrival`. Raises INVALID_INPUT after BODY_TIMEOUT seconds, or up to a tick later."""
         task = asyncio.current_task()
         assert task is not None
         self._since[task] = self._ticks
