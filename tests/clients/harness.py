@@ -273,10 +273,10 @@ async def serve(folder: Path, database: str = "") -> AsyncIterator[Harness]:
         running = Running(folder, SandboxOptions(**DEFAULT_OPTIONS), settings)
         stack.push_async_callback(running.stop)
         await running.start()
-        # In threads, because the programs of other clients use the same event loop.
-        authority = await asyncio.to_thread(Authority.made, folder)
-        served = await asyncio.to_thread(authority.signed, "gateway")
-        names = await asyncio.to_thread(Names, folder)
+        # Not in threads: these start processes, see `languages.run_all`.
+        authority = Authority.made(folder)
+        served = authority.signed("gateway")
+        names = Names(folder)
         keys = [await running.key(tenant) for tenant in ("first", "second")]
         made = running.gateway.access.listed()
         await _copy_keys(made, SqliteStore(folder / "secured.db", _broken))

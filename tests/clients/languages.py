@@ -12,6 +12,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,32 +97,36 @@ class Results:
 
 
 async def perform(language: Language, names: Sequence[str] = (), database: str = "") -> Results:
-    """Build the program and run it with a new harness: these behaviours, or all of them.
+    """Run the program, which is built, with a new harness: these behaviours, or all of them.
 
     With the URL of an empty `database`, the gateways are replicas on it.
     """
-    if language.build:
-        built = await asyncio.to_thread(_built, language)
-        if built.returncode != 0:
-            return Results(faults=[f"does not build: {built.stdout}{built.stderr}"])
     done = await harness.run((*language.run, *names), language.place, database, patience=RUN_TIMEOUT)
     return judged(done.stdout, done.returncode, done.stderr, partial=language.partial or bool(names))
 
 
 def run_all(languages: Iterable[Language], run: Callable[[Language], Awaitable[Results]]) -> dict[str, Results]:
-    """Run a program of each language; return the results by the language's name.
+    """Build and run a program of each language; return the results by the language's name.
 
     The programs run at the same time, because they mostly wait. A run that fails is a fault of its language only.
+
+    All are built before the first gateway starts. A thread that starts a process while gateways of this process stop
+    and start would make their stores and ports look used: until it executes its program, the new process has all open
+    files of this one.
     """
+    chosen = list(languages)
+    with ThreadPoolExecutor() as threads:
+        built = dict(zip(chosen, threads.map(_build, chosen), strict=True))
 
     async def outcome(language: Language) -> Results:
+        if built[language]:
+            return Results(faults=[f"does not build: {built[language]}"])
         try:
             return await run(language)
         except Exception:
             return Results(faults=[traceback.format_exc()])
 
     async def outcomes() -> dict[str, Results]:
-        chosen = list(languages)
         return dict(zip((one.name for one in chosen), await asyncio.gather(*map(outcome, chosen)), strict=True))
 
     return asyncio.run(outcomes())
@@ -167,8 +172,10 @@ def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool) -> Result
     return results
 
 
-def _built(language: Language) -> subprocess.CompletedProcess[str]:
-    """Run the build of a program to its end, and kill its process group at the timeout."""
+def _build(language: Language) -> str:
+    """Run the build of a program, and kill its process group at the timeout. Returns why it failed, if it did."""
+    if not language.build:
+        return ""
     with subprocess.Popen(
         language.build, cwd=language.place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, errors="replace", start_new_session=True,
@@ -179,4 +186,4 @@ def _built(language: Language) -> subprocess.CompletedProcess[str]:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
             err += f"\nended after {BUILD_TIMEOUT:g} s"
-    return subprocess.CompletedProcess(language.build, process.returncode, out, err)
+    return "" if process.returncode == 0 else f"exit code {process.returncode}\n{out}{err}"
