@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from heapq import nlargest
 
 from gateway.characters import errors
 from gateway.characters.creator import Creator
@@ -69,11 +70,10 @@ class Characters:
         self._registry.record_seen(character)
         return character
 
-    async def page(self, tenant: str, after: Place | None, limit: int) -> tuple[Sequence[Character], Place | None, int]:
-        """Return at most `limit` characters after a position, newest first, the position of the next page, and a count.
+    async def page(self, tenant: str, after: Place | None, limit: int) -> tuple[Sequence[Character], int]:
+        """Return at most `limit` characters after a position, newest first, and the number of all characters.
 
-        The position is None after the last page. The count is that of all pages, of what the tenant can see. The list
-        is at most LIST_CACHE_TTL seconds old.
+        Only those that the tenant can see are returned and counted. The list is at most LIST_CACHE_TTL seconds old.
         """
         visible = [
             character
@@ -81,10 +81,8 @@ class Characters:
             for character in await self._listed(name)
             if self._registry.exists_for(tenant, character.id) and not self._registry.is_deleted(character.id)
         ]
-        ordered = sorted(visible, key=_place, reverse=True)
-        rest = [character for character in ordered if after is None or _place(character) < after]
-        page = rest[:limit]
-        return page, _place(page[-1]) if len(rest) > limit else None, len(ordered)
+        rest = [character for character in visible if after is None or place_of(character) < after]
+        return nlargest(limit, rest, key=place_of), len(visible)
 
     async def delete(self, tenant: str, given: str) -> None:
         """Delete a character. Deleting it again is no error. Raises NOT_FOUND or UPSTREAM_UNAVAILABLE."""
@@ -184,7 +182,8 @@ class Characters:
         self._registry.record_removal(removal)
 
 
-def _place(character: Character) -> Place:
+def place_of(character: Character) -> Place:
+    """Return the position of a character in the list."""
     return character.create_time or 0.0, character.id
 
 

@@ -13,6 +13,7 @@ from gateway.callbacks.model import Callback
 from gateway.callbacks.service import MAX_CALLBACKS, MAX_SECRETS, OLD_SECRETS_SIGN_FOR
 from gateway.generations.stores import UnknownCommitError
 from gateway.rpc.messages import page_tokens
+from gateway.rpc.messages.pages import binding_of
 from gateway.store.sqlite.callbacks import SqliteCallbacks
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.receiver import CLOSE, Receiver, change, create, finished, settles, state_of
@@ -182,8 +183,8 @@ async def test_deliveries_are_listed_in_pages(running: Running, receiver: Receiv
 @pytest.mark.parametrize("place", ["1.0 g 9223372036854775808", "1.0 g -1", "nan g 1", "1.0 g 1 1", "x g 1"])
 async def test_a_page_token_that_was_not_issued_is_refused(running: Running, receiver: Receiver, place: str) -> None:
     made = await create(running, receiver.url)
-    scope = page_tokens.binding_of(DEFAULT_TENANT, made.callback.id, "", "False")
-    request = pb.ListDeliveriesRequest(callback_id=made.callback.id, page_token=page_tokens.page_token(place, scope))
+    request = pb.ListDeliveriesRequest(callback_id=made.callback.id)
+    request.page_token = page_tokens.page_token(place, binding_of(request, DEFAULT_TENANT))
     with pytest.raises(RpcFailure) as refused:
         await running.grpc.call("ListDeliveries", request)
     assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", ["page_token"])

@@ -32,6 +32,23 @@ async def test_a_list_has_pages_newest_first(studio: Studio, client: Transport) 
     assert request.page_token == ""
 
 
+async def test_a_page_has_at_most_2_mib(studio: Studio, client: Transport) -> None:
+    ids = [f"0199aaaa-0000-4000-8000-{number:012d}" for number in range(60)]
+    items = [{"id": id, "name": "Anna", "status": "completed", "notes": "x" * 45_000} for id in ids]
+    for page in (items[:20], items[20:40], items[40:]):
+        studio.plan(on="characters", patch={"items": page, "total": 60, "total_pages": 3})
+    request, pages = pb.ListCharactersRequest(page_size=500), []
+    while True:
+        page = await client.call("ListCharacters", request)
+        pages.append(page)
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert [len(page.characters) for page in pages] == [46, 14]
+    assert [page.total_size for page in pages] == [60, 60]
+    assert [character.id for page in pages for character in page.characters] == ids[::-1]
+
+
 async def test_each_page_has_the_number_of_the_tenants_characters(start: StartStudio) -> None:
     studio = await start(AUTH="keys")
     red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]

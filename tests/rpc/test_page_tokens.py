@@ -8,11 +8,13 @@ from gateway.errors import GatewayError
 from gateway.generations.stores import Filter
 from gateway.generations.watching.watch import Position
 from gateway.rpc.messages import page_tokens
-from gateway.rpc.messages.page_tokens import binding_of, filter_hash
+from gateway.rpc.messages.page_tokens import filter_hash
+from gateway.rpc.messages.pages import binding_of
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.callback_service_pb2 import ListCallbacksRequest
 
-BINDING = binding_of("tenant")
+BINDING, OTHER_BINDING = b"binding1", b"binding2"
 AT = Position("01234567", 5, "0a1b")
 LAST = "an id that is as long as the fields of a resume token"
 PAGE, RESUME = page_tokens.page_token(LAST, BINDING), page_tokens.resume_token(AT, BINDING)
@@ -29,7 +31,19 @@ def test_a_filter_is_that_of_its_tenant_its_limits_and_its_fields() -> None:
         filter_hash(pb.GenerationFilter(ids=["a"]), "tenant"),
     ]
     assert len(set(hashes)) == len(hashes)
-    assert binding_of("a", "b") != binding_of("ab", "")
+
+
+def test_a_list_is_that_of_its_tenant_and_of_all_fields_but_those_of_the_page() -> None:
+    plain, other = pb.ListGenerationsRequest(), pb.ListGenerationsRequest(include_input=True)
+    of_page = pb.ListGenerationsRequest(page_size=1, page_token="1")
+    bindings = [
+        binding_of(plain),
+        binding_of(plain, "tenant"),
+        binding_of(other),
+        binding_of(ListCallbacksRequest()),
+    ]
+    assert len(set(bindings)) == len(bindings)
+    assert binding_of(of_page) == binding_of(plain)
 
 
 def test_the_order_of_repeated_fields_and_of_labels_does_not_matter() -> None:
@@ -58,7 +72,7 @@ def test_a_resume_token_is_read_as_it_was_written(at: Position) -> None:
 
 def test_a_token_of_another_kind_or_filter_is_refused() -> None:
     assert page_tokens.read_page_token(PAGE, BINDING) == LAST
-    for page, resume, binding in ((RESUME, PAGE, BINDING), (PAGE, RESUME, binding_of("another"))):
+    for page, resume, binding in ((RESUME, PAGE, BINDING), (PAGE, RESUME, OTHER_BINDING)):
         with pytest.raises(GatewayError, match="page_token"):
             page_tokens.read_page_token(page, binding)
         with pytest.raises(GatewayError, match="resume_token"):

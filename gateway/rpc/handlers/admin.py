@@ -22,7 +22,7 @@ from gateway.rpc.call import Call
 from gateway.rpc.messages import wire
 from gateway.rpc.messages.accounts import account_message, assignment_message
 from gateway.rpc.messages.convert import parse_seconds, parse_wall_time, require_text
-from gateway.rpc.messages.pages import Page
+from gateway.rpc.messages.pages import SortedPage
 from gateway.rpc.messages.subject_limits import NO_KEY, limits_message, limits_of
 from gateway.rpc.messages.usage import query_of, response_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
@@ -117,7 +117,7 @@ class AdminHandlers:
 
     async def list_api_keys(self, request: pb.ListApiKeysRequest, _: Call) -> pb.ListApiKeysResponse:
         """Return a page of API keys, without their secrets, oldest first."""
-        page: Page[ApiKey] = Page(request, lambda key: (key.create_time, key.id))
+        page: SortedPage[ApiKey] = SortedPage(request, lambda key: (key.create_time, key.id))
         response = pb.ListApiKeysResponse()
         keys = (key for key in self.access.listed() if request.tenant in {"", key.tenant})
         response.next_page_token = page.fill(response.api_keys, keys, api_key_message)
@@ -141,7 +141,7 @@ class AdminHandlers:
 
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
         """Return a page of limits and what is used of them."""
-        page: Page[SubjectLimits] = Page(request, lambda one: (one.tenant, one.subject))
+        page: SortedPage[SubjectLimits] = SortedPage(request, lambda one: (one.tenant, one.subject))
         limits = await self.budgets.list_limits(request.tenant, page.start_after(("", "")), page.fetch_limit)
         uncertain = dict(zip(limits, await self.budgets.uncertain_credits(limits), strict=True))
         response = pb.ListLimitsResponse()

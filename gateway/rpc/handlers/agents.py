@@ -8,8 +8,8 @@ from gateway.agents.model import MediaKind, Message, Session
 from gateway.agents.service import Agents
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.rpc.call import Call
-from gateway.rpc.messages import convert, page_tokens
-from gateway.rpc.messages.pages import MAX_PAGE_BYTES, page_size
+from gateway.rpc.messages import convert
+from gateway.rpc.messages.pages import Page, binding_of
 from gateway.rpc.messages.structs import struct
 from gateway.rpc.messages.wire import timestamp
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
@@ -51,20 +51,12 @@ class AgentHandlers:
 
     async def list_messages(self, request: pb.ListMessagesRequest, call: Call) -> pb.ListMessagesResponse:
         """Return a page of messages, oldest first, of at most 2 MiB."""
-        size = page_size(request.page_size, 100, 1000)
         session_id = convert.require_text(request.session_id, "session_id")
-        binding = page_tokens.binding_of(call.tenant, session_id, request.after_message_id)
-        after = page_tokens.read_page_token(request.page_token, binding) or request.after_message_id
-        found = await self._agents.messages(call.tenant, session_id, after)
+        binding = binding_of(request, call.tenant)
+        page: Page[Message] = Page(request, lambda message: message.id, binding=binding, default=100, largest=1000)
+        found = await self._agents.messages(call.tenant, session_id, page.after or request.after_message_id)
         response = pb.ListMessagesResponse()
-        total = 0
-        for index, message in enumerate(found):
-            shown = message_message(message)
-            total += shown.ByteSize()
-            if index == size or (total > MAX_PAGE_BYTES and index):
-                response.next_page_token = page_tokens.page_token(found[index - 1].id, binding)
-                break
-            response.messages.append(shown)
+        response.next_page_token = page.fill(response.messages, found, message_message)
         return response
 
     async def interrupt_session(self, request: pb.InterruptSessionRequest, call: Call) -> pb.InterruptSessionResponse:

@@ -6,12 +6,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.callbacks.model import Callback, Delivery, DeliveryState
 from gateway.callbacks.service import BEGINNING, TenantCallbacks
-from gateway.errors import Violation, invalid_field, raise_if_invalid
+from gateway.errors import Violation, raise_if_invalid
 from gateway.generations.model import Moment
 from gateway.generations.stores import Filter
 from gateway.rpc.call import Call
 from gateway.rpc.messages import convert, page_tokens, wire
-from gateway.rpc.messages.pages import page_size
+from gateway.rpc.messages.pages import Page, binding_of
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2
 
@@ -46,15 +46,12 @@ class CallbackHandlers:
 
     async def list_callbacks(self, request: pb.ListCallbacksRequest, call: Call) -> pb.ListCallbacksResponse:
         """Return a page of callbacks, newest first."""
-        size = page_size(request.page_size, 50, 500)
-        binding = page_tokens.binding_of("callbacks", call.tenant)
-        before = page_tokens.read_page_token(request.page_token, binding)
-        older = [callback for callback in self._callbacks.listed(call.tenant) if before is None or callback.id < before]
-        last = older[size - 1].id if len(older) > size else None
-        return pb.ListCallbacksResponse(
-            callbacks=[self._callback_message(callback) for callback in older[:size]],
-            next_page_token=page_tokens.page_token(last, binding),
-        )
+        page: Page[Callback] = Page(request, lambda callback: callback.id, binding=binding_of(request, call.tenant))
+        after, listed = page.after, self._callbacks.listed(call.tenant)
+        older = [callback for callback in listed if after is None or callback.id < after]
+        response = pb.ListCallbacksResponse()
+        response.next_page_token = page.fill(response.callbacks, older, self._callback_message)
+        return response
 
     async def update_callback(self, request: pb.UpdateCallbackRequest, call: Call) -> pb.UpdateCallbackResponse:
         """Change the fields that are set."""
@@ -97,24 +94,22 @@ class CallbackHandlers:
 
     async def list_deliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:
         """Return a page of deliveries, newest first."""
-        size = page_size(request.page_size, 50, 500)
         callback_id = convert.require_text(request.callback_id, "callback_id")
-        binding = page_tokens.binding_of(call.tenant, callback_id, request.generation_id, str(request.failed_only))
+        page: Page[Delivery] = Page(request, _position, binding=binding_of(request, call.tenant))
         found = await self._callbacks.deliveries(
             call.tenant,
             callback_id,
             request.generation_id,
             failed_only=request.failed_only,
-            before=_parse_position(page_tokens.read_page_token(request.page_token, binding)),
-            limit=size + 1,
+            before=_parse_position(page.after),
+            limit=page.fetch_limit,
         )
-        last = found[size - 1] if len(found) > size else None
-        place = None if last is None else f"{last.create_time!r} {last.generation_id} {last.revision}"
         moment = self._callbacks.moment()
-        return pb.ListDeliveriesResponse(
-            deliveries=[_delivery_message(delivery, moment) for delivery in found[:size]],
-            next_page_token=page_tokens.page_token(place, binding),
+        response = pb.ListDeliveriesResponse()
+        response.next_page_token = page.fill(
+            response.deliveries, found, lambda delivery: _delivery_message(delivery, moment)
         )
+        return response
 
     async def redeliver_delivery(
         self, request: pb.RedeliverDeliveryRequest, call: Call
@@ -177,10 +172,14 @@ def _parse_filter(message: generation_service_pb2.GenerationFilter) -> Filter:
     return convert.parse_filter(message)
 
 
+def _position(delivery: Delivery) -> str:
+    return f"{delivery.create_time!r} {delivery.generation_id} {delivery.revision}"
+
+
 def _parse_position(token: str | None) -> tuple[float, str, int]:
     if token is None:
         return BEGINNING
     parts = _POSITION.fullmatch(token)
     if parts is None:
-        raise invalid_field("page_token", "was not issued by this gateway")
+        raise page_tokens.not_issued("page_token")
     return float(parts[1]), parts[2], int(parts[3])

@@ -12,7 +12,7 @@ from gateway.errors import invalid_field
 from gateway.rpc.call import Call
 from gateway.rpc.messages import wire
 from gateway.rpc.messages.convert import require_text
-from gateway.rpc.messages.pages import Page
+from gateway.rpc.messages.pages import SortedPage
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 
@@ -36,7 +36,7 @@ class CatalogHandlers:
         """Return a page of models, sorted by id."""
         if request.output_kind not in generation_pb2.MediaKind.values():
             raise invalid_field("output_kind", "is not a value this gateway knows")
-        page: Page[Model] = Page(request, _place)
+        page: SortedPage[Model] = SortedPage(request, _place)
         models = await self._models(call)
         wanted = int(request.output_kind)
         wall = self._catalogs.wall
@@ -91,7 +91,7 @@ class CatalogHandlers:
 
     async def list_motions(self, request: pb.ListMotionsRequest, call: Call) -> pb.ListMotionsResponse:
         """Return a page of motions, sorted by name."""
-        page: Page[Motion] = Page(request, _place)
+        page: SortedPage[Motion] = SortedPage(request, _place)
         listed = await self._catalogs.motions(call.within_deadline(CATALOG_TIMEOUT))
         response = pb.ListMotionsResponse(fetch_time=wire.timestamp(listed.fetch_time))
         response.next_page_token = page.fill(response.motions, _matching(listed.items, request.query), _motion_message)
@@ -99,7 +99,7 @@ class CatalogHandlers:
 
     async def list_soul_styles(self, request: pb.ListSoulStylesRequest, call: Call) -> pb.ListSoulStylesResponse:
         """Return a page of the styles of one version of Soul, sorted by name."""
-        page: Page[SoulStyle] = Page(request, _place)
+        page: SortedPage[SoulStyle] = SortedPage(request, _place)
         if request.version not in generation_input_pb2.SoulVersion.values():
             raise invalid_field("version", "is not a value this gateway knows")
         if request.version == generation_input_pb2.SOUL_VERSION_CINEMA:
@@ -114,7 +114,7 @@ class CatalogHandlers:
 
     async def list_presets(self, request: pb.ListPresetsRequest, call: Call) -> pb.ListPresetsResponse:
         """Return a page of a model's presets, sorted by name."""
-        page: Page[Preset] = Page(request, _place)
+        page: SortedPage[Preset] = SortedPage(request, _place)
         listed = await self._catalogs.presets(
             require_text(request.model_id, "model_id"), call.within_deadline(CATALOG_TIMEOUT)
         )

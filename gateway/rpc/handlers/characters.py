@@ -4,13 +4,13 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from gateway.characters.model import Character, Order
-from gateway.characters.service import Characters, Place
-from gateway.errors import Violation, invalid_field, raise_if_invalid
+from gateway.characters.service import Characters, Place, place_of
+from gateway.errors import Violation, raise_if_invalid
 from gateway.generations.inputs import SoulVersion
 from gateway.rpc.call import Call
 from gateway.rpc.errors import failure_message
 from gateway.rpc.messages import convert, page_tokens
-from gateway.rpc.messages.pages import page_size
+from gateway.rpc.messages.pages import Page, binding_of
 from gateway.rpc.messages.structs import struct
 from gateway.rpc.messages.wire import timestamp
 from hfgateway.v1 import character_service_pb2 as pb
@@ -34,12 +34,11 @@ class CharacterHandlers:
 
     async def list_characters(self, request: pb.ListCharactersRequest, call: Call) -> pb.ListCharactersResponse:
         """Return a page of characters, newest first."""
-        size = page_size(request.page_size, 50, 500)
-        binding = page_tokens.binding_of("characters", call.tenant)
-        after = _place(page_tokens.read_page_token(request.page_token, binding))
-        found, last, total = await self._characters.page(call.tenant, after, size)
-        token = page_tokens.page_token(None if last is None else f"{last[0]!r} {last[1]}", binding)
-        return pb.ListCharactersResponse(characters=map(_message, found), next_page_token=token, total_size=total)
+        page: Page[Character] = Page(request, _place, binding=binding_of(request, call.tenant))
+        found, total = await self._characters.page(call.tenant, _read_place(page.after), page.fetch_limit)
+        response = pb.ListCharactersResponse(total_size=total)
+        response.next_page_token = page.fill(response.characters, found, _message)
+        return response
 
     async def delete_character(self, request: pb.DeleteCharacterRequest, call: Call) -> pb.DeleteCharacterResponse:
         """Delete a character at Higgsfield."""
@@ -84,7 +83,12 @@ def _message(character: Character) -> pb.SoulCharacter:
     )
 
 
-def _place(text: str | None) -> Place | None:
+def _place(character: Character) -> str:
+    create_time, character_id = place_of(character)
+    return f"{create_time!r} {character_id}"
+
+
+def _read_place(text: str | None) -> Place | None:
     """Return the position that a page token holds. Raises INVALID_INPUT."""
     if text is None:
         return None
@@ -92,4 +96,4 @@ def _place(text: str | None) -> Place | None:
     try:
         return float(create_time), character_id
     except ValueError:
-        raise invalid_field("page_token", "was not issued by this gateway") from None
+        raise page_tokens.not_issued("page_token") from None

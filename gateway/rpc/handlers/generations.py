@@ -22,7 +22,7 @@ from gateway.generations.watching.forecast import Forecaster
 from gateway.generations.watching.watch import Watches
 from gateway.rpc.call import Call
 from gateway.rpc.messages import convert, page_tokens, wire
-from gateway.rpc.messages.pages import MAX_PAGE_BYTES, page_size
+from gateway.rpc.messages.pages import Page
 from gateway.rpc.messages.structs import struct
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -88,27 +88,19 @@ class GenerationReads:
 
     async def list_generations(self, request: pb.ListGenerationsRequest, call: Call) -> Message:
         """Return a page of generations, newest first, of at most 2 MiB."""
-        size = page_size(request.page_size, 50, 500)
         wanted = convert.parse_filter(request.filter, call.within)
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
-        before = page_tokens.read_page_token(request.page_token, filter_hash)
-        found, last = await self._generations.page(call.tenant, wanted, before, size)
+        page: Page[Generation] = Page(request, lambda generation: generation.id, binding=filter_hash)
+        found, last = await self._generations.page(call.tenant, wanted, page.after, page.size)
         archived = await self._copies.archived([generation.id for generation in found if generation.done])
+
+        def message(generation: Generation) -> Message:
+            files = archived.get(generation.id, wire.NOTHING_ARCHIVED)
+            shown = self._shown(call, generation, include_input=request.include_input, archived=files)
+            return generation_pb2.Generation.FromString(shown)
+
         response = pb.ListGenerationsResponse()
-        total = 0
-        for index, generation in enumerate(found):
-            content = self._shown(
-                call,
-                generation,
-                include_input=request.include_input,
-                archived=archived.get(generation.id, wire.NOTHING_ARCHIVED),
-            )
-            total += len(content)
-            if total > MAX_PAGE_BYTES and index:
-                last = found[index - 1].id
-                break
-            response.generations.append(generation_pb2.Generation.FromString(content))
-        response.next_page_token = page_tokens.page_token(last, filter_hash)
+        response.next_page_token = page.fill(response.generations, found, message) or page.token_after(last)
         return response
 
     async def wait_generation(self, request: pb.WaitGenerationRequest, call: Call) -> bytes:

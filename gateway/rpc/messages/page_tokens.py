@@ -7,7 +7,7 @@ import hashlib
 import struct
 
 from gateway.access.tokens import decode, encode
-from gateway.errors import invalid_field
+from gateway.errors import GatewayError, invalid_field
 from gateway.generations.stores import Filter
 from gateway.generations.watching.watch import Position
 from hfgateway.v1 import generation_service_pb2
@@ -43,7 +43,7 @@ def read_resume_token(token: str, binding: bytes) -> Position | None:
         return None
     content = decode(token)
     if content is None or len(content) < _RESUME.size or content[0] != _RESUME_KIND:
-        raise invalid_field("resume_token", "was not issued by this gateway")
+        raise not_issued("resume_token")
     _, bound_to, epoch, position, settled = _RESUME.unpack_from(content)
     if bound_to != binding:
         raise invalid_field("resume_token", "belongs to another filter")
@@ -62,13 +62,13 @@ def read_page_token(token: str, binding: bytes) -> str | None:
         return None
     content = decode(token)
     if content is None or len(content) <= _PAGE.size or content[0] != _PAGE_KIND:
-        raise invalid_field("page_token", "was not issued by this gateway")
+        raise not_issued("page_token")
     _, bound_to = _PAGE.unpack_from(content)
     if bound_to != binding:
         raise invalid_field("page_token", "belongs to another filter")
     return content[_PAGE.size :].decode("ascii", "replace")
 
 
-def binding_of(*values: str) -> bytes:
-    """Return the binding of a token to these values, such as the tenant."""
-    return hashlib.sha256("\0".join(values).encode()).digest()[:8]
+def not_issued(field: str) -> GatewayError:
+    """Return the error for a token in this field that is none."""
+    return invalid_field(field, "was not issued by this gateway")

@@ -1,4 +1,4 @@
-"""The page of a sorted list that a request asks for, by its `page_size` and `page_token`."""
+"""The page of a list that a request asks for, by its `page_size` and `page_token`."""
 
 import hashlib
 import json
@@ -16,27 +16,63 @@ T = TypeVar("T")
 Texts = TypeVar("Texts", bound=tuple[str, ...])
 
 
-def page_size(asked: int, default: int, largest: int) -> int:
-    """Return the most items of a page, for the `page_size` of a request. Raises INVALID_INPUT if it is negative."""
-    if asked < 0:
-        raise invalid_field("page_size", "must not be negative")
-    return min(asked or default, largest)
-
-
 class Page(Generic[T]):
-    """A page of a list that is sorted by `sort_key`, a unique key of texts and numbers.
+    """The page that a request asks for. `place` returns a text by which the next request finds an item again.
 
-    Raises INVALID_INPUT for a negative `page_size`, and for a `page_token` of a request with other fields.
+    A token is valid only with the same binding, by default that of `binding_of`. `default` and `largest` are numbers of
+    items. Raises INVALID_INPUT for a negative `page_size`, and for a `page_token` with another binding.
     """
 
+    def __init__(
+        self,
+        request: Any,
+        place: Callable[[T], str],
+        *,
+        binding: bytes | None = None,
+        default: int = 50,
+        largest: int = 500,
+    ) -> None:
+        if request.page_size < 0:
+            raise invalid_field("page_size", "must not be negative")
+        self.size = min(request.page_size or default, largest)
+        self._place = place
+        self._binding = binding_of(request) if binding is None else binding
+        self.after = page_tokens.read_page_token(request.page_token, self._binding)
+        """The place of the last item before the page; None for the first page."""
+
+    @property
+    def fetch_limit(self) -> int:
+        """The most items that `fill` reads: those of the page, and one that shows that another page follows."""
+        return self.size + 1
+
+    def fill(self, into: Any, items: Iterable[T], message: Callable[[T], Message]) -> str:
+        """Add the messages of the first items to a repeated field, at most `size` and 2 MiB, but at least one.
+
+        Returns the token of the next page; empty if all items were added.
+        """
+        last: T | None = None
+        total = 0
+        for number, item in enumerate(items):
+            made = message(item)
+            total += made.ByteSize()
+            if last is not None and (number == self.size or total > MAX_PAGE_BYTES):
+                return self.token_after(self._place(last))
+            into.append(made)
+            last = item
+        return ""
+
+    def token_after(self, place: str | None) -> str:
+        """Return the token of the page that begins after an item; empty if there is none."""
+        return page_tokens.page_token(place, self._binding)
+
+
+class SortedPage(Page[T]):
+    """A page of a list that is sorted by `sort_key`, a unique key of texts and numbers."""
+
     def __init__(self, request: Any, sort_key: Callable[[T], tuple[str | float, ...]]) -> None:
-        self._size = page_size(request.page_size, 100, 1000)
-        self.fetch_limit = self._size + 1
-        """The number of items that `of` returns at most."""
+        super().__init__(request, lambda item: json.dumps(sort_key(item)), default=100, largest=1000)
         self._sort_key = sort_key
-        self._binding = _hash_of_other_fields(request)
-        after = page_tokens.read_page_token(request.page_token, self._binding)
-        self._after = None if after is None else _read_place(after)
+        self._after = None if self.after is None else _read_place(self.after)
 
     def start_after(self, first: Texts) -> Texts:
         """Return the place of the last item before the page: `first` for the first page. Raises INVALID_INPUT."""
@@ -44,7 +80,7 @@ class Page(Generic[T]):
         if after is None:
             return first
         if len(after) != len(first) or not all(isinstance(part, str) for part in after):
-            raise invalid_field("page_token", "was not issued by this gateway")
+            raise page_tokens.not_issued("page_token")
         return cast(Texts, after)
 
     def of(self, items: Iterable[T]) -> Sequence[T]:
@@ -53,20 +89,24 @@ class Page(Generic[T]):
         try:
             left = items if after is None else [item for item in items if self._sort_key(item) > after]
         except TypeError:
-            raise invalid_field("page_token", "was not issued by this gateway") from None
+            raise page_tokens.not_issued("page_token") from None
         return nsmallest(self.fetch_limit, left, key=self._sort_key)
 
     def fill(self, into: Any, items: Iterable[T], message: Callable[[T], Message]) -> str:
-        """Add the page's messages to a repeated field, and return the token of the next page."""
-        found = self.of(items)
-        total = 0
-        for number, one in enumerate(found):
-            made = message(one)
-            total += made.ByteSize()
-            if number == self._size or (total > MAX_PAGE_BYTES and number):
-                return page_tokens.page_token(json.dumps(self._sort_key(found[number - 1])), self._binding)
-            into.append(made)
-        return ""
+        """Add the messages of the page, as `Page.fill` does. The items may be in any order."""
+        return super().fill(into, self.of(items), message)
+
+
+def binding_of(request: Any, tenant: str = "") -> bytes:
+    """Return the binding of a token to all fields of a request except `page_size` and `page_token`, and to a tenant."""
+    plain = type(request)()
+    plain.CopyFrom(request)
+    plain.ClearField("page_size")
+    plain.ClearField("page_token")
+    content = b"\0".join(
+        (plain.DESCRIPTOR.full_name.encode(), tenant.encode(), plain.SerializeToString(deterministic=True))
+    )
+    return hashlib.sha256(content).digest()[:8]
 
 
 def _read_place(text: str) -> tuple[str | float, ...]:
@@ -75,13 +115,4 @@ def _read_place(text: str) -> tuple[str | float, ...]:
         json.dumps(place, ensure_ascii=False).encode()  # no store can look up half a surrogate
         return place
     except (ValueError, TypeError, RecursionError):
-        raise invalid_field("page_token", "was not issued by this gateway") from None
-
-
-def _hash_of_other_fields(request: Any) -> bytes:
-    """Return a hash of all fields of a request except its page token."""
-    plain = type(request)()
-    plain.CopyFrom(request)
-    plain.ClearField("page_token")
-    content = plain.DESCRIPTOR.full_name.encode() + b"\0" + plain.SerializeToString(deterministic=True)
-    return hashlib.sha256(content).digest()[:8]
+        raise page_tokens.not_issued("page_token") from None

@@ -199,7 +199,8 @@ pub struct ListApiKeysRequest {
     /// The largest number of keys in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most 2 MiB.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
-    /// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+    /// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+    /// page_size may change.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
     /// Only the keys of this tenant. Empty: of all tenants.
@@ -341,10 +342,12 @@ pub struct ListLimitsRequest {
     /// Only the limits of this tenant. Empty: of all tenants.
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000.
+    /// The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most
+    /// 2 MiB.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+    /// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+    /// page_size may change.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
 }

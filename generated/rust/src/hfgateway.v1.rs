@@ -4253,8 +4253,8 @@ pub struct ListModelsRequest {
     /// it can have fewer.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
-    /// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields,
-    /// including page_size.
+    /// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+    /// page_size may change.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
     /// Lists only models whose id contains this text, regardless of case. Default: all.
@@ -5359,7 +5359,8 @@ pub struct GetCharacterResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListCharactersRequest {
-    /// The largest number of characters in a page: 0 means 50, and more than 500 means 500.
+    /// The largest number of characters in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
+    /// it can have fewer.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
     /// The next_page_token of the previous page. Empty for the first page.

@@ -602,8 +602,8 @@ type ListModelsRequest struct {
 	// The largest number of models in a page: 0 means 100, and more than 1,000 means 1,000. A page has at most 2 MiB, so
 	// it can have fewer.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields,
-	// including page_size.
+	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+	// page_size may change.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Lists only models whose id contains this text, regardless of case. Default: all.
 	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`

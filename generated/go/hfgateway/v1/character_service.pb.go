@@ -425,7 +425,8 @@ func (x *GetCharacterResponse) GetCharacter() *SoulCharacter {
 
 type ListCharactersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The largest number of characters in a page: 0 means 50, and more than 500 means 500.
+	// The largest number of characters in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
+	// it can have fewer.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the previous page. Empty for the first page.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

@@ -322,8 +322,8 @@ class ListModelsRequest(_message.Message):
     it can have fewer.
     """
     page_token: _builtins.str
-    """The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields,
-    including page_size.
+    """The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+    page_size may change.
     """
     query: _builtins.str
     """Lists only models whose id contains this text, regardless of case. Default: all."""

@@ -230,7 +230,9 @@ class ListCharactersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """The largest number of characters in a page: 0 means 50, and more than 500 means 500."""
+    """The largest number of characters in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
+    it can have fewer.
+    """
     page_token: _builtins.str
     """The next_page_token of the previous page. Empty for the first page."""
     def __init__(

@@ -261,8 +261,8 @@ export declare type ListModelsRequest = Message<"hfgateway.v1.ListModelsRequest"
   pageSize: number;
 
   /**
-   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields,
-   * including page_size.
+   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+   * page_size may change.
    *
    * @generated from field: string page_token = 2;
    */

@@ -195,7 +195,8 @@ export declare const GetCharacterResponseSchema: GenMessage<GetCharacterResponse
  */
 export declare type ListCharactersRequest = Message<"hfgateway.v1.ListCharactersRequest"> & {
   /**
-   * The largest number of characters in a page: 0 means 50, and more than 500 means 500.
+   * The largest number of characters in a page: 0 means 50, and more than 500 means 500. A page has at most 2 MiB, so
+   * it can have fewer.
    *
    * @generated from field: int32 page_size = 1;
    */

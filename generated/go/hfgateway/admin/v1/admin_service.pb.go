@@ -1114,7 +1114,8 @@ type ListApiKeysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The largest number of keys in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most 2 MiB.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+	// page_size may change.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only the keys of this tenant. Empty: of all tenants.
 	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
@@ -1823,9 +1824,11 @@ type ListLimitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only the limits of this tenant. Empty: of all tenants.
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000.
+	// The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most
+	// 2 MiB.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+	// page_size may change.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -523,7 +523,9 @@ class ListApiKeysRequest(_message.Message):
     page_size: _builtins.int
     """The largest number of keys in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most 2 MiB."""
     page_token: _builtins.str
-    """The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields."""
+    """The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+    page_size may change.
+    """
     tenant: _builtins.str
     """Only the keys of this tenant. Empty: of all tenants."""
     def __init__(
@@ -888,9 +890,13 @@ class ListLimitsRequest(_message.Message):
     tenant: _builtins.str
     """Only the limits of this tenant. Empty: of all tenants."""
     page_size: _builtins.int
-    """The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000."""
+    """The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most
+    2 MiB.
+    """
     page_token: _builtins.str
-    """The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields."""
+    """The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+    page_size may change.
+    """
     def __init__(
         self,
         *,

@@ -509,7 +509,8 @@ export declare type ListApiKeysRequest = Message<"hfgateway.admin.v1.ListApiKeys
   pageSize: number;
 
   /**
-   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+   * page_size may change.
    *
    * @generated from field: string page_token = 2;
    */
@@ -878,14 +879,16 @@ export declare type ListLimitsRequest = Message<"hfgateway.admin.v1.ListLimitsRe
   tenant: string;
 
   /**
-   * The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000.
+   * The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most
+   * 2 MiB.
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields;
+   * page_size may change.
    *
    * @generated from field: string page_token = 3;
    */
