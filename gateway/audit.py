@@ -83,9 +83,9 @@ def read_export(lines: Iterable[str]) -> Iterator[tuple[bytes, Entry]]:
             given: dict[str, Any] = json.loads(text)
             previous = bytes.fromhex(given["previous"])
             entry = Entry(int(given["sequence"]), canonical(given["entry"]), bytes.fromhex(given["hash"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise BrokenChainError(f"line {number} is not an entry") from None
-        if line(previous, entry) != text.rstrip("\n"):
+        if not 0 < entry.sequence < 2**63 or line(previous, entry) != text.rstrip("\n"):
             raise BrokenChainError(f"entry {entry.sequence}: its line was changed or reformatted")
         yield previous, entry
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,37 @@ async def test_an_export_and_a_store_are_verified_without_the_gateway(running: R
     assert done.out.splitlines()[-1] != head
     for wrong in ((), (store, "--offline"), (store, "--head", "7")):
         assert (await offline(tmp_path, *wrong)).code == exit_codes.USAGE
+
+
+HASH = "00" * 32
+LINE = f'{{"sequence":%s,"previous":"{HASH}","hash":"{HASH}","entry":%s}}'
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (LINE % (10**30, "{}"), f"entry {10**30}: its line was changed or reformatted"),
+        (LINE % (-1, "{}"), "entry -1: its line was changed or reformatted"),
+        (LINE % (0, "{}"), "entry 0: its line was changed or reformatted"),
+        (LINE % (1, "[" * 5_000 + "]" * 5_000), "line 1 is not an entry"),
+        (LINE % (2**63 - 1, "{}"), f"entry {2**63 - 1}: was changed: it does not have its hash"),
+    ],
+    ids=["too large", "negative", "zero", "nested", "the largest"],
+)
+async def test_what_no_export_contains_is_a_change(tmp_path: Path, line: str, why: str) -> None:
+    export = tmp_path / "audit.jsonl"
+    export.write_text(f"{line}\n")
+    broken = await offline(tmp_path, str(export))
+    assert (broken.code, broken.out, broken.err) == (exit_codes.NOT_COMPLETED, "", f"error: {export}: {why}\n")
+
+
+async def test_a_text_in_a_store_that_is_not_utf_8_is_a_change(running: Running, tmp_path: Path) -> None:
+    await running.stop_gateway()
+    with closing(sqlite3.connect(running.store_path, isolation_level=None)) as connection:
+        connection.execute("UPDATE audit SET text = CAST(X'ff' AS TEXT) WHERE sequence = 1")
+    broken = await offline(tmp_path, str(running.store_path))
+    assert (broken.code, broken.out) == (exit_codes.NOT_COMPLETED, "")
+    assert broken.err == f"error: {running.store_path}: entry 1: was changed: it does not have its hash\n"
 
 
 async def test_inputs_are_kept_if_that_is_wanted(tmp_path: Path) -> None:

@@ -39,13 +39,13 @@ def stored(path: Path) -> Iterator[tuple[bytes, Entry]]:
 
     Raises StoreFileError.
     """
-    statement = "SELECT sequence, text, hash FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?"
+    statement = "SELECT sequence, CAST(text AS BLOB), hash FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?"
     previous, last = GENESIS, 0
     try:
         with closing(files.connect_examiner(path)) as connection:
             while rows := connection.execute(statement, (last, ROWS_PER_BATCH)).fetchall():
-                for row in rows:
-                    entry = Entry(*row)
+                for sequence, text, hash_ in rows:
+                    entry = Entry(sequence, text.decode(errors="replace"), hash_)  # a changed one may not be UTF-8
                     yield previous, entry
                     previous, last = entry.hash, entry.sequence
     except sqlite3.Error as error:
