@@ -65,6 +65,9 @@ class Proxy:
             asyncio.get_running_loop().remove_reader(listening.fileno())
         for _ in range(ACCEPT_ITERATIONS):
             await asyncio.sleep(0)
+        for listening in self._server.sockets:
+            # A process that is being started has a copy of the socket, which would listen until it runs its program.
+            listening.shutdown(socket.SHUT_RDWR)
         self._server.close()
 
     async def move(self, host: str) -> None:

@@ -1,6 +1,7 @@
 """The proxy leaves no connection behind."""
 
 import asyncio
+import os
 import socket
 from contextlib import suppress
 
@@ -37,3 +38,15 @@ async def test_no_other_server_gets_an_address_that_the_proxy_has_left() -> None
                 other.bind((left, int(port)))
             _, writer = await asyncio.open_connection(host, int(port))
             writer.close()
+
+
+async def test_a_proxy_moves_while_another_process_is_started() -> None:
+    async with Proxy() as proxy:
+        left, _, port = proxy.address.rpartition(":")
+        copy = os.dup(proxy._server.sockets[0].fileno())  # as a new process has until it runs its program
+        try:
+            await proxy.move("127.0.0.2")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(left, int(port))
+        finally:
+            os.close(copy)
