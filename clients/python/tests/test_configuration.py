@@ -2,6 +2,7 @@
 
 import re
 
+import grpc
 import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
@@ -109,6 +110,15 @@ def test_a_function_for_retries_that_fails_leaves_the_error_with_the_idempotency
         client.submit(soul("a fox"), idempotency_key="order-7")
     assert raised.value.idempotency_key == "order-7"
     assert isinstance(raised.value.__cause__, IndexError)
+
+
+def test_a_function_for_retries_that_raises_the_error_it_was_called_with_does_not_make_it_its_own_cause() -> None:
+    def on_retry(error: errors.GatewayError, _delay: float) -> None:
+        raise error
+
+    with Client("127.0.0.1:1", on_retry=on_retry) as client, pytest.raises(errors.Unavailable) as raised:
+        client.get("g1")
+    assert isinstance(raised.value.__cause__, grpc.RpcError)
 
 
 async def test_the_address_and_the_key_are_taken_from_the_environment(

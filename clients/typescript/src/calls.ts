@@ -311,7 +311,7 @@ export class Outage {
     try {
       return given();
     } catch (cause) {
-      if (!this.#last) throw cause;
+      if (!this.#last || cause === this.#last) throw cause;
       this.#last.cause = cause;
       throw this.#last;
     }

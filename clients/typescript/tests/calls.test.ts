@@ -485,6 +485,21 @@ test("a function for retries that fails leaves the error with the idempotency ke
   });
 });
 
+test("a function for retries that throws the error that it was called with does not make it its own cause", async (t) => {
+  const submitGeneration = () => {
+    throw draining();
+  };
+  const onRetry = (error: GatewayError) => {
+    throw error;
+  };
+  const { client } = await serve(t, "grpc", { generations: { submitGeneration } }, { onRetry });
+  await assert.rejects(client.submit(soul("a")), (error) => {
+    assert(error instanceof GatewayUnavailable);
+    assert.notEqual(error.cause, error);
+    return true;
+  });
+});
+
 test("an address is a host and a port", () => {
   for (const address of ["127.0.0.1:50051", "[::1]:50051", "localhost:443", "gateway.example"])
     createClient({ address });

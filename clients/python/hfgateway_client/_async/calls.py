@@ -164,7 +164,7 @@ class Outage:
 
     def ended_by_caller(self, error: Exception) -> NoReturn:
         """Raise an exception of the caller's functions, or the failure before it, which may have had its effect."""
-        if self.last is None:
+        if self.last is None or error is self.last:
             raise error
         raise self.last from error
 

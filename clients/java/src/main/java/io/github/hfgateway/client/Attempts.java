@@ -185,7 +185,7 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
 
   /** Fails after an exception of the caller's code, but with the error of an attempt that may have had its effect. */
   private void thrown(Throwable error) {
-    if (last != null) {
+    if (last != null && last != error) { // Java refuses an exception that suppresses itself
       last.addSuppressed(error);
     }
     failed(last != null ? last : error);

@@ -2,6 +2,7 @@ package io.github.hfgateway.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -33,7 +34,9 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
@@ -259,6 +262,21 @@ class ConnectionTest {
       assertEquals(sent.getIdempotencyKey(), error.idempotencyKey());
       assertEquals(NoSuchElementException.class, error.getSuppressed()[0].getClass());
       assertThrows(NoSuchElementException.class, () -> client.submit(submit)); // nothing was sent
+    }
+  }
+
+  @Test
+  void hookThatThrowsTheErrorItWasCalledWithEndsTheCall() throws Exception {
+    try (ScriptedGateway gateway = new ScriptedGateway();
+        HfGatewayClient client =
+            HfGatewayClient.builder(gateway.address())
+                .timers(new ManualTimers(1))
+                .onRetry((error, delay) -> { throw error; })
+                .build()) {
+      gateway.fails(Status.UNAVAILABLE.asRuntimeException());
+      CompletableFuture<Submission> submitted = client.async().submit(Submit.of(Inputs.soul("a fox")).key("order-7"));
+      Throwable thrown = assertThrows(ExecutionException.class, () -> submitted.get(20, TimeUnit.SECONDS)).getCause();
+      assertEquals("order-7", assertInstanceOf(GatewayException.Unavailable.class, thrown).idempotencyKey());
     }
   }
 
