@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,29 +234,53 @@ func TestNameIsLookedUpForEachConnectionAndItsLossIsNoMistake(t *testing.T) {
 	}
 }
 
-func TestNameIsNoMistakeAfterACheck(t *testing.T) {
-	g := newGateway(t)
-	g.on("ListGenerations", respond(&pb.ListGenerationsResponse{}))
-	g.on("GetGeneration", respond(&pb.GetGenerationResponse{}))
-	lookups := 0
+// lostOnce returns a client whose first connection reaches the gateway, and whose next lookup fails. It runs on the
+// system's clock, because gRPC waits before it reconnects. The function returns the number of lookups.
+func lostOnce(t *testing.T, g *gateway) (*hfgateway.Client, func() int32) {
+	var lookups atomic.Int32
 	dial := func(context.Context, string) (net.Conn, error) {
-		if lookups++; lookups == 2 {
+		if lookups.Add(1) == 2 {
 			return nil, &net.DNSError{Err: "no such host", Name: "gateway.example"}
 		}
 		return net.Dial("tcp", g.address())
 	}
-	// On the system's clock, because gRPC waits before it reconnects.
 	client, err := hfgateway.New("gateway.example:1", hfgateway.WithDialOptions(grpc.WithContextDialer(dial)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
+	t.Cleanup(func() { client.Close() })
+	return client, lookups.Load
+}
+
+func TestNameIsNoMistakeAfterACheck(t *testing.T) {
+	g := newGateway(t)
+	g.on("ListGenerations", respond(&pb.ListGenerationsResponse{}))
+	g.on("GetGeneration", respond(&pb.GetGenerationResponse{}))
+	client, lookups := lostOnce(t, g)
 	if err := client.Check(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	g.cut()
-	if _, err := client.Get(within(t), "g1"); err != nil || lookups < 3 {
-		t.Error(err, lookups)
+	if _, err := client.Get(within(t), "g1"); err != nil || lookups() < 3 {
+		t.Error(err, lookups())
+	}
+}
+
+func TestNameIsNoMistakeAfterAMessageOfAWatch(t *testing.T) {
+	g := newGateway(t)
+	g.on("WatchGeneration",
+		sequence(respond(change(hfgateway.StateQueued, 1)), hang), respond(change(hfgateway.StateCompleted, 2)))
+	client, lookups := lostOnce(t, g)
+	for changed, err := range client.Watch(within(t), "g1") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !changed.GetDone() {
+			g.cut()
+		}
+	}
+	if lookups() < 3 {
+		t.Error(lookups())
 	}
 }
 
