@@ -296,9 +296,14 @@ func TestForecastsAreProgress(t *testing.T) {
 	}
 	g := newGateway(t)
 	input := hfgateway.Soul("a lighthouse")
-	var seen []string
-	progress := func(changed *hfgateway.Generation) {
-		seen = append(seen, text(changed.GetRevision(), changed.GetForecast().GetProgress()))
+	var seen []*hfgateway.Generation
+	progress := func(changed *hfgateway.Generation) { seen = append(seen, changed) }
+	// Called at the end: a forecast must not change the generation that was reported before it.
+	reported := func() (found []string) {
+		for _, changed := range seen {
+			found = append(found, text(changed.GetRevision(), changed.GetForecast().GetProgress()))
+		}
+		return found
 	}
 	for _, try := range []struct {
 		progress func(*hfgateway.Generation)
@@ -317,7 +322,7 @@ func TestForecastsAreProgress(t *testing.T) {
 		requested := requests[*pb.WatchGenerationRequest](g, "WatchGeneration")
 		wanted := map[int64]string{0: "[1 0 2 0.2 3 0]", 2: "[1 0 1 0.1 2 0.2 2 0.3 3 0]", 5: "[1 0 1 0.1 2 0.2 2 0.3 3 0]"}
 		interval := requested[len(requested)-1].GetForecastInterval().GetSeconds()
-		if got := text(seen); try.progress != nil && got != wanted[interval] {
+		if got := text(reported()); try.progress != nil && got != wanted[interval] {
 			t.Errorf("every %d s: %s", interval, got)
 		}
 		seen = nil
@@ -337,9 +342,9 @@ func TestForecastsAreProgress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen = append(seen, text(changed.GetRevision(), changed.GetForecast().GetProgress()))
+		progress(changed)
 	}
-	if got := text(seen); got != "[2 0.2 2 0.3]" {
+	if got := text(reported()); got != "[2 0.2 2 0.3]" {
 		t.Error(got)
 	}
 }
