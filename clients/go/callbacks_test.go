@@ -112,3 +112,19 @@ func TestSecretThatAnotherCallerMayHaveIsNotReplaced(t *testing.T) {
 		t.Error(created, err)
 	}
 }
+
+func TestErrorOfALostSecretHasTheKeyOfTheCreation(t *testing.T) {
+	g := newGateway(t)
+	client, _ := newClient(t, g.address())
+	g.on("CreateCallback", respond(&pb.CreateCallbackResponse{Callback: &pb.Callback{Id: "b1"}, Replayed: true}))
+	g.on("RotateCallbackSecret",
+		refuse(codes.ResourceExhausted, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_QUOTA_EXCEEDED}))
+	_, err := client.CreateCallback(within(t), "https://example.com/hook")
+	var failed *hfgateway.Error
+	if !errors.As(err, &failed) || !errors.Is(err, hfgateway.ErrQuotaExceeded) {
+		t.Fatal(err)
+	}
+	if asked := requests[*pb.CreateCallbackRequest](g, "CreateCallback"); failed.IdempotencyKey != asked[0].GetIdempotencyKey() {
+		t.Error(failed.IdempotencyKey, asked)
+	}
+}

@@ -124,3 +124,13 @@ async fn a_lost_secret_is_replaced() {
     assert_eq!(client.create_callback(keyed).await.unwrap().secret, "");
     assert!(gateway.is_through());
 }
+
+#[tokio::test]
+async fn the_error_of_a_lost_secret_has_the_key_of_the_creation() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.responds(CreateCallbackResponse { callback: Some(callback("b1")), replayed: true, ..Default::default() });
+    gateway.refuses(status(tonic::Code::ResourceExhausted, "QUOTA_EXCEEDED", None));
+    let error = client.create_callback(HOOK).await.unwrap_err();
+    assert_eq!((error.kind(), error.idempotency_key().len()), (Kind::QuotaExceeded, 36));
+}

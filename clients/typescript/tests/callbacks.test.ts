@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toJson } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { DeliveryProblem, DeliveryState, KeyReused } from "@hfgateway/client";
+import { DeliveryProblem, DeliveryState, KeyReused, QuotaExceeded } from "@hfgateway/client";
 import {
   CreateCallbackRequestSchema,
   ListDeliveriesRequestSchema,
@@ -32,6 +32,24 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(keys, [idempotencyKey, idempotencyKey]);
       // With a key of the caller the secret may be one that the caller has.
       assert.equal((await client.createCallback(HOOK, { idempotencyKey: "mine" })).secret, "");
+    });
+
+    test("the error of a lost secret that cannot be rotated has the key of the creation", async (t) => {
+      const keys: string[] = [];
+      const { client } = await serve(t, transport, {
+        callbacks: {
+          createCallback: ({ idempotencyKey }) => {
+            keys.push(idempotencyKey);
+            return { callback: { id: "b" }, replayed: true };
+          },
+          rotateCallbackSecret: () => {
+            throw refusal(Code.ResourceExhausted, "QUOTA_EXCEEDED");
+          },
+        },
+      });
+      await assert.rejects(client.createCallback(HOOK), (error) => {
+        return error instanceof QuotaExceeded && error.idempotencyKey === keys[0];
+      });
     });
 
     test("a creation sends all options, and the error of a refusal has the key", async (t) => {

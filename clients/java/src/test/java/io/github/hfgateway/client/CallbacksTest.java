@@ -69,6 +69,15 @@ class CallbacksTest {
   }
 
   @Test
+  void errorOfALostSecretHasTheKeyOfTheCreation() {
+    gateway.answers(CreateCallbackResponse.newBuilder().setCallback(FIRST).setReplayed(true).build());
+    gateway.fails(ScriptedGateway.error(Status.Code.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"));
+    GatewayException error =
+        assertThrows(GatewayException.QuotaExceeded.class, () -> client.callbacks().create(HOOK));
+    assertEquals(((CreateCallbackRequest) gateway.requests.get(0)).getIdempotencyKey(), error.idempotencyKey());
+  }
+
+  @Test
   void creationIsRetriedWithItsKeyAndPrintsNoSecret() {
     gateway.fails(Status.UNAVAILABLE.asRuntimeException());
     gateway.answers(CreateCallbackResponse.newBuilder().setCallback(FIRST).setSecret("whsec_1").build());
