@@ -8,7 +8,7 @@ import * as net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import type { Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type ClientOptions, createClient, GatewayError, soul, Unavailable } from "@hfgateway/client";
 import { GenerationService } from "@hfgateway/client/stubs";
@@ -201,6 +201,39 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
       return error.permanent && !error.retryable;
     });
     assert.deepEqual(seen, ["GetGeneration"]);
+  });
+
+  test("is retried after every failure once the gateway has responded, to a call or with a message of a watch", async (t) => {
+    let lost = false;
+    const unknown: Interceptor = (next) => (request) => {
+      if (!lost) return next(request);
+      lost = false;
+      const cause = Object.assign(new Error("getaddrinfo ENOTFOUND gateway.example"), { code: "ENOTFOUND" });
+      throw new ConnectError("the name is unknown", Code.Unavailable, undefined, undefined, cause);
+    };
+    const { gateway } = await serve(t, "grpc", {
+      generations: {
+        getGeneration: () => ({ generation: generation({}) }),
+        async *watchGeneration({ afterRevision }, context) {
+          if (afterRevision === 1) return yield { generation: generation({ revision: 2, done: true }) };
+          yield { generation: generation({ revision: 1 }) };
+          await hang(context);
+        },
+      },
+    });
+    const options = () => ({ address: gateway.address, timers: new FakeTimers(), interceptors: [unknown] });
+    await using called = createClient(options());
+    await called.get("g");
+    lost = true;
+    await called.get("g");
+    assert.equal(lost, false);
+    await using watching = createClient(options());
+    const changes = watching.watch("g");
+    await changes.next();
+    lost = true;
+    gateway.cut();
+    assert.equal((await changes.next()).value?.revision, 2);
+    assert.equal(lost, false);
   });
 
   test("is not to blame for a mistake in an interceptor: it surfaces at once, with the key", async () => {
