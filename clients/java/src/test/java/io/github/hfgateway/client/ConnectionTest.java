@@ -8,9 +8,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import com.google.protobuf.Message;
+import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GetGenerationResponse;
 import io.github.hfgateway.v1.ListGenerationsResponse;
 import io.github.hfgateway.v1.SubmitGenerationRequest;
+import io.github.hfgateway.v1.WatchGenerationResponse;
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientCall;
@@ -41,6 +44,7 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -400,6 +404,59 @@ class ConnectionTest {
       assertTrue(error.getMessage().contains(unknown) && !error.retryable(), error.getMessage());
     }
     assertTrue(lookups.isEmpty());
+  }
+
+  /** Fails the next attempt if it is asked to, as if the gateway's name were unknown. */
+  private static final class Unknown implements ClientInterceptor {
+    final AtomicBoolean next = new AtomicBoolean();
+
+    @Override
+    public <Q, A> ClientCall<Q, A> interceptCall(MethodDescriptor<Q, A> method, CallOptions options, Channel channel) {
+      return !next.getAndSet(false) ? channel.newCall(method, options) : new ClientCall<>() {
+        @Override
+        public void start(Listener<A> listener, Metadata headers) {
+          listener.onClose(Status.UNAVAILABLE.withCause(new UnknownHostException("gateway.example")), new Metadata());
+        }
+
+        @Override
+        public void request(int messages) {}
+
+        @Override
+        public void cancel(String message, Throwable cause) {}
+
+        @Override
+        public void halfClose() {}
+
+        @Override
+        public void sendMessage(Q message) {}
+      };
+    }
+  }
+
+  @Test
+  void unknownNameIsNoMistakeAfterAResponseOrTheMessageOfAWatch() throws Exception {
+    Unknown unknown = new Unknown();
+    try (ScriptedGateway gateway = new ScriptedGateway()) {
+      HfGatewayClient.Builder builder = HfGatewayClient.builder(gateway.address())
+          .timers(new ManualTimers(1)).configure(channel -> channel.intercept(unknown));
+      try (HfGatewayClient client = builder.build()) {
+        gateway.answers(GetGenerationResponse.getDefaultInstance()).answers(GetGenerationResponse.getDefaultInstance());
+        client.get("g1");
+        unknown.next.set(true);
+        client.get("g1");
+        assertFalse(unknown.next.get());
+      }
+      Generation.Builder found = Generation.newBuilder().setId("g1");
+      Message first = WatchGenerationResponse.newBuilder().setGeneration(found.setRevision(1)).build();
+      Message last = WatchGenerationResponse.newBuilder().setGeneration(found.setRevision(2).setDone(true)).build();
+      gateway.fails(Status.UNAVAILABLE.asRuntimeException(), first).answers(last);
+      try (HfGatewayClient client = builder.build(); Watch<Generation> watch = client.watch("g1")) {
+        assertEquals(1, watch.next().getRevision());
+        unknown.next.set(true);
+        assertEquals(2, watch.next().getRevision());
+        assertFalse(unknown.next.get());
+      }
+    }
   }
 
   @Test
