@@ -1,25 +1,28 @@
 //! Connections that are silently dropped, and gateways that cannot be reached.
 
 use std::{
-    env,
+    env, io,
     net::SocketAddr,
     process::Command,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
 };
 
-use hfgateway_client::{Builder, Client, Code, Error, Kind, StreamExt, Tls, v1::Generation};
+use hfgateway_client::{
+    Builder, Client, Code, Error, Kind, StreamExt, Tls, Transport,
+    v1::{Generation, WatchGenerationResponse},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp},
     sync::{mpsc, watch},
 };
 use tonic::{Request, Status, body::Body, codegen::http, service::interceptor::InterceptorLayer};
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceExt, layer::layer_fn, service_fn};
 
 use crate::{
     gateway::{End, Gateway, Turn, status},
@@ -174,6 +177,41 @@ async fn a_mistake_is_not_retried_before_the_gateway_has_responded() {
         let error = tls.into_iter().fold(builder, Builder::tls).build().unwrap().get("g1").await.unwrap_err();
         assert_eq!((error.kind(), error.retryable()), (Kind::Unavailable, false), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_retried_once_the_gateway_has_responded_to_a_call_or_with_a_message_of_a_watch() {
+    let lost = Arc::new(AtomicBool::new(false));
+    let connected = |gateway: &Gateway| {
+        let lost = lost.clone();
+        let unknown = layer_fn(move |inner: Transport| {
+            let lost = lost.clone();
+            service_fn(move |request| {
+                let (inner, lost) = (inner.clone(), lost.swap(false, Ordering::Relaxed));
+                let unknown = || io::Error::other("failed to lookup address information: Name or service not known");
+                async move { if lost { Err(Status::from_error(unknown().into())) } else { inner.oneshot(request).await } }
+            })
+        });
+        gateway.builder().timers(ManualTimers::new(1.0)).layer(unknown).build().unwrap()
+    };
+    let gateway = Gateway::start().await;
+    gateway.answers(Generation::default()).answers(Generation::default());
+    let called = connected(&gateway);
+    called.get("g1").await.unwrap();
+    lost.store(true, Ordering::Relaxed);
+    called.get("g1").await.unwrap();
+    assert!(!lost.load(Ordering::Relaxed));
+    let message = |revision, done| {
+        let generation = Some(Generation { revision, done, ..Default::default() });
+        WatchGenerationResponse { generation, forecast: None }
+    };
+    gateway.streams(vec![message(1, false)], End::Error(Status::unavailable("away")));
+    gateway.streams(vec![message(2, true)], End::Ok);
+    let mut changes = connected(&gateway).watch("g1");
+    assert_eq!(changes.next().await.unwrap().unwrap().revision, 1);
+    lost.store(true, Ordering::Relaxed);
+    assert_eq!(changes.next().await.unwrap().unwrap().revision, 2);
+    assert!(!lost.load(Ordering::Relaxed));
 }
 
 /// Counts the attempts of calls that pass a layer.
