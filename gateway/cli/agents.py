@@ -13,7 +13,7 @@ from gateway.cli import exit_codes
 from gateway.cli.advice import Advice
 from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.numbers import Seconds
-from gateway.cli.output import echo, echo_lines
+from gateway.cli.output import echo, echo_lines, fail
 from gateway.cli.progress import print_json
 
 if TYPE_CHECKING:
@@ -165,5 +165,9 @@ def _read_line() -> str | None:
     """Read a line, with a prompt on a terminal; None at the end of input."""
     if sys.stdin.isatty():
         echo("> ", nl=False, err=True)
-    line = sys.stdin.readline()
+    try:
+        line = sys.stdin.readline()
+        line.encode()  # with the locale C, bytes that are not UTF-8 are read as surrogates
+    except UnicodeError:
+        fail("standard input is not text in UTF-8", exit_codes.USAGE)
     return line.rstrip("\n") if line else None

@@ -172,3 +172,20 @@ async def test_ctrl_c_does_not_interrupt_the_turn(gateway: ScriptedGateway, hfga
     assert ended.code == 130
     assert "The turn continues" in ended.err
     assert gateway.requests["InterruptSession"] == []
+
+
+async def test_a_chat_refuses_a_line_that_is_not_utf_8(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    for variables in ({"PYTHONIOENCODING": "utf-8"}, {"LC_ALL": "C"}):  # in C, Python replaces such bytes by surrogates
+        process = await asyncio.create_subprocess_exec(
+            *hfgateway.arguments("agents", "chat"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=hfgateway.environment | variables,
+        )
+        assert process.stdin is not None
+        process.stdin.write(b"a caf\xe9\n")
+        process.stdin.close()
+        ended = await finish(process)
+        assert (ended.code, ended.out, ended.err) == (2, "", "error: standard input is not text in UTF-8\n")
+    assert gateway.requests["CreateSession"] == []
