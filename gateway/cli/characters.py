@@ -6,7 +6,6 @@ import mimetypes
 from collections.abc import Iterable
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +13,7 @@ import click
 from gateway.cli import exit_codes
 from gateway.cli.advice import Advice, key_advice
 from gateway.cli.connection import Connection, check_reachable, client_options
+from gateway.cli.inputs import is_file
 from gateway.cli.numbers import Whole
 from gateway.cli.output import echo, fail, plain
 from gateway.cli.progress import json_option, print_json, timeout_option
@@ -175,7 +175,7 @@ def _content_type(image: str) -> str:
     """Return the content type of a file; empty for a URL. Raises UsageError for anything else."""
     if image.startswith(("https://", "http://")):
         return ""
-    if not Path(image).is_file():
+    if not is_file(image):
         raise click.UsageError(f"{image} is neither a file nor an http or https URL")
     content_type = mimetypes.guess_type(image)[0] or ""
     if not content_type.startswith("image/"):

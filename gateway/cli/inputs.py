@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import json
@@ -136,10 +137,19 @@ def _read_one(_context: click.Context, _option: click.Parameter, value: str | No
 def _url_or_file(value: str) -> str | Path:
     if "://" in value:
         return value
-    path = Path(value)
-    if not path.is_file():
+    if not is_file(value):
         raise click.BadParameter(f"{value!r} is neither a URL nor a file")
-    return path
+    return Path(value)
+
+
+def is_file(name: str) -> bool:
+    """Return whether a file has this name. An image in base64 is too long for a name, which is no error of the disk."""
+    try:
+        return Path(name).is_file()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def label_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

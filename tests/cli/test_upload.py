@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,13 @@ async def test_estimate_uploads_its_input_files(gateway: ScriptedGateway, hfgate
 
 
 async def test_a_missing_input_file_is_a_usage_error(hfgateway: Command) -> None:
-    ended = await hfgateway("generate", "x", "--image", "no-such-file.png")
-    assert ended.code == 2
-    assert "neither a URL nor a file" in ended.err
+    encoded = "iVBORw0KGgo" * 100  # an image itself in place of its file, which is too long for the name of one
+    for arguments in (
+        ("generate", "x", "--image", "no-such-file.png"),
+        ("generate", "x", "--image", encoded),
+        ("characters", "create", "Anna", encoded),
+    ):
+        ended = await hfgateway(*arguments)
+        assert (ended.code, ended.out) == (2, "")
+        assert "Traceback" not in ended.err
+        assert re.search("neither a (URL nor a )?file", ended.err)
