@@ -129,6 +129,8 @@ class Connection:
                 return self._tls_cause(host, port) if wanted else f"it speaks TLS: use --tls, or {_PRIVATE_AUTHORITY}"
         except OSError as error:
             return error.strerror or str(error)
+        except ValueError:  # of Python: an empty or a too long part of a name
+            return "the host is not a name in DNS"
         return "it does not speak TLS: leave out --tls, --tls-ca and --tls-cert" if wanted else ""
 
     def _tls_cause(self, host: str, port: int) -> str:

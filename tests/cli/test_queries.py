@@ -220,6 +220,8 @@ async def test_an_unreachable_gateway_is_reported_with_the_cause(
         (by_name, "--tls-ca", str(cert)): "its certificate is not valid here: Hostname mismatch",
         (gateway.address, "--tls"): "it does not speak TLS: leave out --tls",
         ("127.0.0.1:1",): "Connection refused",
+        ("gateway..example:1",): "the host is not a name",
+        (".example:1", "--tls"): "the host is not a name",
     }
 
     ended = await asyncio.gather(*(hfgateway("get", "g1", "--gateway", *options) for options in cases))
