@@ -83,9 +83,9 @@ def read_export(lines: Iterable[str]) -> Iterator[tuple[bytes, Entry]]:
             given: dict[str, Any] = json.loads(text)
             previous = bytes.fromhex(given["previous"])
             entry = Entry(int(given["sequence"]), canonical(given["entry"]), bytes.fromhex(given["hash"]))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise BrokenChainError(f"line {number} is not an entry") from None
-        if not 0 < entry.sequence < 2**63 or line(previous, entry) != text.rstrip("\n"):
+        if line(previous, entry) != text.rstrip("\n"):
             raise BrokenChainError(f"entry {entry.sequence}: its line was changed or reformatted")
         yield previous, entry
 
@@ -109,6 +109,8 @@ def verify(entries: Iterable[tuple[bytes, Entry]], noted: Iterable[Head] = ()) -
     first, head = 0, Head()
     for previous, entry in entries:
         number = entry.sequence
+        if not 0 < number < 1 << 63:
+            raise BrokenChainError(f"entry {number}: no entry has this number")
         if not first:
             first, head = number, Head(number - 1, previous if number > 1 else GENESIS)
             _compare(head, expected)

@@ -176,9 +176,9 @@ LINE = f'{{"sequence":%s,"previous":"{HASH}","hash":"{HASH}","entry":%s}}'
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (LINE % (10**30, "{}"), f"entry {10**30}: its line was changed or reformatted"),
-        (LINE % (-1, "{}"), "entry -1: its line was changed or reformatted"),
-        (LINE % (0, "{}"), "entry 0: its line was changed or reformatted"),
+        (LINE % (10**30, "{}"), f"entry {10**30}: no entry has this number"),
+        (LINE % (-1, "{}"), "entry -1: no entry has this number"),
+        (LINE % (0, "{}"), "entry 0: no entry has this number"),
         (LINE % (1, "[" * 5_000 + "]" * 5_000), "line 1 is not an entry"),
         (LINE % (2**63 - 1, "{}"), f"entry {2**63 - 1}: was changed: it does not have its hash"),
     ],

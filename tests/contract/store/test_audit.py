@@ -282,7 +282,11 @@ def test_each_change_of_an_export_is_found() -> None:
     assert broken([], noted) == "entry 5, whose hash was noted, is missing: the log ends before it"
     assert broken(lines[3:], Head(1, whole[0][1].hash)).endswith("is missing: before the first entry")
     assert broken([*lines[:3], lines[3].replace(":", ": ", 1), lines[4]]).startswith("entry 4: its line was changed")
-    assert broken([*lines[:3], "nothing\n"]) == "line 4 is not an entry"
+    for other in ("nothing", "[" * 100_000, lines[3].replace(":4,", ":Infinity,", 1)):
+        assert broken([*lines[:3], f"{other}\n"]) == "line 4 is not an entry"
+    for number in (0, -1, 1 << 64):
+        made = line(GENESIS, Entry(number, "{}", chained(GENESIS, 0, "{}"))) + "\n"
+        assert broken([made, *lines]) == f"entry {number}: no entry has this number"
     begun = line(bytes(range(32)), Entry(1, "{}", chained(bytes(range(32)), 1, "{}"))) + "\n"
     assert broken([begun]) == "entry 1: the hash before it is not that of entry 0"
     foreign = line(bytes(range(32)), Entry(3, "{}", chained(bytes(range(32)), 3, "{}"))) + "\n"
