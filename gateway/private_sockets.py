@@ -55,7 +55,7 @@ class PrivateSockets:
 
     def remove_pointer(self) -> None:
         """Remove the file, unless another replica on this machine has written it."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if self._points_here():
                 self._pointer.unlink()
 

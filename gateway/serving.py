@@ -213,10 +213,7 @@ class Ports:
 
             self._webhooks = webhook_receiver(self._webhook_route(core))
         await self.publish_address()
-        try:
-            self._sockets.write_pointer()
-        except OSError as error:  # the store of replicas does not need the disk, and `keep_pointer` tries again
-            log.warning("the file with the address of the operator's socket cannot be written: %s", error)
+        self._write_pointer()
 
     async def publish_address(self) -> None:
         """Publish the address of the gRPC port, if this gateway leads others. Raises UnconfirmedError."""
@@ -345,7 +342,7 @@ class Ports:
         self._exit.push_async_callback(server.stop, STOP_GRACE)
         self._exit.callback(self._sockets.remove_pointer)
         if isinstance(self._serving, Core) or not socket_in_use(self._settings.store):
-            self._sockets.write_pointer()
+            self._write_pointer()
         keeping = asyncio.create_task(self._sockets.keep_pointer())
         self._exit.callback(keeping.cancel)
         address = self._settings.admin_address
@@ -358,6 +355,13 @@ class Ports:
         await self._start(server)
         log.info("AdminService is listening", extra={"address": str(served)})
         return str(served)
+
+    def _write_pointer(self) -> None:
+        try:
+            self._sockets.write_pointer()
+        except OSError as error:  # callers do not need it: the disk may be full or, with PostgreSQL, read-only
+            about = {"error": str(error)}
+            log.warning("the file with the address of the operator's socket cannot be written; will retry", extra=about)
 
     async def _open_mcp(self) -> list[Any]:
         """Start the MCP endpoint; return its routes. Raises SettingError if its library is not installed."""

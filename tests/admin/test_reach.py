@@ -20,7 +20,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.admin.conftest import Start
 from tests.support.addresses import free_address
-from tests.support.running import Running, public_url
+from tests.support.running import Running, eventually, public_url
 
 
 async def test_the_socket_is_in_a_private_folder_and_removed_with_the_gateway(running: Running) -> None:
@@ -99,3 +99,19 @@ async def test_the_socket_serves_only_the_admin_service(running: Running) -> Non
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await GenerationServiceStub(channel).ListGenerations(pb.ListGenerationsRequest())
         assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_gateway_serves_although_the_address_of_the_socket_cannot_be_written(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a store on PostgreSQL, the disk may be read-only."""
+    pointer = admin_pointer(running.store_path)
+    await running.stop_gateway()
+    pointer.mkdir()
+    await running.start_gateway()
+    assert "the file with the address of the operator's socket cannot be written; will retry" in caplog.messages
+    await running.transports["grpc"].call("ListGenerations", pb.ListGenerationsRequest())
+    await running.stop_gateway()
+    await running.start_gateway()
+    pointer.rmdir()
+    await eventually(pointer.is_file)
