@@ -364,7 +364,10 @@ def announce(logger: logging.Logger, message: str, **fields: str) -> None:
     handlers = logging.getLogger().handlers
     formatter = handlers[0].formatter if handlers else None
     as_json = isinstance(formatter, _LineFormatter) and formatter.form == "json"
-    print(formatter.format(record) if formatter and as_json else message, flush=True)
+    try:
+        print(formatter.format(record) if formatter and as_json else message, flush=True)
+    except OSError as error:  # its reader has left, or a disk is full, which is no reason to end a gateway
+        logger.warning("a line cannot be written to standard output", extra={"line": message, "error": str(error)})
 
 
 def set_up_logging(form: str, level: str, worker: int | None = None) -> None:

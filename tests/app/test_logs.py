@@ -16,6 +16,7 @@ import grpc
 import httpx
 import pytest
 
+from gateway.cli.exit_codes import OUTPUT_NOT_WRITTEN
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.telemetry import MAX_LINES
@@ -24,8 +25,9 @@ from hfgateway.v1.upload_service_pb2 import CreateUploadRequest
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from tests.app.command import ROOT, environment, run
 from tests.durability.process import GatewayProcess, stub
-from tests.support.running import run as running_gateway
+from tests.support.addresses import free_address
 from tests.support.running import soul
+from tests.support.running import run as running_gateway
 
 PROMPT = "a lighthouse at dusk"
 WAIT_TIMEOUT = 30.0
@@ -225,3 +227,36 @@ async def test_a_gateway_whose_first_call_was_refused_becomes_ready_once_its_cre
             while (await client.get(readyz)).status_code != 200:
                 await asyncio.sleep(0.01)
         await asking
+
+
+@pytest.mark.parametrize("lost", ["a closed pipe", "a full disk"])
+async def test_a_gateway_serves_although_its_start_line_cannot_be_written(
+    tmp_path: Path, sandbox: Sandbox, lost: str
+) -> None:
+    address = free_address()
+    variables = {"HFGATEWAY_UPSTREAM_URL": sandbox.url, "HFGATEWAY_GRPC_ADDRESS": address, "PYTHONUNBUFFERED": ""}
+    given = environment(tmp_path, variables)
+    if lost == "a closed pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open("/dev/full", os.O_WRONLY)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "serve", env=given, stdout=writer, stderr=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    os.close(writer)
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            line = json.loads(await process.stderr.readline())
+            assert line["message"] == "a line cannot be written to standard output"
+            async with grpc.aio.insecure_channel(address) as channel:
+                answer = await stub(channel).SubmitGeneration(soul("a fox", wait_for=pb.WAIT_FOR_DONE))
+                assert answer.generation.done
+            process.terminate()
+            _, rest = await process.communicate()
+        assert b"Traceback" not in rest
+        assert process.returncode == OUTPUT_NOT_WRITTEN
+    finally:
+        if process.returncode is None:
+            process.kill()
