@@ -164,15 +164,15 @@ class Gateway:
     async def check_credentials(self) -> None:
         """Ask Higgsfield for the status of no request, which is free and shows whether it accepts the credentials.
 
-        Ask again while none were ever accepted: this gateway is not ready, so no caller's call would show a change.
+        Ask again while it refuses any: this gateway may be idle, or not ready, and no call of a caller show a change.
         """
         if self._replica is not None:
             await self._replica.check_credentials()
             return
         await self._core.upstream.check_credentials()
-        while self._core.upstream.none_was_accepted:
+        while True:
             await asyncio.sleep(CHECK_CREDENTIALS_INTERVAL)
-            await self._core.upstream.check_credentials()
+            await self._core.upstream.check_refused_credentials()
 
     async def stop(self) -> None:
         """Report not serving, drain, then close everything."""

@@ -145,6 +145,11 @@ class HiggsfieldAccounts:
         """Check the credentials of all accounts; see `HiggsfieldClient.check_credentials`."""
         await asyncio.gather(*(client.check_credentials() for client in self._clients.values()))
 
+    async def check_refused_credentials(self) -> None:
+        """Check the newest credentials of the accounts that refuse them, by the newest response."""
+        refused = [client for _, client in self._newest() if client.credentials_accepted is False]
+        await asyncio.gather(*(client.check_credentials() for client in refused))
+
     @property
     def refused(self) -> list[str]:
         """The names of the accounts whose newest credentials Higgsfield refuses, by its newest response."""

@@ -26,8 +26,9 @@ from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from tests.app.command import ROOT, environment, run
 from tests.durability.process import GatewayProcess, stub
 from tests.support.addresses import free_address
-from tests.support.running import soul
+from tests.support.running import eventually, soul
 from tests.support.running import run as running_gateway
+from tests.support.transports import RpcFailure
 
 PROMPT = "a lighthouse at dusk"
 WAIT_TIMEOUT = 30.0
@@ -226,7 +227,7 @@ async def test_a_gateway_whose_first_call_was_refused_becomes_ready_once_its_cre
             running.sandbox.state.plan.clear()
             while (await client.get(readyz)).status_code != 200:
                 await asyncio.sleep(0.01)
-        await asking
+        asking.cancel()
 
 
 @pytest.mark.parametrize("lost", ["a closed pipe", "a full disk"])
@@ -260,3 +261,18 @@ async def test_a_gateway_serves_although_its_start_line_cannot_be_written(
     finally:
         if process.returncode is None:
             process.kill()
+
+
+async def test_an_idle_gateway_notices_that_credentials_are_accepted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alert about the refusal must not stay until a caller happens to use them."""
+    monkeypatch.setattr("gateway.app.CHECK_CREDENTIALS_INTERVAL", 0.05)
+    async with running_gateway(tmp_path) as running, asyncio.timeout(WAIT_TIMEOUT):
+        asking = asyncio.create_task(running.gateway.check_credentials())
+        await eventually(lambda: running.gateway._core.upstream.default.credentials_were_accepted)
+        running.plan(on="upload", kind="401")
+        with pytest.raises(RpcFailure):
+            await running.transports["grpc"].call("CreateUpload", CreateUploadRequest(content_type="image/png"))
+        await running.metric_becomes("hfgateway_upstream_credentials_refused", 0)
+        asking.cancel()
