@@ -94,8 +94,10 @@ _NO_URL = "must be an http or https URL without user, query or fragment"
 
 def _url(text: str) -> SplitResult:
     # Match before splitting: an error message of urlsplit would contain the value.
-    match = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/.*)?", text)
-    if not match or int(match[1] or 0) > LAST_PORT or "?" in text or "#" in text or not text.isprintable():
+    part = "[A-Za-z0-9-]{1,63}"  # Python looks up no name with another part: each call would fail as if by a bug
+    host = rf"\[[0-9A-Fa-f:.]+\]|({part}\.)*{part}\.?"
+    match = re.fullmatch(rf"https?://(?:{host})(?::(?P<port>[0-9]{{1,5}}))?(/.*)?", text)
+    if not match or int(match["port"] or 0) > LAST_PORT or "?" in text or "#" in text or not text.isprintable():
         raise ValueError(_NO_URL)
     try:
         return urlsplit(text)
