@@ -263,7 +263,7 @@ async def _account(settings: Settings, name: str, credentials: Credentials) -> F
 
     try:
         response = await _ask(settings, credentials)
-    except httpx.TransportError:
+    except httpx.RequestError:
         return _judge_credentials(name, None)
     return _judge_credentials(name, {401: False, 404: True if _is_json(response) else None}.get(response.status_code))
 
@@ -281,7 +281,7 @@ def _judge_credentials(name: str, accepted: bool | None) -> Finding:
 
 
 async def _ask(settings: Settings, credentials: Credentials) -> httpx.Response:
-    """Ask for the status of a request that does not exist, over the gateway's own transport. Raises TransportError."""
+    """Ask for the status of a request that does not exist, over the gateway's own transport. Raises RequestError."""
     import httpx
 
     from gateway.higgsfield.transport import AioTransport
@@ -305,7 +305,7 @@ async def _upstream(settings: Settings, credentials: Credentials) -> list[Findin
         url += f" over the proxy {settings.proxy}"
     try:
         response = await _ask(settings, credentials)
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         advice = f"check HFGATEWAY_UPSTREAM_URL, {'HTTPS_PROXY, NO_PROXY' if proxied else 'DNS'} and the firewall"
         return [Finding("higgsfield", PROBLEM, f"{url} cannot be reached ({error})", advice)]
     return [_judge_response(url, response), *_clock(response.headers.get("date", ""))]
@@ -448,7 +448,7 @@ async def _answers_http(address: Address) -> bool:
     try:
         async with httpx.AsyncClient(timeout=CHECK_TIMEOUT, trust_env=False) as client:
             metrics = await client.get(f"http://{address}/metrics")
-    except httpx.TransportError:
+    except httpx.RequestError:
         return False
     return "hfgateway_" in metrics.text
 

@@ -119,6 +119,10 @@ async def test_upstream_failures_are_reported_by_their_kind(doctor: Doctor) -> N
     doctor.plan(status=404, body="<html>no such page</html>")
     (other,) = (await doctor())["higgsfield"]
     assert other == ("problem", f"{doctor.sandbox.url} answers HTTP 404, unlike the API")
+    doctor.plan(status=404, body="no gzip", headers={"Content-Encoding": "gzip"})
+    ((status, text),) = (await doctor())["higgsfield"]
+    assert status == "problem"
+    assert text.startswith(f"{doctor.sandbox.url} cannot be reached (")
 
 
 @pytest.mark.parametrize(("off", "words"), [(-3600, "ahead of"), (3600, "behind")])
