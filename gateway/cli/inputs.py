@@ -8,7 +8,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 
@@ -187,12 +187,16 @@ def _read_parameters(_context: click.Context, _option: click.Parameter, values: 
     for value in values:
         name, text = _split(value, "NAME=JSON")
         try:
-            parameters[name] = json.loads(text)
+            parameters[name] = json.loads(text, parse_constant=_refuse_constant)
         except ValueError:
             parameters[name] = text
         except RecursionError:
             raise click.BadParameter(f"{name} is nested too deeply") from None
     return parameters
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN and Infinity are no JSON, but texts
 
 
 def _split(value: str, form: str) -> tuple[str, str]:

@@ -170,6 +170,14 @@ async def test_every_end_has_its_exit_code_and_one_error_line(
     assert gateway.requests["SubmitGeneration"][0].input.model.parameters["list"][1] == "2"
 
 
+async def test_only_numbers_of_json_are_numbers(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SubmitGeneration", submitted())
+    gateway.on("WatchGeneration", [change("COMPLETED", 3)])
+    await hfgateway("generate", "x", "--model", "a/b", "-p", "title=Infinity", "-p", "name=NaN", "-p", "seed=7")
+    sent = gateway.requests["SubmitGeneration"][0].input.model.parameters
+    assert (sent["title"], sent["name"], sent["seed"]) == ("Infinity", "NaN", 7)
+
+
 async def test_a_refusal_prints_one_line_with_the_fields(gateway: ScriptedGateway, hfgateway: Command) -> None:
     answer = refusal("INVALID_ARGUMENT", "INVALID_INPUT", "1 field is wrong", input__soul__seed="1 to 1,000,000")
     gateway.on("SubmitGeneration", answer)
