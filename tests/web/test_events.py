@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.access.scopes import Scope
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.running import WAIT_TIMEOUT, Running, run, soul
@@ -153,6 +154,13 @@ async def test_refused_streams_have_a_status_and_a_reason(running: Running, brow
         async with browser.get(generation.id, last=last) as answer:
             assert answer.status == 400
             assert (await answer.json())["code"] == "invalid_argument"
+
+
+async def test_a_key_without_the_scope_to_read_gets_no_events(tmp_path: Path) -> None:
+    async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
+        _, key = await running.gateway.access.create_key("red", "", [Scope.SUBMIT])
+        async with browser.get("unknown", bearer=key) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (403, "permission_denied")
 
 
 async def test_head_opens_no_watch(running: Running) -> None:
