@@ -26,6 +26,7 @@ from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
 from gateway.oidc import OidcIssuer
 from gateway.setting_values import Proxy
+from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.connect_proxy import ConnectProxy
@@ -193,6 +194,7 @@ async def test_another_token_is_refused(running: Running, issuer: Issuer, claims
     with pytest.raises(RpcFailure) as refused:
         await client.call("ListGenerations", LIST)
     assert refused.value.message == message
+    assert ("expired" in refused.value.detail(error_pb2.Failure).metadata) == (message == "the token has expired")
 
 
 async def test_the_issuers_clock_may_differ_by_30_seconds(issuer: Issuer) -> None:
