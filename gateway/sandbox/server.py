@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import ssl
 import sys
@@ -100,8 +101,8 @@ async def serve_until_stopped(options: SandboxOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with Sandbox(options) as sandbox:
-        print(f"sandbox answers at {sandbox.url}", flush=True)
-        print(f"credentials {options.credentials}", flush=True)
+        with contextlib.suppress(OSError):  # the reader may have left, or have read one line only
+            print(f"sandbox answers at {sandbox.url}\ncredentials {options.credentials}", flush=True)
         await stopped.wait()
 
 
@@ -109,8 +110,9 @@ def run(options: SandboxOptions) -> int:
     """Serve until a signal; returns the exit code of the process."""
     try:
         asyncio.run(serve_until_stopped(options))
-    except OSError as error:
-        print(f"sandbox cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr)
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no name in DNS"
+        print(f"sandbox cannot listen on {options.host}:{options.port}: {why}", file=sys.stderr)
         return 1
     return 0
 

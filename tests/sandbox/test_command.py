@@ -6,8 +6,9 @@ import asyncio
 import base64
 import os
 import re
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,8 @@ import pytest
 
 from tests.sandbox.conftest import WAIT_TIMEOUT
 from tests.support import forked
+from tests.support.addresses import free_port
+from tests.support.running import eventually
 
 SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two bytes, or so").decode()
 CHOSEN = {
@@ -79,3 +82,35 @@ async def test_an_invalid_option_is_refused_by_name(argument: str, named: str) -
     assert (process.returncode, out) == (2, b"")
     assert named in errors.decode()
     assert "no!base64" not in errors.decode()
+
+
+async def test_it_answers_although_the_reader_of_its_output_has_left() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "sandbox", f"--port={port}", stdout=writer, stderr=asyncio.subprocess.PIPE
+    )
+    os.close(writer)
+
+    async def answers() -> bool:
+        assert process.returncode is None
+        with suppress(aiohttp.ClientConnectionError):
+            return bool(await _granted(f"http://127.0.0.1:{port}"))
+        return False
+
+    try:
+        await eventually(answers)
+        process.terminate()
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            assert (await process.communicate())[1] == b""
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
+async def test_a_host_that_is_no_name_is_named() -> None:
+    process = await _started("--host=sandbox..example")
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        _, errors = await process.communicate()
+    assert (process.returncode, errors) == (1, b"sandbox cannot listen on sandbox..example:0: no name in DNS\n")
