@@ -185,3 +185,21 @@ async def test_endless_redirects_are_given_up(media: MediaServer, tmp_path: Path
     file = media.add("/a.png", CONTENT, faults=[{"status": 302, "headers": {"Location": "/a.png"}}] * 100)
     assert await refused(media, tmp_path)
     assert len(file.requests) <= 10
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "name"),
+    [
+        ("/a", "image/png; charset=binary", "g1-1.png"),
+        ("/a", "video/mp4", "g1-1.mp4"),
+        ("/a.webp", "image/png", "g1-1.webp"),
+        ("/a.not-a-suffix", "unknown/kind", "g1-1.bin"),
+    ],
+)
+async def test_a_file_without_a_length_is_saved_by_its_suffix_or_else_by_its_content_type(
+    media: MediaServer, tmp_path: Path, path: str, kind: str, name: str
+) -> None:
+    media.add(path, CONTENT, faults=[{"chunked": True, "headers": {"Content-Type": kind}}])
+    (saved_as,) = await saved(media, tmp_path, path)
+    assert saved_as.read_bytes() == CONTENT
+    assert names(tmp_path) == [name]
