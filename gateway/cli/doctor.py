@@ -466,5 +466,5 @@ def _certificates(file: Path) -> list[bytes]:
     """Return the certificates of a PEM file, in DER."""
     end = "-----END CERTIFICATE-----"
     begin = end.replace("END", "BEGIN")
-    parts = (part.partition(begin) for part in file.read_text().split(end))
+    parts = (part.partition(begin) for part in file.read_text("ascii", "replace").split(end))
     return [ssl.PEM_cert_to_DER_cert(f"{begin}{content}{end}") for _, found, content in parts if found]

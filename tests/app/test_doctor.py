@@ -300,6 +300,7 @@ async def test_an_address_that_this_machine_does_not_have_is_not_called_used(doc
 async def test_a_running_gateway_with_tls_is_recognised_by_its_certificate(doctor: Doctor, tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     pair, other = authority.signed("gateway"), authority.signed("other")
+    pair.cert.write_bytes(b"# M\xfcller AG, a comment that is not UTF-8\n" + pair.cert.read_bytes())
     files = {"tls_cert": str(pair.cert), "tls_key": str(pair.key), "tls_client_ca": str(authority.cert)}
     async with GatewayProcess(tmp_path, doctor.sandbox.url, **files) as gateway:
         given = {
