@@ -77,7 +77,8 @@ def _bind(name: str, address: Address, *, shared: bool) -> socket.socket:
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((address.host, address.port))
-    except OSError as error:
+    except (OSError, TypeError) as error:
         bound.close()
-        raise SettingError(PREFIX + name, f"{address} cannot be used ({error.strerror})") from error
+        why = error.strerror if isinstance(error, OSError) else "no name in DNS"
+        raise SettingError(PREFIX + name, f"{address} cannot be used ({why})") from error
     return bound

@@ -386,6 +386,13 @@ async def test_a_port_in_use_refuses_the_start(name: str, tmp_path: Path) -> Non
     assert address in line
 
 
+async def test_a_host_that_is_no_name_refuses_the_start(tmp_path: Path) -> None:
+    address = "bücher..example:0"
+    given = {"HFGATEWAY_HTTP_ADDRESS": address, "HFGATEWAY_AUTH": "keys", "HFGATEWAY_LOG_LEVEL": "error"}
+    line = await refusal(tmp_path, given)
+    assert line == f"HFGATEWAY_HTTP_ADDRESS: {address} cannot be used (no name in DNS)"
+
+
 @pytest.mark.toolchain("openssl")
 async def test_unusable_tls_files_refuse_the_start(tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
