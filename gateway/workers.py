@@ -183,9 +183,12 @@ class _Supervisor:
                 try:
                     process = await self._start(worker, theirs)
                 except OSError as error:
-                    if not has_served:
-                        raise
                     about = {"worker": worker.number, "error": str(error)}
+                    if not has_served:
+                        log.error("a worker cannot be started", extra=about)
+                        self._code = 1
+                        self._stop()
+                        return
                     log.error("a worker cannot be started, and is tried again", extra=about)
                     await self._sleep()
                     continue

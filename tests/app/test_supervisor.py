@@ -50,3 +50,22 @@ async def test_a_worker_that_cannot_be_started_is_tried_again(
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)
+
+
+async def test_all_workers_are_stopped_if_one_cannot_be_started_at_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a wait for the others, they would still hold the ports when the supervisor has ended."""
+    script, log = tmp_path / "worker", tmp_path / "log"
+    script.write_text('#!/bin/sh\nprintf + >&0\nrm "$0"\ncat\necho stopped > "$LOG"\n')
+    script.chmod(0o700)
+    supervisor = _Supervisor([str(script)], os.environ | {"LOG": str(log)})
+    first, second = (Worker(number, Address("127.0.0.1", 1), Address("127.0.0.1", 2)) for number in (1, 2))
+    keeping = asyncio.create_task(supervisor._keep(first, lambda _: None))
+    await eventually(lambda: not script.exists())
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        await supervisor._keep(second, lambda _: None)
+        await keeping
+    assert supervisor._code == 1
+    assert log.read_text() == "stopped\n"
+    assert "a worker cannot be started" in caplog.messages
