@@ -687,6 +687,7 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
     from gateway.store.postgres import tail
 
     monkeypatch.setattr(tail, "STALE_AFTER", 0.5)
+    monkeypatch.setattr("gateway.replica.REPORT_SERVING_INTERVAL", 0.05)
     async with Proxy() as proxy:
         proxy.target = f"127.0.0.1:{postgres.port}"
         behind = settings["HFGATEWAY_STORE_URL"].replace(str(postgres.port), proxy.address.rpartition(":")[2])
@@ -708,6 +709,8 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             revisions = await watched
             assert revisions == list(range(1, len(revisions) + 1))
             assert (await other.get(known.id)).done
+            await leader.access.create_key("team", "")
+            await eventually(replica.access.listed)
 
 
 @pytest.mark.parametrize("leads", [False, True])
