@@ -26,6 +26,7 @@ from gateway.config import SettingError, read_settings
 from gateway.core import Core
 from gateway.generations.limits.model import Limits
 from gateway.generations.model import GenerationId, Spec
+from gateway.generations.run_times import ENOUGH_RUN_TIMES
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials
 from gateway.private_sockets import admin_pointer
@@ -711,6 +712,25 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             assert (await other.get(known.id)).done
             await leader.access.create_key("team", "")
             await eventually(replica.access.listed)
+
+
+async def test_a_replica_learns_the_run_times_of_what_webhooks_end(sandbox: Sandbox, settings: dict[str, str]) -> None:
+    """Its forecasts would otherwise know only those from before its start."""
+    public = free_address()
+    settings |= {"HFGATEWAY_PUBLIC_URL": f"http://{public}", "HFGATEWAY_WEBHOOK_SECRET": SECRET}
+    rare = {"HFGATEWAY_POLL_MIN": "30", "HFGATEWAY_POLL_MAX": "30"}
+    leads = {"HFGATEWAY_WEBHOOK_ADDRESS": public}
+    async with (
+        gateways(settings | rare, leads, {}) as (leader, other),
+        AsyncClient(leader.grpc_address) as client,
+    ):
+        assert other._replica is not None
+        for number in range(ENOUGH_RUN_TIMES):
+            submitted = (await client.submit(soul(f"{number}"), wait_for="accepted")).generation
+            advance(sandbox, 7.0)
+            assert (await client.wait(submitted.id)).done
+        run_times = other._replica.run_times
+        await eventually(lambda: run_times.of_model(submitted.model_id))
 
 
 @pytest.mark.parametrize("leads", [False, True])
