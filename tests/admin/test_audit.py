@@ -169,28 +169,6 @@ async def test_an_export_and_a_store_are_verified_without_the_gateway(running: R
         assert (await offline(tmp_path, *wrong)).code == exit_codes.USAGE
 
 
-HASH = "00" * 32
-LINE = f'{{"sequence":%s,"previous":"{HASH}","hash":"{HASH}","entry":%s}}'
-
-
-@pytest.mark.parametrize(
-    ("line", "why"),
-    [
-        (LINE % (10**30, "{}"), f"entry {10**30}: no entry has this number"),
-        (LINE % (-1, "{}"), "entry -1: no entry has this number"),
-        (LINE % (0, "{}"), "entry 0: no entry has this number"),
-        (LINE % (1, "[" * 5_000 + "]" * 5_000), "line 1 is not an entry"),
-        (LINE % (2**63 - 1, "{}"), f"entry {2**63 - 1}: was changed: it does not have its hash"),
-    ],
-    ids=["too large", "negative", "zero", "nested", "the largest"],
-)
-async def test_what_no_export_contains_is_a_change(tmp_path: Path, line: str, why: str) -> None:
-    export = tmp_path / "audit.jsonl"
-    export.write_text(f"{line}\n")
-    broken = await offline(tmp_path, str(export))
-    assert (broken.code, broken.out, broken.err) == (exit_codes.NOT_COMPLETED, "", f"error: {export}: {why}\n")
-
-
 async def test_a_text_in_a_store_that_is_not_utf_8_is_a_change(running: Running, tmp_path: Path) -> None:
     await running.stop_gateway()
     with closing(sqlite3.connect(running.store_path, isolation_level=None)) as connection:
