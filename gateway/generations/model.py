@@ -288,7 +288,7 @@ class Generation:
     held: bool = False
     """Set by a restore: it may have been sent since the backup, so only an operator or a webhook resolves it."""
     ran: float | None = None
-    """An estimate of the run time in seconds, from polls. Only used right after the change, so it is not stored."""
+    """An estimate of the run time in seconds, from polls."""
 
     @property
     def id(self) -> GenerationId:

@@ -2,7 +2,7 @@
 
 Each table has two functions: one returns the columns of a value by name, the other the value in a row. The columns of a
 generation are what statements search by and what the gateway decides by. The column `shown` is a JSON text with all
-that a caller can see change; the log of changes has a copy for each revision.
+that a caller can see change, and the run time; the log of changes has a copy for each revision.
 """
 
 import json
@@ -175,7 +175,7 @@ def generation_of(row: Row, spec: Spec | None = None) -> Generation:
 
 
 def shown(generation: Generation) -> str:
-    """Return the JSON text of all that a caller can see change. Empty fields are left out."""
+    """Return the JSON text of all that a caller can see change, and the run time. Empty fields are left out."""
     g = generation
     content: dict[str, Any] = {"s": g.state.value, "f": g.source.value, "u": g.update_time}
     if g.outputs:
@@ -188,6 +188,8 @@ def shown(generation: Generation) -> str:
         content["other"] = dict(g.other_results)
     if g.used_input is not None:
         content["used"] = dict(g.used_input)
+    if g.ran is not None and g.done:
+        content["ran"] = g.ran  # replicas learn it from the log
     for name in _PLAIN:
         value = getattr(g, name)
         if value or value == 0.0:
@@ -212,6 +214,7 @@ def shown_fields(text: str) -> dict[str, Any]:
         "delay": _unpack_failure(content.get("delay")),
         "other_results": content.get("other"),
         "used_input": content.get("used"),
+        "ran": content.get("ran"),
     }
     for name in ("request_id", "correlation_id"):
         fields[name] = content.get(name, "")

@@ -714,14 +714,19 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             await eventually(replica.access.listed)
 
 
-async def test_a_replica_learns_the_run_times_of_what_webhooks_end(sandbox: Sandbox, settings: dict[str, str]) -> None:
+@pytest.mark.parametrize("webhooks", [True, False], ids=["webhooks", "polls"])
+async def test_a_replica_learns_the_run_times_of_what_ends(
+    sandbox: Sandbox, settings: dict[str, str], *, webhooks: bool
+) -> None:
     """Its forecasts would otherwise know only those from before its start."""
-    public = free_address()
-    settings |= {"HFGATEWAY_PUBLIC_URL": f"http://{public}", "HFGATEWAY_WEBHOOK_SECRET": SECRET}
-    rare = {"HFGATEWAY_POLL_MIN": "30", "HFGATEWAY_POLL_MAX": "30"}
-    leads = {"HFGATEWAY_WEBHOOK_ADDRESS": public}
+    leads: dict[str, str] = {}
+    if webhooks:
+        public = free_address()
+        settings |= {"HFGATEWAY_PUBLIC_URL": f"http://{public}", "HFGATEWAY_WEBHOOK_SECRET": SECRET}
+        settings |= {"HFGATEWAY_POLL_MIN": "30", "HFGATEWAY_POLL_MAX": "30"}
+        leads = {"HFGATEWAY_WEBHOOK_ADDRESS": public}
     async with (
-        gateways(settings | rare, leads, {}) as (leader, other),
+        gateways(settings, leads, {}) as (leader, other),
         AsyncClient(leader.grpc_address) as client,
     ):
         assert other._replica is not None
