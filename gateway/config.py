@@ -31,6 +31,7 @@ from gateway.setting_values import (
     parse_issuer,
     parse_networks,
     parse_optional_address,
+    parse_optional_destination,
     parse_optional_file,
     parse_optional_url,
     parse_origins,
@@ -270,7 +271,7 @@ _ROWS: dict[str, _Row] = {
     "ACCOUNTS_KEY_FILE": _Row("accounts_key_file", "", parse_optional_file, "a file with the value of ACCOUNTS_KEY"),
     "STORE_CONNECTIONS": _Row("store_connections", "10", Number(3), "connections to a PostgreSQL server"),
     "REPLICA_ADDRESS": _Row(
-        "replica_address", "", parse_optional_address,
+        "replica_address", "", parse_optional_destination,
         "HOST:PORT at which replicas on a PostgreSQL server reach this one's gRPC port; default: GRPC_ADDRESS, or the "
         "address of the host name if GRPC_ADDRESS is a wildcard such as 0.0.0.0",
     ),

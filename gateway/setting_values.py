@@ -149,6 +149,14 @@ def parse_optional_address(text: str) -> Address | None:
     return parse_address(text) if text else None
 
 
+def parse_optional_destination(text: str) -> Address | None:
+    """Read an address that others connect to, or nothing. Raises ValueError."""
+    address = parse_optional_address(text)
+    if address is not None and (not address.port or address.host in {"0.0.0.0", "::"}):  # noqa: S104 - compared
+        raise ValueError("must have a host and a port that others can connect to")
+    return address
+
+
 def parse_webhook_secrets(text: str) -> tuple[str, ...]:
     secrets = tuple(text.replace(",", " ").split())
     # The base64 of 16 to 75 bytes.

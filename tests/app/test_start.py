@@ -243,6 +243,14 @@ def test_two_sources_of_the_encryption_key_are_refused(tmp_path: Path) -> None:
         read_settings(both)
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "10.0.0.1:0"])
+def test_a_replica_address_to_which_no_replica_can_connect_is_refused(address: str) -> None:
+    values = {"HFGATEWAY_STORE_URL": "postgresql://gateway@db.example.invalid/store"}
+    assert str(read_settings(values | {"HFGATEWAY_REPLICA_ADDRESS": "10.0.0.1:1"}).replica_address) == "10.0.0.1:1"
+    with pytest.raises(SettingError, match="HFGATEWAY_REPLICA_ADDRESS: must have a host and a port"):
+        read_settings(values | {"HFGATEWAY_REPLICA_ADDRESS": address})
+
+
 def test_two_ports_at_one_address_are_refused() -> None:
     same = {"HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:50051", "HFGATEWAY_ADMIN_ADDRESS": "127.0.0.1:50051"}
     with pytest.raises(SettingError, match="HFGATEWAY_ADMIN_ADDRESS: is the same as GRPC_ADDRESS"):
