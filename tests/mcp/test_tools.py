@@ -285,7 +285,7 @@ async def test_a_list_of_several_pages_has_no_more_than_was_asked_for(
         made = [await client.call_tool("generate", soul(f"fox {number}") | {"wait_seconds": 0}) for number in range(5)]
         ids = [generation_id_of(result) for result in made]
         size = max([(await running.until(one, "QUEUED")).ByteSize() for one in ids])
-        monkeypatch.setattr("gateway.rpc.handlers.generations.MAX_PAGE_BYTES", size * 5 // 2)  # pages of two
+        monkeypatch.setattr("gateway.rpc.messages.pages.MAX_PAGE_BYTES", size * 5 // 2)  # pages of two
         newest = await client.call_tool("list_generations", {"limit": 3})
     assert [generation["id"] for generation in content_of(newest)["generations"]] == ids[:-4:-1]
 
