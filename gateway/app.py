@@ -164,7 +164,7 @@ class Gateway:
     async def check_credentials(self) -> None:
         """Ask Higgsfield for the status of no request, which is free and shows whether it accepts the credentials.
 
-        Ask again while it refuses any: this gateway may be idle, or not ready, and no call of a caller show a change.
+        Ask again while it refuses any: if this gateway is idle or not ready, no caller's call would show a change.
         """
         if self._replica is not None:
             await self._replica.check_credentials()

@@ -94,7 +94,7 @@ _NO_URL = "must be an http or https URL without user, query or fragment"
 
 def _url(text: str) -> SplitResult:
     # Match before splitting: an error message of urlsplit would contain the value.
-    part = "[A-Za-z0-9-]{1,63}"  # Python looks up no name with another part: each call would fail as if by a bug
+    part = "[A-Za-z0-9-]{1,63}"  # Python cannot look up a name with an empty or a longer part
     host = rf"\[[0-9A-Fa-f:.]+\]|({part}\.)*{part}\.?"
     match = re.fullmatch(rf"https?://(?:{host})(?::(?P<port>[0-9]{{1,5}}))?(/.*)?", text)
     if not match or int(match["port"] or 0) > LAST_PORT or "?" in text or "#" in text or not text.isprintable():

@@ -147,13 +147,12 @@ class HiggsfieldAccounts:
 
     async def check_refused_credentials(self) -> None:
         """Check the newest credentials of the accounts that refuse them, by the newest response."""
-        refused = [client for _, client in self._newest() if client.credentials_accepted is False]
-        await asyncio.gather(*(client.check_credentials() for client in refused))
+        await asyncio.gather(*(client.check_credentials() for _, client in self._refused()))
 
     @property
     def refused(self) -> list[str]:
         """The names of the accounts whose newest credentials Higgsfield refuses, by its newest response."""
-        return [name for name, client in self._newest() if client.credentials_accepted is False]
+        return [name for name, _ in self._refused()]
 
     @property
     def none_was_accepted(self) -> bool:
@@ -171,6 +170,9 @@ class HiggsfieldAccounts:
 
     def _newest(self) -> list[tuple[str, HiggsfieldClient]]:
         return [(name, self._client(one.credentials[0])) for name, one in self._accounts.by_name.items()]
+
+    def _refused(self) -> list[tuple[str, HiggsfieldClient]]:
+        return [(name, client) for name, client in self._newest() if client.credentials_accepted is False]
 
     def _client_of(self, generation: Generation) -> HiggsfieldClient:
         """Return the client for status and cancel calls, which charge nothing.

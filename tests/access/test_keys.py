@@ -119,7 +119,8 @@ async def test_a_page_of_keys_begins_after_the_one_before(running: Running) -> N
     assert [key.id for key in (*first.api_keys, *second.api_keys)] == everyone
     assert (len(first.api_keys), second.next_page_token) == (2, "")
     forged = [
-        page_tokens.page_token(text, pages.binding_of(request)) for text in ("[" * 100_000, "[{}]", "5", "null", "x")
+        page_tokens.page_token(text, pages.binding_of(request, ""))
+        for text in ("[" * 100_000, "[{}]", "5", "null", "x")
     ]
     for wrong in (
         *(admin_pb.ListApiKeysRequest(page_size=2, page_token=one, tenant="red") for one in forged),

@@ -82,7 +82,7 @@ async def test_limits_are_listed_in_pages(running: Running) -> None:
 async def test_a_forged_page_token_is_refused(running: Running, place: str) -> None:
     """A store cannot look up half a surrogate."""
     request = admin_pb.ListLimitsRequest()
-    request.page_token = page_tokens.page_token(place, pages.binding_of(request))
+    request.page_token = page_tokens.page_token(place, pages.binding_of(request, ""))
     assert await refused(running, "ListLimits", request) == "INVALID_ARGUMENT"
 
 

@@ -37,13 +37,13 @@ def test_a_list_is_that_of_its_tenant_and_of_all_fields_but_those_of_the_page() 
     plain, other = pb.ListGenerationsRequest(), pb.ListGenerationsRequest(include_input=True)
     of_page = pb.ListGenerationsRequest(page_size=1, page_token="1")
     bindings = [
-        binding_of(plain),
+        binding_of(plain, ""),
         binding_of(plain, "tenant"),
-        binding_of(other),
-        binding_of(ListCallbacksRequest()),
+        binding_of(other, ""),
+        binding_of(ListCallbacksRequest(), ""),
     ]
     assert len(set(bindings)) == len(bindings)
-    assert binding_of(of_page) == binding_of(plain)
+    assert binding_of(of_page, "") == binding_of(plain, "")
 
 
 def test_the_order_of_repeated_fields_and_of_labels_does_not_matter() -> None:

@@ -9,7 +9,7 @@ from gateway.agents.service import Agents
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.rpc.call import Call
 from gateway.rpc.messages import convert
-from gateway.rpc.messages.pages import Page, binding_of
+from gateway.rpc.messages.pages import Page
 from gateway.rpc.messages.structs import struct
 from gateway.rpc.messages.wire import timestamp
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
@@ -52,8 +52,7 @@ class AgentHandlers:
     async def list_messages(self, request: pb.ListMessagesRequest, call: Call) -> pb.ListMessagesResponse:
         """Return a page of messages, oldest first, of at most 2 MiB."""
         session_id = convert.require_text(request.session_id, "session_id")
-        binding = binding_of(request, call.tenant)
-        page: Page[Message] = Page(request, lambda message: message.id, binding=binding, default=100, largest=1000)
+        page: Page[Message] = Page(request, lambda message: message.id, tenant=call.tenant, default=100, largest=1000)
         found = await self._agents.messages(call.tenant, session_id, page.after or request.after_message_id)
         response = pb.ListMessagesResponse()
         response.next_page_token = page.fill(response.messages, found, message_message)

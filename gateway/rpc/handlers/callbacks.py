@@ -11,7 +11,7 @@ from gateway.generations.model import Moment
 from gateway.generations.stores import Filter
 from gateway.rpc.call import Call
 from gateway.rpc.messages import convert, page_tokens, wire
-from gateway.rpc.messages.pages import Page, binding_of
+from gateway.rpc.messages.pages import Page
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2
 
@@ -46,7 +46,7 @@ class CallbackHandlers:
 
     async def list_callbacks(self, request: pb.ListCallbacksRequest, call: Call) -> pb.ListCallbacksResponse:
         """Return a page of callbacks, newest first."""
-        page: Page[Callback] = Page(request, lambda callback: callback.id, binding=binding_of(request, call.tenant))
+        page: Page[Callback] = Page(request, lambda callback: callback.id, tenant=call.tenant)
         after, listed = page.after, self._callbacks.listed(call.tenant)
         older = [callback for callback in listed if after is None or callback.id < after]
         response = pb.ListCallbacksResponse()
@@ -95,7 +95,7 @@ class CallbackHandlers:
     async def list_deliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:
         """Return a page of deliveries, newest first."""
         callback_id = convert.require_text(request.callback_id, "callback_id")
-        page: Page[Delivery] = Page(request, _position, binding=binding_of(request, call.tenant))
+        page: Page[Delivery] = Page(request, _position, tenant=call.tenant)
         found = await self._callbacks.deliveries(
             call.tenant,
             callback_id,

@@ -10,7 +10,7 @@ from gateway.generations.inputs import SoulVersion
 from gateway.rpc.call import Call
 from gateway.rpc.errors import failure_message
 from gateway.rpc.messages import convert, page_tokens
-from gateway.rpc.messages.pages import Page, binding_of
+from gateway.rpc.messages.pages import Page
 from gateway.rpc.messages.structs import struct
 from gateway.rpc.messages.wire import timestamp
 from hfgateway.v1 import character_service_pb2 as pb
@@ -34,7 +34,7 @@ class CharacterHandlers:
 
     async def list_characters(self, request: pb.ListCharactersRequest, call: Call) -> pb.ListCharactersResponse:
         """Return a page of characters, newest first."""
-        page: Page[Character] = Page(request, _place, binding=binding_of(request, call.tenant))
+        page: Page[Character] = Page(request, _place, tenant=call.tenant)
         found, total = await self._characters.page(call.tenant, _read_place(page.after), page.fetch_limit)
         response = pb.ListCharactersResponse(total_size=total)
         response.next_page_token = page.fill(response.characters, found, _message)

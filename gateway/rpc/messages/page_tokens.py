@@ -70,5 +70,5 @@ def read_page_token(token: str, binding: bytes) -> str | None:
 
 
 def not_issued(field: str) -> GatewayError:
-    """Return the error for a token in this field that is none."""
+    """Return the error for a field whose text is not a token of this gateway."""
     return invalid_field(field, "was not issued by this gateway")

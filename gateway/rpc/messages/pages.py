@@ -19,8 +19,8 @@ Texts = TypeVar("Texts", bound=tuple[str, ...])
 class Page(Generic[T]):
     """The page that a request asks for. `place` returns a text by which the next request finds an item again.
 
-    A token is valid only with the same binding, by default that of `binding_of`. `default` and `largest` are numbers of
-    items. Raises INVALID_INPUT for a negative `page_size`, and for a `page_token` with another binding.
+    A token is valid only with the same binding, by default that of `binding_of` for the tenant. `default` and `largest`
+    are numbers of items. Raises INVALID_INPUT for a negative `page_size`, and for a `page_token` with another binding.
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class Page(Generic[T]):
         request: Any,
         place: Callable[[T], str],
         *,
+        tenant: str = "",
         binding: bytes | None = None,
         default: int = 50,
         largest: int = 500,
@@ -36,7 +37,7 @@ class Page(Generic[T]):
             raise invalid_field("page_size", "must not be negative")
         self.size = min(request.page_size or default, largest)
         self._place = place
-        self._binding = binding_of(request) if binding is None else binding
+        self._binding = binding_of(request, tenant) if binding is None else binding
         self.after = page_tokens.read_page_token(request.page_token, self._binding)
         """The place of the last item before the page; None for the first page."""
 
@@ -97,7 +98,7 @@ class SortedPage(Page[T]):
         return super().fill(into, self.of(items), message)
 
 
-def binding_of(request: Any, tenant: str = "") -> bytes:
+def binding_of(request: Any, tenant: str) -> bytes:
     """Return the binding of a token to all fields of a request except `page_size` and `page_token`, and to a tenant."""
     plain = type(request)()
     plain.CopyFrom(request)
