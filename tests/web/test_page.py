@@ -420,6 +420,7 @@ async def test_a_prompt_is_written_in_the_direction_of_its_language(tmp_path: Pa
         assert await card.locator(".title").evaluate(FROM_RIGHT_TO_LEFT)
         await card.get_by_role("button", name="Details").click()
         for part in ("#details-title", "#details dd:text-is('منارة fox')"):
+            await expect(tab.page.locator(part)).to_have_text("منارة fox", timeout=WITHIN)
             assert await tab.page.locator(part).evaluate(FROM_RIGHT_TO_LEFT)
 
 
