@@ -13,6 +13,7 @@ from tests.support.running import WAIT_TIMEOUT
 
 WITHIN = WAIT_TIMEOUT * 1000
 """Limit of every wait in the browser, in milliseconds."""
+expect.set_options(timeout=WITHIN)
 
 
 class Tab:
@@ -44,14 +45,14 @@ class Tab:
 
     async def count(self, group: str, count: int) -> None:
         """Wait until a group has this many cards."""
-        await expect(self.group(group)).to_have_count(count, timeout=WITHIN)
+        await expect(self.group(group)).to_have_count(count)
 
     async def live(self) -> None:
-        await expect(self.page.locator("#line")).to_have_text("Live", timeout=WITHIN)
+        await expect(self.page.locator("#line")).to_have_text("Live")
 
     async def notice(self, text: str) -> None:
         """Wait for a notice that contains a text."""
-        await expect(self.page.locator("#notice")).to_contain_text(text, timeout=WITHIN)
+        await expect(self.page.locator("#notice")).to_contain_text(text)
 
 
 @asynccontextmanager

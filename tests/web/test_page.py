@@ -21,7 +21,7 @@ from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.addresses import free_address
 from tests.support.elsewhere import request_elsewhere
 from tests.support.running import DEFAULT_OPTIONS, WAIT_TIMEOUT, Running, run, sized, soul
-from tests.web.page_tab import WITHIN, Tab, browser_tab
+from tests.web.page_tab import Tab, browser_tab
 
 pytestmark = [
     pytest.mark.toolchain("chromium"),
@@ -61,10 +61,10 @@ async def test_the_page_updates_states_and_shows_results(tmp_path: Path, tab: Ta
 
         generation = await running.submit(soul("an owl at noon", labels={"team": "red"}))
         card = tab.group("queued").filter(has_text="an owl at noon")
-        await expect(card).to_contain_text("Queued", timeout=WITHIN)
+        await expect(card).to_contain_text("Queued")
         await expect(card).to_contain_text("team=red")
         await running.start_running(generation.id)
-        await expect(tab.group("running")).to_contain_text("an owl at noon", timeout=WITHIN)
+        await expect(tab.group("running")).to_contain_text("an owl at noon")
         await running.finish(generation.id)
         await tab.count("ended", 2)
         # The newest result comes first, and its picture has loaded.
@@ -82,7 +82,7 @@ async def test_the_page_updates_states_and_shows_results(tmp_path: Path, tab: Ta
         request_id = await request_elsewhere(running, "a hen")
         await running.grpc.call("AdoptGeneration", pb.AdoptGenerationRequest(upstream_request_id=request_id))
         adopted = tab.group("queued").filter(has_text=f"Request {request_id}")
-        await expect(adopted).to_contain_text("adopted", timeout=WITHIN)
+        await expect(adopted).to_contain_text("adopted")
         assert tab.complaints == []
 
 
@@ -104,7 +104,7 @@ async def test_details_are_a_timeline_in_local_time_on_a_phone_too(tmp_path: Pat
         await tab.button("Details").click()
         dialog = tab.page.get_by_role("dialog", name="a fox in the snow")
         events = dialog.get_by_role("listitem")
-        await expect(events.first).to_contain_text("stored", timeout=WITHIN)
+        await expect(events.first).to_contain_text("stored")
         await expect(events.last).to_contain_text("Completed")
         await expect(dialog).to_contain_text("HTTP 200")
         await expect(dialog).to_contain_text("Asia/Tokyo")
@@ -120,11 +120,11 @@ async def test_details_are_a_timeline_in_local_time_on_a_phone_too(tmp_path: Pat
         # The open details are a place: a reload keeps them, and the back button closes them.
         assert generation.id in tab.page.url
         await tab.page.reload()
-        await expect(dialog).to_be_visible(timeout=WITHIN)
+        await expect(dialog).to_be_visible()
         await tab.page.go_back()
         await expect(dialog).to_be_hidden()
         await tab.button("Details").click()
-        await expect(dialog).to_be_visible(timeout=WITHIN)
+        await expect(dialog).to_be_visible()
         await tab.page.keyboard.press("Escape")
         await expect(dialog).to_be_hidden()
         await tab.page.wait_for_url(lambda url: generation.id not in url)
@@ -224,7 +224,7 @@ async def test_hundreds_of_results_fill_the_width_and_one_change_touches_one_car
 
         await page.evaluate(RECORD_CHANGES)
         await running.finish(generation.id)
-        await expect(tab.group("ended").first).to_contain_text("an owl", timeout=WITHIN)
+        await expect(tab.group("ended").first).to_contain_text("an owl")
         assert await page.evaluate("[...window.touched]") == [generation.id]
         assert tab.complaints == []
 
@@ -249,12 +249,12 @@ async def test_older_results_are_read_again_after_a_failure(tmp_path: Path, tab:
         await tab.button("Show older").click()
         await tab.count("ended", 300)
         await tab.button("Show older").click()
-        await expect(tab.page.locator("#trouble")).to_be_visible(timeout=WITHIN)
+        await expect(tab.page.locator("#trouble")).to_be_visible()
         assert failures == []
         for count in (400, 500):
             await tab.button("Show older").click()
             await tab.count("ended", count)
-            await expect(tab.page.locator("#trouble")).to_be_hidden(timeout=WITHIN)
+            await expect(tab.page.locator("#trouble")).to_be_hidden()
 
 
 WRAPPED_BUTTONS = """[...document.querySelectorAll('.actions')].filter(row => new Set(
@@ -304,7 +304,7 @@ async def test_the_page_reconnects_after_a_restart(tmp_path: Path, tab: Tab) -> 
         await tab.live()
         await tab.count("queued", 1)
         await running.stop_gateway()
-        await expect(tab.page.locator("#line")).to_have_text("Reconnecting…", timeout=WITHIN)
+        await expect(tab.page.locator("#line")).to_have_text("Reconnecting…")
         await running.start_gateway()
         await tab.live()
         await running.finish(generation.id)
@@ -347,10 +347,10 @@ async def test_the_page_reads_again_after_an_outage_that_its_client_gave_up_on(t
         await running.finish(ended.id)
         await tab.page.route(LISTS, lambda route: route.abort("connectionrefused"))
         await tab.page.goto(running.gateway.http_address)
-        await expect(tab.page.locator("#trouble")).to_be_visible(timeout=WITHIN)  # after 30 s
+        await expect(tab.page.locator("#trouble")).to_be_visible()  # after 30 s
         await tab.page.unroute(LISTS)
         await tab.count("ended", 1)
-        await expect(tab.page.locator("#trouble")).to_be_hidden(timeout=WITHIN)
+        await expect(tab.page.locator("#trouble")).to_be_hidden()
         await running.submit(soul("an owl"))
         await tab.count("queued", 1)
         assert [text for text in tab.complaints if "net::ERR_" not in text] == []
@@ -363,7 +363,7 @@ async def test_cancel_ends_a_generation_and_hides_its_button(tmp_path: Path, tab
         card = tab.group("queued").filter(has_text="Queued")
         await card.get_by_role("button", name="Cancel").click()
         ended = tab.group("ended")
-        await expect(ended).to_contain_text("Canceled", timeout=WITHIN)
+        await expect(ended).to_contain_text("Canceled")
         await expect(ended.get_by_role("button", name="Cancel")).to_be_hidden()
         assert len(running.ledger.refunds) == 1
         assert tab.complaints == []
@@ -374,7 +374,7 @@ async def test_the_page_asks_for_a_key_and_forgets_it(tmp_path: Path, tab: Tab) 
         key = await running.key("red")
         await running.caller("grpc", key).call("SubmitGeneration", soul("a fox"))
         await tab.page.goto(running.gateway.http_address)
-        await expect(tab.page.get_by_text("This gateway requires an API key")).to_be_visible(timeout=WITHIN)
+        await expect(tab.page.get_by_text("This gateway requires an API key")).to_be_visible()
         field = tab.page.get_by_label("API key or watch token")
         await expect(field).to_be_focused()
         await field.fill("clé")
@@ -382,7 +382,7 @@ async def test_the_page_asks_for_a_key_and_forgets_it(tmp_path: Path, tab: Tab) 
         await expect(tab.page.get_by_text("This is neither")).to_be_visible()
         await field.fill("hfg_000000000000_wrong")
         await tab.page.keyboard.press("Enter")
-        await expect(tab.page.get_by_text("The login failed")).to_be_visible(timeout=WITHIN)
+        await expect(tab.page.get_by_text("The login failed")).to_be_visible()
         await field.fill(key)
         await tab.page.keyboard.press("Enter")
         await tab.count("queued", 1)
@@ -392,7 +392,7 @@ async def test_the_page_asks_for_a_key_and_forgets_it(tmp_path: Path, tab: Tab) 
         await expect(tab.button("New generation")).to_be_visible()
         assert await tab.page.evaluate(OVERLAPPING) == []
         await tab.button("Forget the key").click()
-        await expect(field).to_be_visible(timeout=WITHIN)
+        await expect(field).to_be_visible()
         assert await tab.page.evaluate("Object.keys(sessionStorage).length + Object.keys(localStorage).length") == 0
         assert key not in tab.page.url
         # The browser itself reports each 401.
@@ -416,11 +416,11 @@ async def test_a_prompt_is_written_in_the_direction_of_its_language(tmp_path: Pa
         await running.submit(soul("منارة fox", key="rtl"))
         await tab.page.goto(running.gateway.http_address)
         card = tab.group("queued")
-        await expect(card).to_contain_text("fox", timeout=WITHIN)
+        await expect(card).to_contain_text("fox")
         assert await card.locator(".title").evaluate(FROM_RIGHT_TO_LEFT)
         await card.get_by_role("button", name="Details").click()
         for part in ("#details-title", "#details dd:text-is('منارة fox')"):
-            await expect(tab.page.locator(part)).to_have_text("منارة fox", timeout=WITHIN)
+            await expect(tab.page.locator(part)).to_have_text("منارة fox")
             assert await tab.page.locator(part).evaluate(FROM_RIGHT_TO_LEFT)
 
 
@@ -455,14 +455,14 @@ async def test_a_watch_token_limits_the_page_and_its_expiry_is_explained(tmp_pat
         await backend.call("SubmitGeneration", soul("an owl"))
         token = (await backend.call("CreateWatchToken", _for_page())).token
         await tab.page.goto(f"{running.gateway.http_address}/#token={token}")
-        await expect(tab.group("queued")).to_have_count(1, timeout=WITHIN)
+        await expect(tab.group("queued")).to_have_count(1)
         assert token not in tab.page.url
         # A watch token shows nothing but the generation: no action, and no submission.
         await expect(tab.page.locator("main").get_by_role("button")).to_have_count(0)
         await expect(tab.page.locator("#new")).to_be_hidden()
 
         clock.late = 3600.0
-        await expect(tab.page.get_by_text("Your watch token has expired")).to_be_visible(timeout=WITHIN)
+        await expect(tab.page.get_by_text("Your watch token has expired")).to_be_visible()
         assert [text for text in tab.complaints if "401" not in text] == []
     finally:
         await running.stop()
@@ -482,7 +482,7 @@ async def test_the_page_is_usable_by_keyboard_and_labels_its_controls(tmp_path: 
         await tab.page.goto(running.gateway.http_address)
         await tab.count("queued", 1)
         await tab.count("ended", 1)
-        await expect(tab.button("Cancel: a fox")).to_be_visible(timeout=WITHIN)
+        await expect(tab.button("Cancel: a fox")).to_be_visible()
         reached = []
         for _ in range(13):
             await tab.page.keyboard.press("Tab")
@@ -499,7 +499,7 @@ async def test_the_page_is_usable_by_keyboard_and_labels_its_controls(tmp_path: 
         assert unnamed == 0
         # Changes are announced, without moving the focus.
         await running.finish(fox.id)
-        await expect(tab.page.locator("#announcements")).to_have_text("Completed: a fox", timeout=WITHIN)
+        await expect(tab.page.locator("#announcements")).to_have_text("Completed: a fox")
         assert tab.complaints == []
 
 

@@ -12,7 +12,7 @@ from gateway.access.scopes import Scope
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Running, eventually, run, soul
-from tests.web.page_tab import WITHIN, Tab
+from tests.web.page_tab import Tab
 
 pytestmark = [
     pytest.mark.toolchain("chromium"),
@@ -49,10 +49,10 @@ async def test_a_form_is_made_of_the_schema_and_shows_what_is_wrong(tmp_path: Pa
         await tab.page.keyboard.type(VIDEO)
         await tab.page.keyboard.press("Tab")
         duration = form.get_by_label("duration")
-        await expect(duration).to_have_value("5", timeout=WITHIN)
+        await expect(duration).to_have_value("5")
         await expect(form.get_by_label("resolution")).to_have_value('"720p"')
         for model in (SOUL, VIDEO):
-            await expect(form.locator(f'datalist option[value="{model}"]')).to_have_count(1, timeout=WITHIN)
+            await expect(form.locator(f'datalist option[value="{model}"]')).to_have_count(1)
 
         # The browser refuses what the schema does, before anything is sent.
         await duration.fill("99")
@@ -67,7 +67,7 @@ async def test_a_form_is_made_of_the_schema_and_shows_what_is_wrong(tmp_path: Pa
         url = form.get_by_label("image url (required)")
         await url.fill("https://example.com/" + "x" * 2100)
         await tab.button("Submit").click()
-        await expect(url).to_have_attribute("aria-invalid", "true", timeout=WITHIN)
+        await expect(url).to_have_attribute("aria-invalid", "true")
         await expect(url).to_be_focused()
         problem = await url.get_attribute("aria-describedby")
         assert problem is not None
@@ -75,12 +75,12 @@ async def test_a_form_is_made_of_the_schema_and_shows_what_is_wrong(tmp_path: Pa
 
         await url.fill("https://example.com/start.png")
         await tab.button("Check price").click()
-        await expect(form.get_by_text("Estimated price: ")).to_contain_text("credits", timeout=WITHIN)
+        await expect(form.get_by_text("Estimated price: ")).to_contain_text("credits")
         await form.get_by_label("Labels").fill("team=red")
         await tab.page.keyboard.press("Enter")
         await tab.notice("Submitted: a fox runs")
         await expect(form).to_be_hidden()
-        await expect(tab.group("queued")).to_contain_text("team=red", timeout=WITHIN)
+        await expect(tab.group("queued")).to_contain_text("team=red")
         (charge,) = running.ledger.charges
         assert charge.model == VIDEO
         (generation,) = await listed(running)
@@ -121,10 +121,10 @@ async def test_running_again_is_charged_once_for_each_submission(tmp_path: Path,
         running.clock.advance(60)
         await tab.button("Run again: a hen").click()
         await tab.button("Edit").click()
-        await expect(dialog(tab).get_by_label("seed")).to_have_value("9", timeout=WITHIN)
+        await expect(dialog(tab).get_by_label("seed")).to_have_value("9")
         await dialog(tab).get_by_label("prompt (required)").fill("an owl")
         await tab.button("Submit").click()
-        await expect(tab.group("queued").filter(has_text="an owl")).to_be_visible(timeout=WITHIN)
+        await expect(tab.group("queued").filter(has_text="an owl")).to_be_visible()
         assert tab.complaints == []
 
 
@@ -168,7 +168,7 @@ async def test_a_lost_answer_is_charged_once(tmp_path: Path, tab: Tab) -> None:
         await fill(tab, "a fox")
         await tab.button("Submit").click()
         # The client has repeated the first attempt. The second one says nothing about the outcome.
-        await expect(dialog(tab)).to_contain_text("It is not known whether this was submitted", timeout=WITHIN)
+        await expect(dialog(tab)).to_contain_text("It is not known whether this was submitted")
         await expect(dialog(tab).get_by_label("prompt (required)")).to_be_disabled()
         # Neither closing the dialog nor another submission gets rid of the question.
         await tab.page.keyboard.press("Escape")
@@ -208,12 +208,12 @@ async def test_a_reload_does_not_lose_a_submission(tmp_path: Path, tab: Tab) -> 
                 await tab.button("Submit").click()
             key = key_of(await held.value)
             await page.reload()
-            await expect(dialog(tab)).to_contain_text("which was interrupted", timeout=WITHIN)
+            await expect(dialog(tab)).to_contain_text("which was interrupted")
             await expect(dialog(tab)).to_contain_text(prompt)
             await page.unroute_all()
             await tab.button(answer).click()
             if answer == "Edit":
-                await expect(dialog(tab).get_by_label("prompt (required)")).to_have_value(prompt, timeout=WITHIN)
+                await expect(dialog(tab).get_by_label("prompt (required)")).to_have_value(prompt)
             else:
                 await tab.notice(f"Submitted: {prompt}")
                 assert key in {one.idempotency_key for one in await listed(running)}
@@ -244,13 +244,13 @@ async def test_a_submission_with_another_key_is_not_submitted_again_without_a_wa
         await running.gateway.access.revoke_key(red.split("_")[1])
         await page.reload()
         await log_in(blue)
-        await expect(dialog(tab)).to_contain_text("It was submitted with another API key", timeout=WITHIN)
+        await expect(dialog(tab)).to_contain_text("It was submitted with another API key")
         await expect(dialog(tab)).to_contain_text("a fox")
         await eventually(lambda: len(running.ledger.charges) == 1)
         # What is refused to another key says nothing about what was submitted with the first one.
         await page.unroute_all()
         await tab.button("Submit again").click()
-        await expect(dialog(tab)).to_contain_text("lacks the scope submit", timeout=WITHIN)
+        await expect(dialog(tab)).to_contain_text("lacks the scope submit")
         await expect(dialog(tab)).to_contain_text("It is not known whether this was submitted")
         await expect(dialog(tab)).to_contain_text("It was submitted with another API key")
         await expect(tab.button("Submit again")).to_be_visible()
@@ -269,7 +269,7 @@ async def test_a_key_that_is_revoked_while_the_form_is_open_is_asked_for_and_not
         await fill(tab, "a fox")
         await tab.live()
         await running.gateway.access.revoke_key(old.split("_")[1])
-        await expect(page.locator("#login-why")).to_contain_text("revoked", timeout=WITHIN)
+        await expect(page.locator("#login-why")).to_contain_text("revoked")
         await expect(dialog(tab)).to_be_hidden()
         await expect(page.get_by_label("API key")).to_be_focused()
         await page.keyboard.type(new)
@@ -288,7 +288,7 @@ async def test_a_key_that_may_not_submit_leaves_no_submission_with_an_unknown_ou
         await tab.page.keyboard.press("Enter")
         await fill(tab, "a fox")
         await tab.button("Submit").click()
-        await expect(dialog(tab)).to_contain_text("lacks the scope submit", timeout=WITHIN)
+        await expect(dialog(tab)).to_contain_text("lacks the scope submit")
         await expect(dialog(tab)).not_to_contain_text("It is not known whether this was submitted")
         await expect(dialog(tab).get_by_label("prompt (required)")).to_be_enabled()
         assert [text for text in tab.complaints if "403" not in text] == []
