@@ -53,3 +53,9 @@ async def test_an_upload_slot_for_another_type_is_refused(api: Any, body: Any) -
 
     assert answer.status == 422
     assert [entry["loc"] for entry in answer.detail] == [["body", "content_type"]]
+
+
+async def test_a_body_that_is_too_deeply_nested_is_refused(api: Any) -> None:
+    answer = await api.call("POST", "/files/generate-upload-url", data="[" * 100_000)
+
+    assert answer.status == 422

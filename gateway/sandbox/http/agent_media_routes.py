@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.http.agent_routes import caller, checked_body
+from gateway.sandbox.http.agent_routes import checked_body
+from gateway.sandbox.http.call import call_and_account, origin_of
 from gateway.sandbox.http.fault_responses import apply_fault
 from gateway.sandbox.schema import Schema
 from gateway.sandbox.state import SandboxState
@@ -50,13 +51,14 @@ class AgentMediaRoutes:
 
     async def create_slot(self, request: web.Request) -> web.Response:
         """Create an upload slot."""
-        caller(request).agents.check_enabled()
+        _, account = call_and_account(request)
+        account.agents.check_enabled()
         body = await checked_body(request, _SLOT)
         extension, kind = body["extension"], body["type"]
         media_id = f"m{next(self._numbers)}.{extension}"
         content_type = f"{kind}/{extension}" if kind != "file" else "application/octet-stream"
         slot = self._slots[media_id] = _Slot(content_type, secrets.token_hex(16))
-        url = f"{request.scheme}://{request.host}/storage/agent/{media_id}"
+        url = f"{origin_of(request)}/storage/agent/{media_id}"
         return web.json_response(
             {
                 "id": media_id,
@@ -85,7 +87,8 @@ class AgentMediaRoutes:
 
     async def confirm(self, request: web.Request) -> web.Response:
         """Report whether the file has been uploaded. The status before that is not documented."""
-        caller(request).agents.check_enabled()
+        _, account = call_and_account(request)
+        account.agents.check_enabled()
         await checked_body(request, _CONFIRMATION)
         slot = self._slots.get(request.match_info["media_id"])
         if slot is None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.accounts.account import Account
-from gateway.sandbox.http.call import CALL
+from gateway.sandbox.http.call import call_and_account, json_body
 from gateway.sandbox.schema import Schema, violations
 from gateway.sandbox.state import SandboxState
 
@@ -38,14 +36,14 @@ class AgentRoutes:
 
     async def create(self, request: web.Request) -> web.Response:
         """Create a session. The fields of `config` are not documented, so any object is accepted."""
-        account = caller(request)
+        _, account = call_and_account(request)
         await checked_body(request, _SESSION)
         session_id, status = account.agents.create()
         return web.json_response({"session_id": session_id, "status": status}, status=201)
 
     async def send(self, request: web.Request) -> web.Response:
         """Send a message to the agent."""
-        account, call = caller(request), request[CALL]
+        call, account = call_and_account(request)
         account.agents.check_enabled()
         body = await checked_body(request, _MESSAGE)
         turn = account.send_agent_message(call.session_id, body["content"])
@@ -54,30 +52,19 @@ class AgentRoutes:
 
     async def messages(self, request: web.Request) -> web.Response:
         """Return the status of the session and its messages."""
-        account, call = caller(request), request[CALL]
+        call, account = call_and_account(request)
         return web.json_response(account.agents.messages(call.session_id, request.query.get("after")))
 
     async def interrupt(self, request: web.Request) -> web.Response:
         """Stop the turn. Status and body of the response are not documented."""
-        account, call = caller(request), request[CALL]
+        call, account = call_and_account(request)
         account.agents.interrupt(call.session_id)
         return web.json_response({})
 
 
-def caller(request: web.Request) -> Account:
-    """Return the account of the caller, or raise a 401."""
-    account = request[CALL].account
-    if account is None:
-        raise errors.invalid_credentials()
-    return account
-
-
 async def checked_body(request: web.Request, schema: Schema) -> dict[str, Any]:
     """Return the JSON body, or raise a 422 in the format of Higgsfield's own models if it does not match the schema."""
-    try:
-        body: dict[str, Any] = json.loads(await request.read())
-    except (ValueError, RecursionError):
-        raise errors.invalid_json() from None
+    body: dict[str, Any] = await json_body(request)
     if wrong := list(violations(body, schema)):
         raise errors.as_pydantic(wrong)
     return body

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from gateway.sandbox import errors
 from gateway.sandbox.accounts.account import Account
 from gateway.sandbox.catalog.models import V1_MODELS
 from gateway.sandbox.faults import OPERATIONS
@@ -92,6 +93,26 @@ async def read_call(request: web.Request, state: SandboxState) -> Call:
         account=account,
         session_id=request.match_info.get("session_id", ""),
     )
+
+
+def call_and_account(request: web.Request) -> tuple[Call, Account]:
+    """Return the call and its account. The middleware has refused a call without one."""
+    call = request[CALL]
+    assert call.account is not None
+    return call, call.account
+
+
+async def json_body(request: web.Request) -> Any:
+    """Return the JSON body, or raise a 422."""
+    try:
+        return json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise errors.invalid_json() from None
+
+
+def origin_of(request: web.Request) -> str:
+    """Return the origin under which this client reaches the sandbox, for the links in responses."""
+    return str(request.url.origin())
 
 
 def credentials(headers: Mapping[str, str]) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from aiohttp import web
 
 from gateway.sandbox import errors
 from gateway.sandbox.accounts.account import Account
-from gateway.sandbox.http.call import CALL, Call
+from gateway.sandbox.http.call import Call, call_and_account, json_body
 from gateway.sandbox.schema import Violation
 
 MAX_PAGE_SIZE = 100
@@ -29,11 +27,7 @@ class CharacterRoutes:
     async def create(self, request: web.Request) -> web.Response:
         """Start a training."""
         call, account = _called(request)
-        try:
-            body = json.loads(await request.read())
-        except (ValueError, RecursionError):
-            raise errors.invalid_json() from None
-        character = account.train(body)
+        character = account.train(await json_body(request))
         call.request_id, call.created = character.id, True
         return web.json_response(account.characters.describe(character))
 
@@ -56,11 +50,9 @@ class CharacterRoutes:
 
 
 def _called(request: web.Request) -> tuple[Call, Account]:
-    call = request[CALL]
-    if call.account is None:
-        raise errors.invalid_credentials()
-    call.account.settle()
-    return call, call.account
+    call, account = call_and_account(request)
+    account.settle()
+    return call, account
 
 
 def _number(request: web.Request, name: str, usual: int, maximum: int) -> int:

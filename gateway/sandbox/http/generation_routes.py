@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.accounts.account import Account, SubmitRequest
+from gateway.sandbox.accounts.account import SubmitRequest
 from gateway.sandbox.catalog.model import Model
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.clock import timestamp
 from gateway.sandbox.generations.generation import describe, receipt
 from gateway.sandbox.generations.prompt_directives import read_directives
-from gateway.sandbox.http.call import CALL, Call
+from gateway.sandbox.http.call import call_and_account, json_body, origin_of
 from gateway.sandbox.state import SandboxState
 from gateway.sandbox.webhooks.payload import check_webhook
 
@@ -39,7 +36,7 @@ class GenerationRoutes:
     async def submit(self, request: web.Request) -> web.Response:
         """Create a generation, or return the one that the idempotency key created."""
         call, account = call_and_account(request)
-        model, parameters = _model(call.model), await body_of(request)
+        model, parameters = _model(call.model), await json_body(request)
         directives = read_directives(call.prompt or "")
         check_webhook(call.webhook, strict=account.settings.strict_webhooks)
         submission = SubmitRequest(
@@ -85,7 +82,7 @@ class GenerationRoutes:
     async def estimate(self, request: web.Request) -> web.Response:
         """Return the price of an input. An estimate is free, and is answered even without credits."""
         call, _ = call_and_account(request)
-        model, parameters = _model(call.model), await body_of(request)
+        model, parameters = _model(call.model), await json_body(request)
         model.check(parameters)
         return web.json_response(model.estimate(parameters))
 
@@ -97,28 +94,7 @@ class GenerationRoutes:
         return web.json_response({"items": rows[: int(limit)] if limit.isdecimal() else rows})
 
 
-def call_and_account(request: web.Request) -> tuple[Call, Account]:
-    """Return the call and its account, or raise a 401."""
-    call = request[CALL]
-    if call.account is None:
-        raise errors.invalid_credentials()
-    return call, call.account
-
-
 def _model(slug: str) -> Model:
     if slug not in MODELS:
         raise errors.model_not_found()
     return MODELS[slug]
-
-
-async def body_of(request: web.Request) -> Any:
-    """Return the JSON body, or raise a 422."""
-    try:
-        return json.loads(await request.read())
-    except (ValueError, RecursionError):
-        raise errors.invalid_json() from None
-
-
-def origin_of(request: web.Request) -> str:
-    """Return the origin under which this client reaches the sandbox, for the links in responses."""
-    return str(request.url.origin())

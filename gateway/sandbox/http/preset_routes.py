@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.sandbox import errors
 from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Item, with_origin
-from gateway.sandbox.http.generation_routes import origin_of
+from gateway.sandbox.http.call import origin_of
 
 _STUDIO = "marketing-studio/image"
 _DEFAULT_PAGE_SIZE = 50

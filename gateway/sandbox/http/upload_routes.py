@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import secrets
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.sandbox import errors
+from gateway.sandbox.http.call import json_body, origin_of
 from gateway.sandbox.http.fault_responses import apply_fault
 from gateway.sandbox.schema import Violation
 from gateway.sandbox.state import SandboxState
@@ -59,17 +59,14 @@ class UploadRoutes:
 
     async def create_slot(self, request: web.Request) -> web.Response:
         """Create an upload slot with a presigned URL."""
-        try:
-            body = json.loads(await request.read())
-        except ValueError:
-            raise errors.invalid_json() from None
+        body = await json_body(request)
         content_type = body.get("content_type") if isinstance(body, dict) else None
         if content_type not in CONTENT_TYPES:
             raise errors.as_pydantic([Violation("enum", ("content_type",), content_type, list(CONTENT_TYPES))])
         now = self._state.clock.now()
         slot = _Slot(secrets.token_hex(12), content_type, secrets.token_hex(16), now)
         self._slots[slot.name] = slot
-        public = f"{request.scheme}://{request.host}/storage/{slot.name}"
+        public = f"{origin_of(request)}/storage/{slot.name}"
         return web.json_response(
             {
                 "public_url": public,

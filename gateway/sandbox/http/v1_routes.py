@@ -9,7 +9,7 @@ from gateway.sandbox.accounts.account import SubmitRequest
 from gateway.sandbox.catalog.models import V1_MODELS
 from gateway.sandbox.generations.generation import describe_job_set
 from gateway.sandbox.generations.prompt_directives import Outcome, read_directives
-from gateway.sandbox.http.generation_routes import body_of, call_and_account, origin_of
+from gateway.sandbox.http.call import call_and_account, json_body, origin_of
 from gateway.sandbox.schema import Schema, Violation, violations
 from gateway.sandbox.state import SandboxState
 from gateway.sandbox.webhooks.payload import check_webhook
@@ -37,7 +37,7 @@ class JobSetRoutes:
     async def submit(self, request: web.Request) -> web.Response:
         """Create a job set."""
         call, account = call_and_account(request)
-        model, body = V1_MODELS[call.model], await body_of(request)
+        model, body = V1_MODELS[call.model], await json_body(request)
         if not isinstance(body, dict) or "params" not in body:
             raise errors.as_pydantic([Violation("required", (), body, "params")])
         parameters, webhook = body["params"], body.get("webhook")
