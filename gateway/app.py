@@ -177,11 +177,13 @@ class Gateway:
     async def stop(self) -> None:
         """Report not serving, drain, then close everything."""
         self._ports.report_not_serving()
+        if self._former is not None:
+            self._former.drain()
+        if self._replica is not None:
+            await self._ports.leader_responded()
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
-        if self._former is not None:
-            self._former.drain()
         if self._replica is None:
             await self._core.drain()
         await self._exit.aclose()

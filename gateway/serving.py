@@ -224,6 +224,13 @@ class Ports:
         """Report NOT_SERVING to health checks, because the gateway is about to stop."""
         self._health.drain()
 
+    async def leader_responded(self) -> None:
+        """Return when the leader has responded to the calls under way, but at most HFGATEWAY_DRAIN later."""
+        if self._to_leader is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.drain):
+                    await self._to_leader.responded()
+
     async def open_grpc(self) -> str:
         """Serve gRPC; return the address. Raises SettingError."""
         settings = self._settings

@@ -148,6 +148,12 @@ class Ports:
     def report_not_serving(self) -> None:
         """Do nothing: no test asks for its health."""
 
+    async def leader_responded(self) -> None:
+        """Wait for the leader's responses to the calls under way."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._node.settings.drain):
+                await self._leader.responded()
+
     async def open_grpc(self) -> str:
         """Accept calls and webhooks."""
         serving, instance = self._serving, self._instance
@@ -210,10 +216,11 @@ class Ports:
         self.check()
         if isinstance(self._serving, Core):
             return await work(self._serving)
-        answer = await self._leader.unary(UNARY, cast(bytes, work), Call(UNARY, None))
-        with contextlib.suppress(UnconfirmedError):
-            await self._replica.store.change_log.announced()
-        return cast(T, answer)
+        with self._leader.awaited():
+            answer = await self._leader.unary(UNARY, cast(bytes, work), Call(UNARY, None))
+            with contextlib.suppress(UnconfirmedError):
+                await self._replica.store.change_log.announced()
+            return cast(T, answer)
 
     async def forwarded(self, work: Callable[[Core], Awaitable[T]]) -> T:
         """Run a call that another replica has forwarded."""

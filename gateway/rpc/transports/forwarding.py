@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
 
 from gateway import tracing
-from gateway.concurrency import OwnedTasks
+from gateway.concurrency import OwnedTasks, Signal, set_signal
 from gateway.errors import GatewayError, gateway_unavailable, invalid_field
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
@@ -74,6 +74,8 @@ class ToLeader:
         self._connected_with: object = None
         self._channel: grpc.aio.Channel | None = None
         self._closing = OwnedTasks()
+        self._awaited: set[Signal] = set()
+        """A signal for each block of `awaited`, given at its end."""
 
     async def unary(self, method: str, request: bytes, call: Call) -> bytes:
         """Forward a call with one response."""
@@ -99,12 +101,28 @@ class ToLeader:
         """Forward a webhook. Returns the status and the body of the response. Raises GatewayError or RpcError."""
         call = Call(WEBHOOK_METHOD, time.monotonic() + WEBHOOK_TIMEOUT)
         metadata = [(PATH_METADATA, token), *((HEADER_PREFIX + name, text) for name, text in headers.items())]
-        with self._counted():
+        with self.awaited(), self._counted():
             response = await _answer(
                 self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._call_options(call, metadata))
             )
         status, _, text = response.partition(b" ")
         return int(status), text
+
+    @contextlib.contextmanager
+    def awaited(self) -> Iterator[None]:
+        """Let `responded` await the end of the block."""
+        ended: Signal = asyncio.get_running_loop().create_future()
+        self._awaited.add(ended)
+        try:
+            yield
+        finally:
+            self._awaited.discard(ended)
+            set_signal(ended)
+
+    async def responded(self) -> None:
+        """Return when the calls have ended that are under way now and have one response."""
+        if self._awaited:
+            await asyncio.wait([*self._awaited])
 
     async def check_leader(self) -> None:
         """End the calls to a gateway that no longer leads, which may never respond to them.
@@ -193,9 +211,10 @@ class Replicated:
 
         async def unary(request: Message, call: Call) -> bytes:
             call.try_start_waiting()  # if `waiting` is full, the call keeps its place
-            response = await leader.unary(full_name, request.SerializeToString(), call)
-            await self._catch_up()
-            return response
+            with leader.awaited():
+                response = await leader.unary(full_name, request.SerializeToString(), call)
+                await self._catch_up()
+                return response
 
         async def client_stream(requests: AsyncIterator[Message], call: Call) -> bytes:
             broken: list[Exception] = []
@@ -209,7 +228,8 @@ class Replicated:
                     raise
 
             try:
-                return await leader.client_stream(full_name, read(), call)
+                with leader.awaited():
+                    return await leader.client_stream(full_name, read(), call)
             except GatewayError:
                 if not broken:
                     raise

@@ -907,6 +907,40 @@ async def test_submissions_are_stored_while_the_leader_waits_for_its_last_respon
         assert [one.prompt for one in sandbox.ledger.charges if one.prompt == "meanwhile"] == ["meanwhile"]
 
 
+@pytest.mark.parametrize("name", TRANSPORTS)
+async def test_a_replica_that_stops_returns_the_responses_of_the_leader(
+    name: str, sandbox: Sandbox, settings: dict[str, str]
+) -> None:
+    """Higgsfield's response takes longer than the stop of the ports. The leader continues, so the replica can wait."""
+    sandbox.state.plan.add([Fault.parse({"on": "submit", "delay": 3 * serving.STOP_GRACE})])
+    async with gateways(settings, {}) as (leader,), asyncio.timeout(WAIT_TIMEOUT):
+        replica = Gateway(read_settings(settings), CREDENTIALS)
+        await replica.start()
+        client = open_transport(name, replica.grpc_address, replica.http_address)
+        try:
+            submitting = asyncio.create_task(client.call("SubmitGeneration", soul_request("a fox")))
+            await eventually(lambda: sandbox.ledger.summary()["submissions_seen"] == 1)
+            await replica.stop()
+            submitted = (await submitting).generation
+        finally:
+            await client.close()
+        async with AsyncClient(leader.grpc_address) as other:
+            assert (await other.get(submitted.id)).accept_time == submitted.accept_time
+
+
+async def test_a_replica_stops_although_the_leader_does_not_respond(sandbox: Sandbox, settings: dict[str, str]) -> None:
+    sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "hang"})])
+    async with gateways(settings | {"HFGATEWAY_DRAIN": "0"}, {}) as (leader,), asyncio.timeout(WAIT_TIMEOUT):
+        replica = Gateway(read_settings(settings | {"HFGATEWAY_DRAIN": "0.1"}), CREDENTIALS)
+        await replica.start()
+        async with grpc.aio.insecure_channel(replica.grpc_address) as channel:
+            submitting = GenerationServiceStub(channel).SubmitGeneration(soul_request("a fox"))
+            await eventually(lambda: sandbox.ledger.summary()["submissions_seen"] == 1)
+            await replica.stop()
+            assert await submitting.code() is grpc.StatusCode.UNAVAILABLE
+        assert len(leader._core.feed.entries) == 1
+
+
 async def test_a_leader_stops_although_the_server_does_not_respond(
     postgres: Server, sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
