@@ -142,7 +142,7 @@ async def _replica(store: SharedStore, settings: Settings, credentials: Credenti
         run_times = RunTimes()
         run_times.learn_all(await store.accounts.run_times())
         # A wrong key is an error at the start.
-        added = decrypted(await store.accounts.credentials(), open_encryption(settings))
+        decrypted(await store.accounts.credentials(), open_encryption(settings))
     except UnconfirmedError as error:
         raise StoreOpenError(f"{settings.store}: {error}") from error
     required = settings.auth == "keys"
@@ -154,7 +154,11 @@ async def _replica(store: SharedStore, settings: Settings, credentials: Credenti
     # Only the leader knows which generations wait in front of others, so forecasts have no queue position here.
     admissions = Admissions(Accounts(""), Admission)
 
-    all_credentials = [credentials, *(parse_credentials(text) for _, text in added if text)]
+    async def refused() -> bool:
+        added = decrypted(await store.accounts.credentials(), open_encryption(settings))
+        known = [credentials, *(parse_credentials(text) for _, text in added if text)]
+        return await all_refused(map(_open_client(settings, machine), known))
+
     return Replica(
         settings=settings,
         store=store,
@@ -166,7 +170,7 @@ async def _replica(store: SharedStore, settings: Settings, credentials: Credenti
         watches=Watches(store.change_log, store.generations, feed, clock, reads),
         forecasts=Forecaster(clock, admissions, run_times, feed),
         run_times=run_times,
-        all_refused=lambda: all_refused(map(_open_client(settings, machine), all_credentials)),
+        all_refused=refused,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.access.identity import Access, Issuer
-from gateway.config import Settings
+from gateway.config import SettingError, Settings
 from gateway.generations.clock import since_boot
 from gateway.generations.model import RunTime, run_time
 from gateway.generations.reads import Reads
@@ -59,7 +59,10 @@ class Replica:
     forecasts: Forecaster
     run_times: RunTimes
     all_refused: Callable[[], Awaitable[bool]]
-    """Asks Higgsfield whether it refuses the credentials of all accounts."""
+    """Asks Higgsfield whether it refuses the credentials of all accounts that are stored now.
+
+    Raises UnconfirmedError, or SettingError if they cannot be decrypted.
+    """
     _refused: bool = False
 
     async def begin(self) -> None:
@@ -87,8 +90,11 @@ class Replica:
 
         A replica makes no other call, and would only find out as the leader that its credentials are wrong.
         """
-        while not self.store.leads and (refused := await self.all_refused()):
-            self._refused = refused
+        while not self.store.leads:
+            with contextlib.suppress(UnconfirmedError, SettingError):
+                self._refused = await self.all_refused()
+                if not self._refused:
+                    return
             await asyncio.sleep(CHECK_CREDENTIALS_INTERVAL)
         self._refused = False
 

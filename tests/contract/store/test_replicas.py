@@ -849,6 +849,28 @@ async def test_a_replica_with_refused_credentials_is_not_ready_until_they_are_ac
         await asking
 
 
+async def test_a_replica_is_ready_when_an_operator_has_added_an_account_that_is_accepted(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks about the credentials that are stored now, and not only about those of its start."""
+    monkeypatch.setattr("gateway.replica.CHECK_CREDENTIALS_INTERVAL", 0.05)
+    options = SandboxOptions(port=0, credentials="films:films-secret")
+    async with Sandbox(options, ManualClock()) as sandbox, asyncio.timeout(WAIT_TIMEOUT):
+        settings |= {"HFGATEWAY_UPSTREAM_URL": sandbox.url}
+        settings |= {"HFGATEWAY_ACCOUNTS_KEY": "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHMgMDEyMzQ1Njc="}
+        async with gateways(settings, {}, {}) as (leader, replica):
+            asking = asyncio.create_task(replica.check_credentials())
+            while (found := await fetched(f"{replica.http_address}/readyz"))[0] == 200:
+                await asyncio.sleep(0.01)
+            assert CREDENTIALS_REFUSED in found[1]
+            async with grpc.aio.insecure_channel(leader._ports._sockets.admin) as channel:
+                films = admin_pb.AddAccountRequest(name="films", credentials="films:films-secret")
+                await AdminServiceStub(channel).AddAccount(films)
+            while (await fetched(f"{replica.http_address}/readyz"))[0] != 200:
+                await asyncio.sleep(0.01)
+            await asking
+
+
 async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
