@@ -56,7 +56,7 @@ def _silent_network(planned: ReplicaPlan) -> None:
 @mutation("jumped from revision", 3, focus=_silent_network, among=REPLICA_MUTATIONS)
 def writes_do_not_compare_the_fence() -> Iterator[None]:
     """What a leader wrote before it was replaced is stored after that."""
-    with changed("FROM lease WHERE fence = :fence AND", "FROM lease WHERE :fence > 0 AND"):
+    with changed("WHERE fence = :fence AND replica = :replica AND", "WHERE :fence > 0 AND"):
         yield
 
 

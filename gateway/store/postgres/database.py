@@ -195,7 +195,7 @@ class Database:
     @property
     def condition(self) -> Values:
         """The parameters by which a write changes nothing if another gateway has the lease, or commits were lost."""
-        return {"fence": self.fence, "writes": self.writes}
+        return {"fence": self.fence, "replica": self.replica, "writes": self.writes}
 
     async def check_fence(self, rows: Sequence[DictRow]) -> None:
         """Raise LeaseLostError if the rows of a write show that it was not allowed."""
@@ -217,7 +217,7 @@ class Database:
         return error
 
     async def _why_lost(self) -> str:
-        about = {**self.condition, "replica": self.replica, "beats": self.beats, "epoch": self.epoch}
+        about = {**self.condition, "beats": self.beats, "epoch": self.epoch}
         while not self._closed:
             try:
                 (row,) = await self.run(self.reserved, "note_loss", about)

@@ -155,7 +155,7 @@ class Lease:
     async def _beat_once(self) -> bool:
         """Send a heartbeat. Returns False if another gateway has taken the lease, or the server has lost commits."""
         before, database = since_boot(), self._database
-        about = {**database.condition, "replica": database.replica, "beats": database.beats, "serving": SERVING_TIMEOUT}
+        about = {**database.condition, "beats": database.beats, "serving": SERVING_TIMEOUT}
         if not (rows := await self._run("beat", about)):
             await database.lost()
             return False

@@ -817,6 +817,24 @@ async def test_a_gateway_that_was_replaced_changes_nothing(emptied: str, monkeyp
             assert second.broken == []
 
 
+async def test_a_gateway_of_a_lost_history_changes_nothing_although_its_fence_is_used_again(
+    emptied: str, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was cut off while a backup was restored, and the gateways since then have counted up to its fence."""
+    from gateway.store.postgres import lease
+
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)
+    async with opened(emptied) as cut_off:
+        postgres.execute("UPDATE lease SET fence = fence - 1, replica = NULL", database=database)
+        async with opened(emptied) as leader:
+            assert leader.store.database.fence == cut_off.store.database.fence
+            with pytest.raises(StoreError):
+                await cut_off.store.claims.claim(examples.claim())
+            assert len(cut_off.broken) == 1
+            assert await leader.store.generations.unfinished() == []
+            assert (await leader.store.claims.claim(examples.claim())).new
+
+
 async def test_gateways_whose_machine_was_suspended_do_not_trust_what_they_knew(
     emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1008,8 +1026,8 @@ def writing() -> Iterator[str]:
 @pytest.mark.parametrize("name", list(writing()))
 def test_every_part_of_a_statement_that_writes_depends_on_the_lease(name: str) -> None:
     sql = statements.load("postgres")[name]
-    condition = "fence = :fence AND (SELECT writes FROM log) >= :writes"
-    assert sql.startswith(f"WITH fenced AS (SELECT FROM lease WHERE {condition} FOR SHARE)")
+    condition = "fence = :fence AND replica = :replica AND (SELECT writes FROM log) >= :writes"
+    assert " ".join(sql.split()).startswith(f"WITH fenced AS ( SELECT FROM lease WHERE {condition} FOR SHARE ),")
     parts = dict(re.findall(r"^(?:\), )?(\w+) AS \((.*?)(?=^(?:\), )?\w+ AS \(|^SELECT|\Z)", sql, flags=re.M | re.S))
     parts.pop("fenced", None)
     depending = {"fenced"}

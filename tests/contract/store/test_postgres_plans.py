@@ -5,6 +5,7 @@ The tables are filled and analyzed, and each statement is planned with parameter
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -195,9 +196,13 @@ def test_old_run_times_are_found_in_one_pass_with_statistics_of_a_small_table(ne
     new.execute(add, [1])
     new.execute("VACUUM ANALYZE durations")
     new.execute(add, [955])
-    new.execute("UPDATE lease SET fence = 9999")
+    replica = f"'{uuid.uuid4()}'"
+    new.execute(f"UPDATE lease SET fence = 9999, replica = {replica}")
     new.execute("UPDATE log SET writes = 9999")
-    prune = statements.PARAMETER.sub("9999", statements.load("postgres")["prune_durations"])
+    given = {"replica": replica}
+    prune = statements.PARAMETER.sub(
+        lambda found: given.get(found[1], "9999"), statements.load("postgres")["prune_durations"]
+    )
     row = new.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {prune}").fetchone()
     assert row is not None
     assert rows_read(row[0][0]["Plan"]) < 100 * 956

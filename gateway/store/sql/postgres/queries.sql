@@ -6,8 +6,11 @@
 -- fragment: fenced
 -- Every statement that writes begins with it: lock the lease against a takeover until the commit. There is no row if
 -- another gateway has taken it over, or if the server lacks writes that it has acknowledged (`log.writes`). Then the
--- statement changes nothing, because every other part depends on that row.
-fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE);
+-- statement changes nothing, because every other part depends on that row. After a restore, fences are used again, but by
+-- another replica.
+fenced AS (
+    SELECT FROM lease WHERE fence = :fence AND replica = :replica AND (SELECT writes FROM log) >= :writes FOR SHARE
+);
 
 -- fragment: audited
 -- Append one entry to the audit log if it is on (`audit` is not NULL) and the statement has `written` a row.
