@@ -32,6 +32,8 @@ from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.contract.store.examples import NOW
+from tests.contract.store.test_agents import CREATED, MESSAGE
+from tests.contract.store.test_characters import CREATION
 from tests.contract.store.test_limits import DAY, NEXT_MONTH, priced, set_limits, use
 from tests.contract.store.test_store import all_changes, completed, queued, saved, stored
 from tests.support.running import WAIT_TIMEOUT, Generation, eventually, run, soul
@@ -876,6 +878,50 @@ async def test_a_short_reign_does_not_shorten_the_wait_for_a_paused_gateway(
             assert short.store.others_send_for == SEND_TIMEOUT
         async with opened(emptied) as later:
             assert later.store.others_send_for == 0.0
+
+
+@pytest.mark.parametrize("left", ["nothing", "a generation", "a session", "a training", "a message"])
+async def test_only_what_a_paused_gateway_may_still_order_or_say_delays_the_next_one(
+    left: str, emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one does not recover a generation that is being sent before that, and need not wait for it."""
+    from gateway.store.postgres import lease
+
+    waited = list[float]()
+    rest = asyncio.sleep
+
+    async def rests(seconds: float) -> None:
+        waited.append(seconds)
+        await rest(0.0 if seconds == SEND_TIMEOUT else seconds)
+
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)
+    monkeypatch.setattr(lease, "LEASE_TIMEOUT", 0.2)
+    async with opened(emptied) as paused:
+        match left:
+            case "a generation":
+                waiting = await stored(paused.store)
+                assert await paused.store.generations.save(waiting, examples.marked(waiting))
+            case "a session":
+                await paused.store.agents.add_agent_session(CREATED)
+            case "a training":
+                await paused.store.characters.claim(CREATION)
+            case "a message":
+                await paused.store.agents.mark_agent_message(MESSAGE)
+        monkeypatch.setattr(asyncio, "sleep", rests)
+        async with opened(emptied) as successor:
+            assert successor.store.others_send_for == SEND_TIMEOUT
+        assert (SEND_TIMEOUT in waited) == (left in {"a training", "a message"})
+
+
+async def test_a_closed_store_refuses_writes(emptied: str) -> None:
+    """A task that outlives a drain must not wait for ever."""
+    async with opened(emptied) as one:
+        store = one.store
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        with pytest.raises(StoreError, match="closed"):
+            await store.claims.claim(examples.claim())
+        with pytest.raises(StoreError, match="closed"):
+            await store.keys.add_api_key(ApiKey("k", "red", "", b"hash", NOW))
 
 
 async def test_a_dead_gateway_whose_heartbeat_is_in_the_future_is_replaced(
