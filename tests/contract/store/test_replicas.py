@@ -654,6 +654,30 @@ async def test_keys_apply_on_every_replica(settings: dict[str, str]) -> None:
                 await client.get(known.id)
 
 
+async def test_the_next_leader_knows_the_keys_that_were_changed_right_before_its_takeover(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the leader it does not read them again, because it makes all changes itself."""
+    monkeypatch.setattr("gateway.replica.REPORT_SERVING_INTERVAL", 3600.0)
+    settings["HFGATEWAY_AUTH"] = "keys"
+    async with gateways(settings, {}) as (leader,):
+        key, revoked = await leader.access.create_key("team", "")
+        heir = Gateway(read_settings(settings), CREDENTIALS)
+        await heir.start()
+        _, secret = await leader.access.create_key("team", "")
+        await leader.access.revoke_key(key.id)
+    try:  # the leader has stopped
+        await eventually(lambda: heir._replica is None)
+        monkeypatch.setattr("gateway.replica.MAX_KEYS_AGE", 0.0)
+        async with AsyncClient(heir.grpc_address, api_key=secret, retry=RETRY) as client:
+            assert (await client.submit(soul("a fox"))).generation.id
+        async with AsyncClient(heir.grpc_address, api_key=revoked) as client:
+            with pytest.raises(errors.InvalidCredentials, match="revoked"):
+                await client.submit(soul("a fox"))
+    finally:
+        await heir.stop()
+
+
 async def test_the_next_leader_uses_the_accounts_that_an_operator_has_added_at_a_replica(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
