@@ -99,7 +99,7 @@ async def _is_alone(connection: Connection, name: str, fence: int | None) -> boo
     if await cursor.fetchone() is None:
         return False
     cursor = await connection.execute(
-        "SELECT address FROM replicas WHERE beat > now() - make_interval(secs => %s) AND schema < %s",
+        "SELECT address FROM replicas WHERE abs(extract(epoch FROM now() - beat)) < %s AND schema < %s",
         [LEASE_TIMEOUT, name],
     )
     return await cursor.fetchone() is None

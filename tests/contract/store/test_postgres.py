@@ -936,6 +936,34 @@ async def test_a_dead_gateway_whose_heartbeat_is_in_the_future_is_replaced(
             assert (await successor.store.claims.claim(examples.claim())).new
 
 
+async def test_a_replica_whose_heartbeat_is_in_the_future_does_not_serve(
+    emptied: str, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was dead when the server's clock was set back. One that serves has sent another heartbeat since then."""
+    import psycopg
+
+    from gateway.store.postgres import lease, migrations
+
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 0.05)
+    monkeypatch.setattr(lease, "SERVING_TIMEOUT", 600.0)
+    monkeypatch.setattr(migrations, "LEASE_TIMEOUT", 600.0)
+    columns = "replicas (replica, beat, version, address, schema)"
+
+    async def beaten(number: int) -> None:
+        enough = leader.store.database.beats + number
+        await eventually(lambda: leader.store.database.beats >= enough)
+
+    async with opened(emptied) as leader:
+        for serving, beat in ((1, "now()"), (0, "now() + interval '1 hour'")):
+            postgres.execute("DELETE FROM replicas WHERE address = ''", database=database)
+            postgres.execute(f"INSERT INTO {columns} VALUES (gen_random_uuid(), {beat}, '', '', '')", database=database)
+            await beaten(2)
+            assert leader.store.others == serving
+            async with await psycopg.AsyncConnection.connect(emptied) as connection:
+                alone = await migrations._is_alone(connection, "0001", leader.store.database.fence)
+                assert alone == (not serving)  # nothing waits for a gateway that does not know a migration
+
+
 async def test_a_replica_that_has_just_started_replaces_a_dead_leader_at_once(
     emptied: str, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

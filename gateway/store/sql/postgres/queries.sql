@@ -30,13 +30,14 @@ OR (:kind::text = 'label' AND labels::jsonb ->> :name::text = :value::text);
 
 -- name: beat
 -- Show that the holder of the lease lives. Updates no row if another one has taken the lease over, or if the server lacks
--- writes or beats that it has acknowledged. Returns the number of beats, and the number of other replicas that serve.
+-- writes or beats that it has acknowledged. Returns the number of beats, and the number of other replicas that serve. A
+-- heartbeat in the future is none of a living one: see `take`.
 UPDATE replicas SET beat = now(), beats = beats + 1
 WHERE replica = :replica AND beats >= :beats AND (SELECT writes FROM log) >= :writes
     AND EXISTS (SELECT FROM lease WHERE lease.replica = :replica AND fence = :fence)
 RETURNING beats, (
     SELECT count(*) FROM replicas AS other
-    WHERE other.replica <> :replica AND other.beat > now() - make_interval(secs => :serving)
+    WHERE other.replica <> :replica AND abs(extract(epoch FROM now() - other.beat)) < :serving
 ) AS others;
 
 -- name: report_serving
