@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import IO
 
 import click
@@ -115,7 +114,7 @@ def new_key() -> None:
 
 
 def _read(credentials: IO[str]) -> str:
-    if credentials is sys.stdin and sys.stdin.isatty():
+    if credentials.isatty():
         text: str = click.prompt("KEY_ID:SECRET", hide_input=True, err=True)
         return text
     try:

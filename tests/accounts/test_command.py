@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 from pathlib import Path
+from threading import Timer
+
+import pytest
 
 from tests.accounts.conftest import ADS, FILMS, KEY, NEWER, Start, accepted, caller, sent
+from tests.app.command import environment
 from tests.support.operator import command
 from tests.support.running import Running
 
@@ -55,6 +62,38 @@ async def test_what_is_wrong_is_said_without_secrets(start: Start, tmp_path: Pat
         assert ended.code != 0, arguments
         assert ended.err
         assert "films-secret" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+async def test_credentials_that_are_typed_are_not_shown(start: Start, locale: str) -> None:
+    running = await start()
+    variables = environment(running.store_path.parent, {"HFGATEWAY_STORE_URL": f"sqlite:///{running.store_path}"})
+    ours, its = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "accounts", "add", "films"),
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env=variables | {"LC_ALL": locale},
+        start_new_session=True,
+    )
+    os.close(its)
+    late = Timer(30.0, process.kill)  # then the terminal ends
+    late.start()
+    shown = b""
+    try:
+        while chunk := await asyncio.to_thread(os.read, ours, 65536):
+            shown += chunk
+            if shown.endswith(b"KEY_ID:SECRET: "):
+                os.write(ours, f"{FILMS}\n".encode())
+    except OSError:  # Linux reports EIO when the other end is closed
+        pass
+    finally:
+        late.cancel()
+        os.close(ours)
+    assert await process.wait() == 0, shown
+    assert b"films-secret" not in shown
+    assert "films" in await run(running, "list")
 
 
 async def test_a_new_key_can_be_set(start: Start, tmp_path: Path) -> None:
