@@ -111,6 +111,8 @@ def build(
     if kind == "model":
         if images:
             raise click.UsageError("--image cannot be used with --model: use the model's own parameter, -p NAME=URL")
+        if prompt:
+            _refuse_second(parameters, "prompt", "PROMPT")
         return _call(client.model, model_id, api_version, **{"prompt": prompt, **parameters})
     if kind == "dop":
         if not images:
@@ -122,8 +124,16 @@ def build(
         if not (images and audio):
             raise click.UsageError("--speak needs --image and --audio")
         return _call(client.speak, images[0], audio, prompt, **parameters)
-    reference = {"image_reference_url": images[0]} if images else {}
-    return _call(client.soul, prompt, **reference, **parameters)
+    if not images:
+        return _call(client.soul, prompt, **parameters)
+    _refuse_second(parameters, "image_reference_url", "--image")
+    return _call(client.soul, prompt, image_reference_url=images[0], **parameters)
+
+
+def _refuse_second(parameters: Mapping[str, Any], name: str, given: str) -> None:
+    """Raise UsageError if a parameter is set that the argument or option `given` sets already."""
+    if name in parameters:
+        raise click.UsageError(f"-p {name}: {given} sets it already")
 
 
 def _read_media(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str | Path, ...]:
@@ -206,7 +216,7 @@ def _split(value: str, form: str) -> tuple[str, str]:
     return name, text
 
 
-def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any) -> AnyInput:
+def _call(function: Callable[..., AnyInput], /, *arguments: Any, **parameters: Any) -> AnyInput:
     given: dict[str, str] = {}
     if function.__name__ == "soul":
         given = {SOUL_NAMES.get(name, name): name for name in parameters}

@@ -284,6 +284,12 @@ async def test_parameters_may_have_the_names_that_a_model_shows(gateway: Scripte
         (["generate", "x", "-p", "custom_reference_id="], "-p custom_reference_id: must not be empty"),
         (["generate", "x", "-p", "version=v9"], "-p version: must be one of v1, v2, cinema, not v9"),
         (["generate", "x", "-p", "seed"], "'seed' is not NAME=JSON"),
+        (["generate", "x", "-p", "function=1"], "-p function: soul has the parameters version"),
+        (["generate", "x", "--model", "a/b", "-p", "prompt=y"], "-p prompt: PROMPT sets it already"),
+        (
+            ["generate", "x", "--image", "https://a.test/1", "-p", "image_reference_url=https://a.test/2"],
+            "-p image_reference_url: --image sets it already",
+        ),
         (["generate", "x", "--model", "a/b", "-p", "n=" + "[" * 100_000], "n is nested too deeply"),
         (
             ["generate", "x", "--dop", "--image", "https://a.test/1", "-p", "motions=5"],
