@@ -141,10 +141,13 @@ class _Partial:
         size = self._file.stat().st_size if etag else 0
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-", "If-Range": etag} if etag else {})
         with client.stream("GET", url, headers=headers) as response:
-            if response.status_code == 416 and etag:
+            other = response.status_code == 206 and response.headers.get("etag", etag) != etag
+            if etag and (response.status_code == 416 or other):
                 self._note.unlink()  # the partial download does not belong to this file
                 return self.fetch(client, url)
             response.raise_for_status()
+            if response.headers.get("content-encoding", "").lower() not in {"", "identity"}:
+                raise httpx.RemoteProtocolError("the response is compressed, which was not requested")
             content_range = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
             if response.status_code == 206 and (content_range is None or int(content_range[1]) != size):
                 raise httpx.RemoteProtocolError("the response is not the requested part")

@@ -119,6 +119,25 @@ async def test_a_part_of_another_version_is_discarded(media: MediaServer, tmp_pa
     assert path.read_bytes() == CONTENT
 
 
+async def test_a_part_is_not_continued_with_another_version(media: MediaServer, tmp_path: Path) -> None:
+    """Some servers send the range although If-Range names another version."""
+    (tmp_path / "g1-1.part").write_bytes(b"x" * 1000)
+    (tmp_path / "g1-1.part.etag").write_text('"of yesterday"')
+    media.add("/a.png", CONTENT, conditional=False)
+    (path,) = await saved(media, tmp_path)
+    assert path.read_bytes() == CONTENT
+
+
+async def test_a_compressed_response_is_refused(
+    media: MediaServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its bytes would be saved as the output, which no program could open."""
+    media.add("/a.png", CONTENT, faults=[{"headers": {"Content-Encoding": "gzip"}}] * ATTEMPTS)
+    assert await refused(media, tmp_path)
+    assert "compressed" in capsys.readouterr().err
+    assert "g1-1.png" not in names(tmp_path)
+
+
 @pytest.mark.parametrize("length", [len(CONTENT), len(CONTENT) + 5])
 async def test_a_part_longer_than_the_file_is_discarded(media: MediaServer, tmp_path: Path, length: int) -> None:
     (tmp_path / "g1-1.part").write_bytes(b"x" * length)
