@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -16,6 +17,8 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+_GZIP = re.compile(r"(?i)\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))")
+"""Matches an Accept-Encoding with gzip, unless its weight is 0: then gzip is refused (RFC 9110, 12.4.2)."""
 _HEADERS = {
     # Outputs are loaded from Higgsfield's hosts, everything else from this gateway.
     "content-security-policy": (
@@ -52,7 +55,7 @@ def _route(path: str, name: str) -> Route:
     async def serve(request: Request) -> Response:
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if _GZIP.search(request.headers.get("accept-encoding", "")):
             return Response(compressed(), headers={**headers, "content-encoding": "gzip"})
         return Response(content, headers=headers)
 

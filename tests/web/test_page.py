@@ -532,9 +532,12 @@ async def test_the_page_is_small_and_has_a_content_security_policy_and_etags(tmp
                 tag = answer.headers["etag"]
                 body = await answer.read()
                 sent[path] = len(body)
-            async with session.get(url, headers={"accept-encoding": "identity"}) as plain:
-                assert "content-encoding" not in plain.headers
-                assert await plain.read() == await asyncio.to_thread(gzip.decompress, body)
+            for accepted in ("identity", "br, gzip;q=0", "GZIP; Q=0.0, br"):
+                async with session.get(url, headers={"accept-encoding": accepted}) as plain:
+                    assert "content-encoding" not in plain.headers
+                    assert await plain.read() == await asyncio.to_thread(gzip.decompress, body)
+            async with session.get(url, headers={"accept-encoding": "br, gzip;q=0.01"}) as small:
+                assert (small.headers["content-encoding"], await small.read()) == ("gzip", body)
             async with session.get(url, headers={"if-none-match": tag}) as again:
                 assert again.status == 304
     assert sum(sent.values()) < 60_000, sent
