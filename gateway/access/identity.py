@@ -17,6 +17,8 @@ from gateway.generations.stores import Filter
 
 DEFAULT_TENANT = "default"
 """The tenant of all calls if API keys are not required."""
+MAX_OVERLAP = 30 * 86_400.0
+"""Seconds for which a key stays valid after its rotation, at most."""
 SCHEME = "bearer "
 ISSUED = "issued"
 """The `key_id` of callers with a token of an issuer. Ids of API keys have another form."""
@@ -226,8 +228,10 @@ class Access:
     async def rotate_key(self, key_id: str, overlap: float) -> tuple[ApiKey, str]:
         """Create a key like this one, which expires `overlap` seconds later. Return the new key and its text.
 
-        Raises NOT_FOUND, or INVALID_INPUT if the key was revoked or has expired.
+        Raises NOT_FOUND, or INVALID_INPUT if the key was revoked or has expired, or the overlap is too long.
         """
+        if overlap > MAX_OVERLAP:
+            raise invalid_field("overlap", "must be at most 30 days")
         old, now = self._known(key_id), self._clock.moment().wall
         if old.revoke_time is not None or (old.expire_time is not None and old.expire_time <= now):
             raise invalid_field("id", "names a key that was revoked or has expired")

@@ -207,6 +207,8 @@ async def test_secrets_of_keys_are_not_stored_or_logged(running: Running, caplog
         (("create", "--tenant", "red", "--name", "x" * 101), exit_codes.REFUSED, "name: must be at most 100"),
         (("create",), exit_codes.USAGE, "--tenant"),
         (("revoke", "unknown"), exit_codes.REFUSED, "no such API key"),
+        (("rotate", "unknown", "--overlap", "30d"), exit_codes.REFUSED, "no such API key"),
+        (("rotate", "unknown", "--overlap", "31d"), exit_codes.REFUSED, "overlap: must be at most 30 days"),
     ],
 )
 async def test_a_refused_keys_command_prints_an_error_without_traceback(

@@ -30,9 +30,8 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
 GENERATION = 1
 ENTRIES_PER_BATCH = 500
 """Entries of the audit log that are read at once."""
-DAY = 86_400.0
-OVERLAP, MAX_OVERLAP = DAY, 30 * DAY
-"""Seconds for which a key stays valid after its rotation: by default, and at most."""
+OVERLAP = 86_400.0
+"""Seconds for which a key stays valid after its rotation by default."""
 SCOPES = {
     pb.API_KEY_SCOPE_READ: Scope.READ,
     pb.API_KEY_SCOPE_SUBMIT: Scope.SUBMIT,
@@ -110,7 +109,7 @@ class AdminHandlers:
         """Create a key like another one, which expires after the overlap."""
         key_id = require_text(request.id)
         wrong: list[Violation] = []
-        overlap = parse_seconds(request, "overlap", wrong, maximum=MAX_OVERLAP)
+        overlap = parse_seconds(request, "overlap", wrong)
         raise_if_invalid(wrong)
         key, secret = await self.access.rotate_key(key_id, OVERLAP if overlap is None else overlap)
         return pb.RotateApiKeyResponse(api_key=api_key_message(key), secret=secret)
