@@ -55,6 +55,7 @@ async def test_a_broken_download_is_resumed(media: MediaServer, tmp_path: Path) 
     assert len(file.requests) == 3
     first, *later = file.requests
     assert "Range" not in first.headers
+    assert {request.headers["Accept-Encoding"] for request in file.requests} == {"identity"}
     assert {request.headers["If-Range"] for request in later if "Range" in request.headers} <= {file.etag}
 
 
