@@ -26,7 +26,7 @@ export async function mediaOfFile(source: NodeUploadSource, options: UploadOptio
   const contentType = options.contentType ?? CONTENT_TYPES[extname(path).toLowerCase()];
   const found = await stat(path);
   const size = found.isFile() ? found.size : undefined; // a pipe has none
-  return mediaOf(readWhenAsked(path), { ...(size === undefined ? {} : { size }), ...options, contentType });
+  return mediaOf(readWhenAsked(path), { contentType, size: options.size ?? size });
 }
 
 /** Yields the bytes of a file. The file is open only while it is read. */
