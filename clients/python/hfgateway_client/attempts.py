@@ -17,9 +17,10 @@ import grpc
 from hfgateway_client.errors import ClientClosed, DeadlineExceeded, GatewayError, Unavailable
 from hfgateway_client.status import error_from_rpc
 
-# Parts of gRPC's texts: an unknown name, an untrusted certificate, one for another name, and a gateway without TLS.
+# Parts of gRPC's texts: an unknown name, no HOST:PORT, an untrusted certificate, one for another name, and a gateway
+# without TLS.
 _MISTAKES = re.compile(
-    "Domain name not found|Name or service not known"
+    "Domain name not found|Name or service not known|Misformatted domain name|Unparsable name|Failed to parse port"
     "|CERTIFICATE_VERIFY_FAILED|Hostname Verification|WRONG_VERSION_NUMBER"
 )
 

@@ -78,6 +78,9 @@ async def test_a_mistake_in_the_options_is_not_retried_and_the_error_has_the_add
 ) -> None:
     mistakes = [
         ("gateway.invalid:443", True, "Domain name not found|Name or service not known"),
+        ("http://127.0.0.1:50051", False, "Misformatted domain name|Name or service not known"),
+        ("127.0.0.1:grpc", False, "Failed to parse port"),
+        ("[::1", False, "Unparsable name"),
         (secured.address, True, "CERTIFICATE_VERIFY_FAILED"),
         (gateway.address, True, "WRONG_VERSION_NUMBER"),
     ]
