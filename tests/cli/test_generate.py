@@ -314,6 +314,7 @@ async def test_a_timeout_leaves_the_generation_running(
     ended = await hfgateway("generate", "x", "--timeout", "0.2")
 
     assert (ended.code, ended.out) == (code, "")
+    assert "error" not in ended.err
     stated = {
         6: "Still running after 0.2 s (exit code 6).",
         5: "After 0.2 s it is still unknown whether Higgsfield accepted it (exit code 5).",
