@@ -118,18 +118,25 @@ async def test_outputs_are_saved_without_credentials(
     assert all("authorization" not in request.headers for request in seen)
 
 
+@pytest.mark.parametrize(("state", "code"), [("COMPLETED", 7), ("IN_PROGRESS", 6)])
 async def test_an_output_that_cannot_be_saved_is_printed_as_its_link(
-    gateway: ScriptedGateway, hfgateway: Command, file_server: tuple[str, list[web.Request]], tmp_path: Path
+    gateway: ScriptedGateway,
+    hfgateway: Command,
+    file_server: tuple[str, list[web.Request]],
+    tmp_path: Path,
+    state: str,
+    code: int,
 ) -> None:
     base, _ = file_server
     outputs = [{"url": f"{base}/a.webp?Signature=b"}, {"url": f"{base}/c.webp"}]
-    gateway.on("SubmitGeneration", submitted("COMPLETED", 2, outputs=outputs))
+    gateway.on("SubmitGeneration", submitted(state, 2, outputs=outputs))
+    gateway.on("WatchGeneration", [gateway.hang])
     folder = tmp_path / "my pictures"
     (folder / "g1-1.webp").mkdir(parents=True)  # no file can replace it, not even as root
 
-    ended = await hfgateway("generate", "x", "--save", str(folder), "--gateway", gateway.address)
+    ended = await hfgateway("generate", "x", "--timeout", "0.2", "--save", str(folder), "--gateway", gateway.address)
 
-    assert ended.code == 7
+    assert ended.code == code
     assert ended.out.splitlines() == [f"{base}/a.webp?Signature=b", str(folder / "g1-2.webp")]
     assert f"Try again with: hfgateway watch g1 --save '{folder}' --gateway {gateway.address}\n" in ended.err
     assert "output 1 cannot be saved" in ended.err
