@@ -51,10 +51,13 @@ const SILENCE_MS = 40_000;
 /**
  * Creates a client of the gateway at a URL.
  *
- * @throws TypeError if the API key is not visible ASCII, or would be sent in plaintext to another origin.
+ * @throws TypeError if the URL is not an http or https URL, or the API key is not visible ASCII or would be sent in
+ * plaintext to another origin.
  */
 export function createClient(options: ClientOptions = {}): GatewayClient {
   const { baseUrl = "/", protocol = connect } = options;
+  // fetch would report it as a failure of the connection, which is retried.
+  if (!/^https?:$/.test(new URL(baseUrl, "http://page").protocol)) throw new TypeError(`${baseUrl} is not an http URL`);
   const connection = {
     url: baseUrl,
     transport: protocol(baseUrl),

@@ -356,6 +356,13 @@ for (const [entry, make] of [
   });
 }
 
+test("a baseUrl with another scheme, or without its scheme, is a TypeError", () => {
+  for (const baseUrl of ["localhost:8080", "ftp://gateway.example", "http://[::1"]) {
+    assert.throws(() => createWebClient({ baseUrl }), TypeError);
+  }
+  for (const baseUrl of ["/", "//gateway.example", "/gateway", "HTTPS://gateway.example"]) createWebClient({ baseUrl });
+});
+
 test("a key is sent in plaintext off loopback only if that is allowed", () => {
   const apiKey = "hfg_secret";
   for (const host of ["gateway.example:443", "10.0.0.7:50051", "[2001:db8::1]:50051"]) {
