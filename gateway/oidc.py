@@ -155,7 +155,7 @@ class OidcIssuer:
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, OverflowError, RecursionError, TypeError) as error:  # the last three: PyJWT 2.10
             expired = {"expired": "true"} if isinstance(error, jwt.ExpiredSignatureError) else {}
             raise invalid_credentials(_reason(error), **expired) from None
         return self._identity(claims)
@@ -232,7 +232,7 @@ def _subject(given: str) -> str:
     return shown if shown == given else f"{shown}#{digest}"
 
 
-def _reason(error: jwt.PyJWTError) -> str:
+def _reason(error: Exception) -> str:
     """Return why a token is refused."""
     match error:
         case jwt.ExpiredSignatureError():

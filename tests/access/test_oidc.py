@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hmac
 import json
+import math
 import socket
 import time
 from base64 import urlsafe_b64encode
@@ -176,6 +177,8 @@ async def test_a_token_acts_as_its_tenant_with_its_scopes(
         ({"exp": 1}, "the token has expired"),
         ({"exp": None}, "the token has no exp"),
         ({"exp": 10**400}, "the token is not valid"),
+        ({"exp": math.inf}, "the token is not valid"),
+        ({"nbf": {}}, "the token is not valid"),
         ({"nbf": 4_000_000_000, "exp": 4_000_000_600}, "the token is not valid yet"),
         ({"tenant": None}, "the claim tenant of the token is not a tenant"),
         ({"tenant": "Not A Tenant"}, "the claim tenant of the token is not a tenant"),
@@ -195,6 +198,12 @@ async def test_another_token_is_refused(running: Running, issuer: Issuer, claims
         await client.call("ListGenerations", LIST)
     assert refused.value.message == message
     assert ("expired" in refused.value.detail(error_pb2.Failure).metadata) == (message == "the token has expired")
+
+
+async def test_a_token_whose_head_is_nested_too_deeply_is_refused(running: Running) -> None:
+    """Anyone can send it, because no signature is checked before."""
+    head = urlsafe_b64encode(b'{"kid": ' + b"[" * 6_000).decode().rstrip("=")
+    assert await code(running.caller("grpc", f"{head}.e30.AAAA"), "ListGenerations", LIST) == "UNAUTHENTICATED"
 
 
 async def test_the_issuers_clock_may_differ_by_30_seconds(issuer: Issuer) -> None:
