@@ -30,7 +30,9 @@ MAX_CREDENTIALS = 1000
 
 
 class Encryption(Protocol):
-    """Encrypts credentials with the keys of the settings."""
+    """Encrypts credentials with the keys of a setting, whose name is `setting`."""
+
+    setting: str
 
     def encrypt(self, text: str) -> bytes:
         """Return the encrypted text."""
@@ -130,7 +132,8 @@ class AccountManager:
                 assert self._encryption is not None
                 if self._connections.identify(text) != one.id:
                     raise SettingError(
-                        KEY_SETTING, f"decrypts other credentials than those of the account {one.account}"
+                        self._encryption.setting,
+                        f"decrypts other credentials than those of the account {one.account}",
                     )
                 self._connections.connect(text)
                 if not self._encryption.is_current(one.sealed):
@@ -354,7 +357,7 @@ def decrypted(
             opened = encryption.decrypt(credentials.sealed)
             if opened is None:
                 raise SettingError(
-                    KEY_SETTING, f"does not decrypt the credentials of the account {credentials.account}"
+                    encryption.setting, f"does not decrypt the credentials of the account {credentials.account}"
                 )
             text = opened
         found.append((credentials, text))

@@ -9,9 +9,10 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class FernetEncryption:
-    """Encrypts with the first key, and decrypts with any of them. Raises ValueError for a malformed key."""
+    """Encrypts with the first key of a setting, and decrypts with any. Raises ValueError for a malformed key."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[str], setting: str) -> None:
+        self.setting = setting
         self._keys = MultiFernet([Fernet(key) for key in keys])
         self._first = Fernet(keys[0])
 

@@ -103,7 +103,7 @@ def open_encryption(settings: Settings) -> Encryption | None:
         return None
     with needed_by("ACCOUNTS_KEY", "accounts", "cryptography"):
         from gateway.encryption import FernetEncryption  # its import takes 0.1 s
-    return FernetEncryption(keys)
+    return FernetEncryption(keys, PREFIX + ("ACCOUNTS_KEY_FILE" if settings.accounts_key_file else "ACCOUNTS_KEY"))
 
 
 def open_archive(settings: Settings) -> ObjectStorage | None:

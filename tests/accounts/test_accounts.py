@@ -498,7 +498,11 @@ async def test_the_key_can_be_in_a_file(start: Start, tmp_path: Path) -> None:
     running = await start(ACCOUNTS_KEY="", ACCOUNTS_KEY_FILE=file)
     await add(running, "films", FILMS)
     await running.stop_gateway()
-    for content, why in (("", "the file is empty"), (f"{KEY[:-1]}", "must be keys")):
+    for content, why in (
+        ("", "the file is empty"),
+        (f"{KEY[:-1]}", "must be keys"),
+        (OTHER_KEY, "does not decrypt the credentials of the account films"),
+    ):
         file.write_text(content)
         with pytest.raises(SettingError, match=f"HFGATEWAY_ACCOUNTS_KEY_FILE: {why}"):
             await running.start_gateway()
