@@ -310,6 +310,26 @@ async def test_watch_starts_at_the_current_revision_and_survives_a_disconnect(
     assert [request.after_revision for request in gateway.requests["WatchGeneration"]] == [2, 3]
 
 
+async def test_a_pipe_gets_a_line_for_each_change_and_for_each_output_once(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    """Of a batch, the first outputs are there before its end."""
+    gateway.on("SubmitGeneration", submitted("QUEUED", 2, forecast={"queue_position": 3, "progress": 0.5}))
+    first = change("IN_PROGRESS", 3, outputs=OUTPUTS, forecast={"progress": 0.5})
+    gateway.on("WatchGeneration", [first, change("IN_PROGRESS", 4, outputs=OUTPUTS), change("COMPLETED", 5)])
+
+    ended = await hfgateway("generate", "x")
+
+    assert ended.code == 0
+    assert [line.partition("s  ")[2] for line in ended.err.splitlines()[:5]] == [
+        "QUEUED  g1  place 3 in the queue",
+        "IN_PROGRESS  g1  50%",
+        f"output 1  {URL}",
+        "IN_PROGRESS  g1",
+        "COMPLETED  g1",
+    ]
+
+
 @pytest.mark.parametrize(("state", "code"), [("PENDING", 6), ("QUEUED", 6), ("IN_PROGRESS", 6), ("UNCERTAIN", 5)])
 async def test_a_timeout_leaves_the_generation_running(
     gateway: ScriptedGateway, hfgateway: Command, state: str, code: int
