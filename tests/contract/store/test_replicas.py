@@ -188,6 +188,19 @@ async def test_any_replica_serves_anything(sandbox: Sandbox, settings: dict[str,
                 assert health.status == health_pb2.HealthCheckResponse.SERVING
 
 
+async def test_a_call_sees_what_its_replica_has_forwarded_before(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica does not wait for its next look at the log."""
+    for name in ("BUSY_PAUSE", "IDLE_PAUSE"):
+        monkeypatch.setattr(tail, name, 3600.0)
+    async with gateways(settings, {}, {}) as (_, replica), AsyncClient(replica.grpc_address) as client:
+        known = (await client.submit(soul("a fox"))).generation
+        assert not (await client.get(known.id)).done
+        await client.cancel(known.id)
+        assert (await client.get(known.id)).done
+
+
 async def test_a_replica_reaches_the_leader_without_the_proxy_of_the_environment(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
