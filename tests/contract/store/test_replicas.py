@@ -841,6 +841,30 @@ async def test_a_replica_leads_though_its_disk_is_full_and_is_found_when_it_has_
         await eventually(lambda: pointer.read_text() != "unix:/killed")
 
 
+@pytest.mark.parametrize("arrives_at", ["the leader", "a replica"])
+async def test_webhooks_are_received_after_a_takeover(
+    arrives_at: str, sandbox: Sandbox, settings: dict[str, str]
+) -> None:
+    """Polls are too rare to report an end."""
+    public = free_address()
+    settings |= {"HFGATEWAY_POLL_MIN": "30", "HFGATEWAY_POLL_MAX": "30"}
+    settings |= {"HFGATEWAY_PUBLIC_URL": f"http://{public}", "HFGATEWAY_WEBHOOK_SECRET": SECRET}
+    receives = {"HFGATEWAY_WEBHOOK_ADDRESS": public}
+    async with AsyncExitStack() as stack:
+        async with gateways(settings, {}):
+            own = receives if arrives_at == "the leader" else {}
+            (heir,) = await stack.enter_async_context(gateways(settings, own))
+        await eventually(lambda: heir._replica is None)  # the leader has stopped
+        if arrives_at == "a replica":
+            await stack.enter_async_context(gateways(settings, receives))
+        async with AsyncClient(heir.grpc_address, retry=RETRY) as client, asyncio.timeout(WAIT_TIMEOUT):
+            known = (await client.submit(soul("a fox"), wait_for="accepted")).generation
+            advance(sandbox, 5.0)
+            assert (await client.wait(known.id)).outputs
+            story = await client.explain(known.id)
+            assert any("webhook: completed" in event.description for event in story.events)
+
+
 async def test_a_takeover_is_counted(settings: dict[str, str]) -> None:
     async with gateways(settings, {}):
         heir = Gateway(read_settings(settings), CREDENTIALS)
