@@ -32,7 +32,7 @@ from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials
 from gateway.private_sockets import admin_pointer
 from gateway.rpc.services import PUBLIC_SERVICES
-from gateway.rpc.transports.forwarding import READ_HERE, WEBHOOK_METHOD
+from gateway.rpc.transports.forwarding import PATH_METADATA, READ_HERE, WEBHOOK_METHOD
 from gateway.rpc.transports.over_grpc import FORWARDED_METADATA
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
@@ -306,6 +306,24 @@ async def test_any_replica_serves_the_operator(
         assert chained(entries[1].hash, 3, entries[2].text) == entries[2].hash  # the next leader continues the chain
 
 
+async def test_the_audit_log_names_who_has_acted_at_a_replica(settings: dict[str, str]) -> None:
+    """A key of an operator at the address of AdminService, or the operator on the socket."""
+    admin = {"HFGATEWAY_ADMIN_ADDRESS": "127.0.0.1:0", "HFGATEWAY_AUDIT": "on"}
+    async with gateways(settings, admin, admin) as (leader, replica):
+        key, secret = await leader.access.create_key("operators", "", [Scope.ADMIN])
+        await eventually(lambda: bool(replica.access.listed()))
+        for address, metadata in (
+            (replica.admin_address, [("authorization", f"Bearer {secret}")]),
+            (replica._ports._sockets.admin, []),
+        ):
+            async with grpc.aio.insecure_channel(address) as channel:
+                created = admin_pb.CreateApiKeyRequest(tenant="team")
+                await AdminServiceStub(channel).CreateApiKey(created, metadata=metadata)
+        entries = [json.loads(entry.text) for entry in await leader._core.store.audit.audit_entries(1, 9)]
+        actors = [entry["actor"] for entry in entries if entry["act"] == "key.create"]
+        assert actors[1:] == [f"key:{key.id}", "operator"]
+
+
 async def test_the_operator_finds_another_replica_of_the_machine_when_one_has_stopped(
     settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -456,6 +474,15 @@ async def test_an_unknown_webhook_is_refused_at_a_replica_as_by_the_leader(setti
                     await channel.unary_unary(WEBHOOK_METHOD)(b"{}", metadata=metadata)
                 assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert {place: status for place, status in answers.items() if status != 404} == {}
+
+
+async def test_a_forwarded_webhook_is_not_forwarded_again(settings: dict[str, str]) -> None:
+    async with (
+        gateways(settings | {"HFGATEWAY_PUBLIC_URL": "http://127.0.0.1:1"}, {}, {}) as (_, replica),
+        grpc.aio.insecure_channel(replica.grpc_address) as channel,
+    ):
+        metadata = ((FORWARDED_METADATA, replica.access.replica_secret), (PATH_METADATA, "token"))
+        assert await channel.unary_unary(WEBHOOK_METHOD)(b"{}", metadata=metadata) == b"503 try again\n"
 
 
 async def open_calls(gateway: Gateway, method: str, number: int) -> None:
