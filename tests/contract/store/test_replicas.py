@@ -1038,6 +1038,31 @@ async def test_a_replica_that_stops_returns_the_responses_of_the_leader(
             assert (await other.get(submitted.id)).accept_time == submitted.accept_time
 
 
+@pytest.mark.parametrize("leads", [False, True], ids=["as a replica", "as the leader"])
+async def test_a_watch_that_began_at_a_replica_ends_when_that_gateway_stops(
+    settings: dict[str, str], *, leads: bool
+) -> None:
+    """The client is told to resume it, as at a gateway that was never a replica."""
+    async with AsyncExitStack() as stack, asyncio.timeout(WAIT_TIMEOUT):
+        (leader,) = await stack.enter_async_context(gateways(settings, {}))
+        (heir,) = await stack.enter_async_context(gateways(settings, {}))
+        stub = GenerationServiceStub(await stack.enter_async_context(grpc.aio.insecure_channel(heir.grpc_address)))
+        known = (await stub.SubmitGeneration(soul_request("a fox"))).generation
+        watch = stub.WatchGeneration(pb.WatchGenerationRequest(id=known.id))
+        await watch.read()
+
+        async def read_to_the_end() -> None:
+            while await watch.read() is not grpc.aio.EOF:
+                pass
+
+        if leads:
+            await leader.stop()
+            await eventually(lambda: heir._replica is None)
+        await heir.stop()
+        with pytest.raises(grpc.aio.AioRpcError, match="the gateway is shutting down: resume the watch"):
+            await read_to_the_end()
+
+
 async def test_a_replica_stops_although_the_leader_does_not_respond(sandbox: Sandbox, settings: dict[str, str]) -> None:
     sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "hang"})])
     async with gateways(settings | {"HFGATEWAY_DRAIN": "0"}, {}) as (leader,), asyncio.timeout(WAIT_TIMEOUT):
