@@ -810,7 +810,8 @@ async def test_a_replica_learns_the_run_times_of_what_ends(
 async def test_a_gateway_whose_connection_to_the_server_is_silent_is_not_ready_and_ends_its_watches(
     settings: dict[str, str], postgres: Server, monkeypatch: pytest.MonkeyPatch, *, leads: bool
 ) -> None:
-    """At once, and not when its statements are given up."""
+    """At once, and not when its statements are given up, or at the next heartbeat of a watch."""
+    monkeypatch.setattr("gateway.generations.watching.watch.HEARTBEAT", 3600.0)
     monkeypatch.setattr(tail, "STALE_AFTER", 0.5)
     monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 2 * WAIT_TIMEOUT)
     async with Proxy() as proxy:
