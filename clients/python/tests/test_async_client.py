@@ -180,6 +180,20 @@ async def test_a_watch_ends_at_its_timeout(gateway: ScriptedGateway, client: Asy
         await anext(watch)
 
 
+async def test_a_timeout_names_the_failure_before_it_unless_the_call_has_recovered(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    gateway.on("SubmitGeneration", gateway.cut, gateway.hang)
+    with pytest.raises(errors.DeadlineExceeded, match="Before: the connection to"):
+        await client.submit(INPUT, timeout=2.0)
+    gateway.on("WatchGeneration", [gateway.cut], [change("QUEUED", 1), gateway.hang])
+    watch = client.watch("g1", timeout=2.0)
+    assert (await anext(watch)).revision == 1
+    with pytest.raises(errors.DeadlineExceeded) as ended:
+        await anext(watch)
+    assert "Before" not in ended.value.message
+
+
 async def test_closing_a_watch_cancels_its_call(gateway: ScriptedGateway, client: AsyncClient) -> None:
     reached, left = asyncio.Event(), asyncio.Event()
 

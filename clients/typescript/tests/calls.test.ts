@@ -236,12 +236,18 @@ for (const transport of TRANSPORTS) {
     });
 
     test("a call that times out is DeadlineExceeded, and the client stays usable", async (t) => {
+      let cancels = 0;
       const { client } = await serve(t, transport, {
         generations: {
           getGeneration: ({ id }, context) => (id === "slow" ? hang(context) : { generation: generation({ id }) }),
+          cancelGeneration: (_, context) => {
+            if (cancels++ === 0) throw draining(1);
+            return hang(context);
+          },
         },
       });
       await assert.rejects(client.get("slow", { timeoutMs: 50 }), DeadlineExceeded);
+      await assert.rejects(client.cancel("slow", { timeoutMs: 50 }), /timed out\. Before: refused$/);
       assert.equal((await client.get("g")).id, "g");
     });
 

@@ -210,9 +210,11 @@ for (const transport of TRANSPORTS) {
     });
 
     test("the timeout ends a watch with DeadlineExceeded", async (t) => {
+      let streams = 0;
       const { client } = await serve(t, transport, {
         generations: {
           async *watchGeneration(_, context) {
+            if (streams++ === 0) throw draining(1); // from which the watch recovers: it is not a cause
             yield { generation: generation({}) };
             await hang(context);
           },
