@@ -100,7 +100,7 @@ class Issuer:
             others: dict[str, Any] = {EC: jwt.algorithms.ECAlgorithm, ED: jwt.algorithms.OKPAlgorithm}
             algorithm = others.get(key, jwt.algorithms.RSAAlgorithm)
             public = json.loads(algorithm.to_jwk(private_key(key).public_key()))
-            found.append({**public, "kid": name, "use": self.use})
+            found.append({**public, "kid": name} | ({"use": self.use} if self.use else {}))
         return web.json_response({"keys": found, "padding": self.padding})
 
     def token(
@@ -355,8 +355,19 @@ async def test_keys_are_fetched_over_the_proxy() -> None:
         assert proxy.asked == ["issuer.test:443"]
 
 
+async def test_an_issuer_may_end_with_a_slash(issuer: Issuer) -> None:
+    """Those of Auth0 do, and tokens name it as it is."""
+    issuer.url += "/"
+    issuer.keys_url = f"{issuer.url}keys"
+    verifies = verifier(issuer)
+    verifies._keys = await verifies.fetch()
+    assert verifies.identify(issuer.token()).tenant == "red"
+
+
 async def test_a_key_for_encryption_verifies_nothing(issuer: Issuer) -> None:
-    assert list(await verifier(issuer)._fetch()) == ["one"]
+    for use in ("sig", ""):  # which a key need not have (RFC 7517, 4.2)
+        issuer.use = use
+        assert list(await verifier(issuer)._fetch()) == ["one"]
     issuer.use = "enc"
     assert await verifier(issuer)._fetch() == {}
 

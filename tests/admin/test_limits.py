@@ -462,7 +462,10 @@ async def test_the_command_sets_shows_lists_and_clears_limits(running: Running) 
     await command(running, "limits", "set", "--tenant", "default", "--in-flight", "none", "--models", "none")
     await command(running, "limits", "set", "--tenant", "default", "--label", "team=films", "--in-flight", "1")
     listed = (await command(running, "limits", "list")).out.splitlines()
-    assert [line.split("\t")[:2] for line in listed] == [["default", "label:team=films"], ["default", "tenant"]]
+    assert listed == [
+        "default\tlabel:team=films\tin flight 0 of 1",
+        "default\ttenant\tcredits per day 0.05 of 2.5",
+    ]
     for label, owner in (((), "tenant default"), (("--label", "team=films"), "label:team=films of tenant default")):
         cleared = await command(running, "limits", "clear", "--tenant", "default", *label)
         assert (cleared.code, cleared.out) == (0, f"{owner} has no limits\n")
