@@ -118,15 +118,15 @@ async def test_outputs_are_saved_without_credentials(
     assert all("authorization" not in request.headers for request in seen)
 
 
-@pytest.mark.parametrize(("state", "code"), [("COMPLETED", 7), ("IN_PROGRESS", 6)])
+@pytest.mark.parametrize("ending", [("COMPLETED", 7), ("IN_PROGRESS", 6)])
 async def test_an_output_that_cannot_be_saved_is_printed_as_its_link(
     gateway: ScriptedGateway,
     hfgateway: Command,
     file_server: tuple[str, list[web.Request]],
     tmp_path: Path,
-    state: str,
-    code: int,
+    ending: tuple[str, int],
 ) -> None:
+    state, code = ending
     base, _ = file_server
     outputs = [{"url": f"{base}/a.webp?Signature=b"}, {"url": f"{base}/c.webp"}]
     gateway.on("SubmitGeneration", submitted(state, 2, outputs=outputs))
