@@ -150,7 +150,7 @@ async def test_refused_streams_have_a_status_and_a_reason(running: Running, brow
         assert answer.status == 404
         assert (await answer.json())["failure"]["reason"] == "ERROR_REASON_NOT_FOUND"
     generation = await running.submit(soul("a fox"))
-    for last in ("99", "-1", "abc", "٣"):
+    for last in ("99", "-1", "abc", "٣", "9" * 10):
         async with browser.get(generation.id, last=last) as answer:
             assert answer.status == 400
             assert (await answer.json())["code"] == "invalid_argument"
