@@ -218,6 +218,24 @@ def put(served: Path, new: Path) -> None:
     copy.replace(served)
 
 
+def test_a_renewal_is_noticed_although_it_has_the_time_and_the_size_of_the_old_files(authority: Authority) -> None:
+    """A tool that copies files may keep their times, and certificates of one authority may have the same size."""
+    served, renewed = authority.signed("served"), authority.signed("renewed")
+
+    def make_alike(pair: Pair) -> None:
+        for file in (pair.cert, pair.key):
+            file.write_bytes(file.read_bytes().ljust(10_000, b"\n"))
+            os.utime(file, (0, 0))
+
+    make_alike(served)
+    make_alike(renewed)
+    loader = Certificates(served.cert, served.key, None)
+    replace(served, renewed)
+    for file in (served.cert, served.key):
+        os.utime(file, (0, 0))
+    assert loader.current().cert == renewed.cert.read_bytes()
+
+
 def test_unchanged_files_that_could_not_be_opened_are_tried_again(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
