@@ -67,3 +67,16 @@ async def test_a_call_canceled_at_its_timeout_stays_canceled(monkeypatch: pytest
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_no_wait_is_shorter_than_the_timeout() -> None:
+    """A call may begin to wait right before a tick, which does not count."""
+    arrivals = Arrivals()
+    task = asyncio.create_task(arrivals.within(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    for _ in range(TICKS):
+        arrivals._tick()
+    assert task.cancelling() == 0
+    arrivals._tick()
+    with pytest.raises(GatewayError, match="did not arrive"):
+        await task
