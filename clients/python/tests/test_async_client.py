@@ -333,3 +333,29 @@ async def test_every_call_sends_the_api_key(gateway: ScriptedGateway) -> None:
         assert [changed.done async for changed in client.watch("g1")] == [True]
         assert gateway.metadata["authorization"] == "Bearer hfg_test"
         assert gateway.metadata["user-agent"].startswith("hfgateway-client-python/")
+
+
+async def test_a_function_of_the_caller_that_fails_before_a_retry_leaves_the_error_with_the_key(
+    gateway: ScriptedGateway,
+) -> None:
+    """The failed attempt may have submitted the generation."""
+    gateway.on("SubmitGeneration", gateway.cut)
+    keys = iter(["hfg_first"])
+    async with AsyncClient(gateway.address, api_key=lambda: next(keys)) as client:
+        with pytest.raises(errors.Unavailable) as raised:
+            await client.submit(INPUT)
+    assert raised.value.idempotency_key == gateway.requests["SubmitGeneration"][0].idempotency_key
+    assert isinstance(raised.value.__cause__, StopIteration)
+
+
+async def test_a_function_for_retries_that_raises_its_error_does_not_make_it_its_own_cause(
+    gateway: ScriptedGateway,
+) -> None:
+    def on_retry(error: errors.GatewayError, _delay: float) -> None:
+        raise error
+
+    gateway.on("SubmitGeneration", gateway.cut)
+    async with AsyncClient(gateway.address, on_retry=on_retry) as client:
+        with pytest.raises(errors.Unavailable) as raised:
+            await client.submit(INPUT)
+    assert raised.value.__cause__ is not raised.value
