@@ -185,9 +185,9 @@ async def test_a_timeout_names_the_failure_before_it_unless_the_call_has_recover
 ) -> None:
     gateway.on("SubmitGeneration", gateway.cut, gateway.hang)
     with pytest.raises(errors.DeadlineExceeded, match="Before: the connection to"):
-        await client.submit(INPUT, timeout=2.0)
+        await client.submit(INPUT, timeout=5.0)
     gateway.on("WatchGeneration", [gateway.cut], [change("QUEUED", 1), gateway.hang])
-    watch = client.watch("g1", timeout=2.0)
+    watch = client.watch("g1", timeout=5.0)
     assert (await anext(watch)).revision == 1
     with pytest.raises(errors.DeadlineExceeded) as ended:
         await anext(watch)

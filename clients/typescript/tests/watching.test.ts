@@ -220,7 +220,7 @@ for (const transport of TRANSPORTS) {
           },
         },
       });
-      const watch = collected(client.watch("g", { timeoutMs: 100 }));
+      const watch = collected(client.watch("g", { timeoutMs: 2000 }));
       await assert.rejects(watch, (error: unknown) => {
         assert(error instanceof DeadlineExceeded);
         assert.match(error.message, /^the call to https?:\/\/127\.0\.0\.1:\d+ timed out$/);
