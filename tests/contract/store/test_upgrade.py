@@ -101,10 +101,11 @@ async def test_a_migration_waits_for_the_end_of_every_older_process(
     from gateway.store.postgres import migrations, store
 
     monkeypatch.setattr(store, "LEASE_TIMEOUT", 0.05)
+    monkeypatch.setattr(migrations, "LEASE_TIMEOUT", 600.0)
     with postgres.database() as name:
         url = postgres.url(name)
         await open_only(url, "the store")
-        older = f"gen_random_uuid(), 'infinity', '0', 'elsewhere', '{migrations.newest()}'"
+        older = f"gen_random_uuid(), now(), '0', 'elsewhere', '{migrations.newest()}'"
         postgres.execute(
             f"INSERT INTO replicas (replica, beat, version, address, schema) VALUES ({older})", database=name
         )
