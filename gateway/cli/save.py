@@ -155,6 +155,8 @@ class _Partial:
                 self._note.unlink(missing_ok=True)
                 size = 0
             length = int(content_range[2]) if content_range else int(response.headers.get("content-length", -1))
+            if length == -1 and response.headers.get("transfer-encoding", "").lower() != "chunked":
+                raise httpx.RemoteProtocolError("the response has no length")
             with self._file.open("ab" if size else "wb") as file:
                 if not size and _STRONG.fullmatch(response.headers.get("etag", "")):
                     self._note.write_text(response.headers["etag"])

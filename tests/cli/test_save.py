@@ -139,6 +139,23 @@ async def test_a_compressed_response_is_refused(
     assert "g1-1.png" not in names(tmp_path)
 
 
+async def test_a_response_whose_end_cannot_be_recognized_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a length, a download that was cut off looks like a complete one."""
+
+    async def cut_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf of a picture")
+        writer.close()
+
+    async with await asyncio.start_server(cut_off, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        assert await attempted(f"http://{host}:{port}/a.png", tmp_path, local=True) == [None]
+    assert "no length" in capsys.readouterr().err
+    assert names(tmp_path) == []
+
+
 @pytest.mark.parametrize("length", [len(CONTENT), len(CONTENT) + 5])
 async def test_a_part_longer_than_the_file_is_discarded(media: MediaServer, tmp_path: Path, length: int) -> None:
     (tmp_path / "g1-1.part").write_bytes(b"x" * length)
