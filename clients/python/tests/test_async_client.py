@@ -13,6 +13,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.error_pb2 import Failure, FieldViolation
 from hfgateway.v1.generation_pb2 import Forecast, Generation
 from hfgateway_client import AsyncClient, CaughtUp, Client, GenerationChanged, RetryPolicy, errors, soul, state_name
+from hfgateway_client._async.timers import Timers
 
 INPUT = soul("a lighthouse")
 WARNINGS = [FieldViolation(field="input.model.parameters.seed", description="is not known")]
@@ -359,3 +360,25 @@ async def test_a_function_for_retries_that_raises_its_error_does_not_make_it_its
         with pytest.raises(errors.Unavailable) as raised:
             await client.submit(INPUT)
     assert raised.value.__cause__ is not raised.value
+
+
+async def test_a_wait_backs_off_if_the_gateway_responds_early(gateway: ScriptedGateway) -> None:
+    """A gateway that is shutting down does."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    early = pb.WaitGenerationResponse(generation=generation("QUEUED", 1))
+    gateway.on("WaitGeneration", early, pb.WaitGenerationResponse(generation=generation("COMPLETED", 2)))
+    async with AsyncClient(gateway.address, timers=Timers(sleep=sleep)) as client:
+        assert (await client.wait("g1")).done
+    assert slept == [RetryPolicy().first_delay]
+
+
+async def test_a_channel_of_the_caller_stays_open(gateway: ScriptedGateway) -> None:
+    gateway.unscripted["ListGenerations"] = pb.ListGenerationsResponse()
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        for _ in range(2):
+            async with AsyncClient(channel=channel) as client:
+                await client.check()
