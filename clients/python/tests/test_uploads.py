@@ -248,10 +248,13 @@ class Busy(io.RawIOBase):
         return None
 
 
-async def test_a_file_that_has_nothing_yet_is_not_at_its_end(gateway: ScriptedGateway, client: AsyncClient) -> None:
+@pytest.mark.parametrize("buffered", [False, True])
+async def test_a_file_that_has_nothing_yet_is_not_at_its_end(
+    gateway: ScriptedGateway, client: AsyncClient, buffered: bool
+) -> None:
     gateway.on("UploadMedia", RESPONSE)
     with pytest.raises(BlockingIOError):
-        await client.upload(Busy(), "image/png")
+        await client.upload(io.BufferedReader(Busy()) if buffered else Busy(), "image/png")
     (parts,) = gateway.requests["UploadMedia"]
     assert parts[-1].HasField("header")
 
