@@ -86,7 +86,7 @@ export interface CommonOptions {
 /** How a client connects to its gateway. */
 export interface Connection<Source> {
   transport: Transport;
-  /** The URL of the gateway, to decide whether a key may be sent to it. A path is of the page's own origin. */
+  /** The URL of the gateway, to decide whether a key may be sent to it. It may be relative to the page's. */
   url: string;
   /** Headers in addition to the API key. */
   headers: Readonly<Record<string, string>>;
@@ -558,7 +558,9 @@ function headersOf<Source>(
   { apiKey, insecure }: CommonOptions,
 ): () => Readonly<Record<string, string>> {
   if (!apiKey) return () => headers;
-  if (!insecure && /^\s*http:/i.test(url) && !isLoopback(new URL(url).hostname)) {
+  const page = globalThis.document?.baseURI ?? globalThis.location?.href ?? "http://localhost";
+  const { protocol, hostname, origin } = new URL(url, page);
+  if (!insecure && protocol === "http:" && !isLoopback(hostname) && origin !== new URL(page).origin) {
     throw new TypeError(`the apiKey would be sent to ${url} in plaintext: use TLS, or set insecure to allow it`);
   }
   const sent = (key: string) => {

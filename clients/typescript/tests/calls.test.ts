@@ -391,6 +391,18 @@ test("a key is sent in plaintext off loopback only if that is allowed", () => {
   createWebClient({ apiKey });
 });
 
+test("a key is sent in plaintext to the page's own origin only", (t) => {
+  t.after(() => Reflect.deleteProperty(globalThis, "location"));
+  const make = (baseUrl: string) => () => createWebClient({ baseUrl, apiKey: "hfg_secret" });
+  assert.throws(make("//gateway.example"), /insecure/);
+  globalThis.location = { href: "http://page.example/tool" } as Location;
+  assert.throws(make("//gateway.example"), /insecure/);
+  for (const own of ["/", "//page.example", "http://page.example"]) make(own)();
+  globalThis.location = { href: "https://page.example/tool" } as Location;
+  for (const secure of ["/", "//gateway.example"]) make(secure)();
+  assert.throws(make("http://page.example"), /insecure/);
+});
+
 test("the address and the key are taken from the environment", async (t) => {
   let authorization: string | null = "";
   const { gateway } = await serve(t, "grpc", {
