@@ -376,7 +376,9 @@ class Ports:
             await asyncio.to_thread(importlib.import_module, "gateway.web.mcp")
         from gateway.web.mcp import McpEndpoint
 
-        endpoint = McpEndpoint(self._served, self._chain, self._serving.access, self._settings.allowed_origins)
+        endpoint = McpEndpoint(
+            self._served, self._chain, self._serving.access, self.limits, self._settings.allowed_origins
+        )
         await endpoint.start()
         self._exit.push_async_callback(endpoint.stop)
         return endpoint.routes

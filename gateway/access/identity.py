@@ -144,16 +144,24 @@ class Access:
         Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, or NOT_ALLOWED if the RPC is not one of WATCHING for
         a watch token, or is outside of the scopes of a key.
         """
+        identity = self.authenticate(authorization)
+        if identity.token:
+            if rpc not in WATCHING:
+                raise not_allowed("a watch token is for watching only")
+        elif self._required:
+            _require(identity, REQUIRED_SCOPES[rpc])
+        return identity
+
+    def authenticate(self, authorization: str) -> Identity:
+        """Return the identity for an `authorization` header, whatever it may call.
+
+        Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE.
+        """
         self._check_current()
         secret = _secret_of(authorization)
         if secret.startswith(tokens.PREFIX):
-            identity = self._identify_token(secret)
-            if rpc not in WATCHING:
-                raise not_allowed("a watch token is for watching only")
-            return identity
-        if not self._required:
-            return ANONYMOUS
-        return self._identify_caller(secret, REQUIRED_SCOPES[rpc])
+            return self._identify_token(secret)
+        return self._identify_caller(secret) if self._required else ANONYMOUS
 
     def identify_admin(self, authorization: str) -> Identity:
         """Return the identity of a caller of AdminService, who needs the scope ADMIN even if others need no key.
@@ -161,15 +169,15 @@ class Access:
         Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, NOT_ALLOWED.
         """
         self._check_current()
-        return self._identify_caller(_secret_of(authorization), Scope.ADMIN)
+        identity = self._identify_caller(_secret_of(authorization))
+        _require(identity, Scope.ADMIN)
+        return identity
 
-    def _identify_caller(self, secret: str, needed: Scope) -> Identity:
+    def _identify_caller(self, secret: str) -> Identity:
         if not secret:
             raise invalid_credentials("an API key is required: authorization: Bearer hfg_…")
         identity = self._identity_of(secret)
         self.check(identity)
-        if needed not in identity.scopes:
-            raise not_allowed(f"the API key or token lacks the scope {needed}")
         return identity
 
     def _identity_of(self, secret: str) -> Identity:
@@ -312,6 +320,11 @@ class Access:
             raise invalid_credentials("the watch token was created without an API key")
         self.check(identity)
         return identity
+
+
+def _require(identity: Identity, scope: Scope) -> None:
+    if scope not in identity.scopes:
+        raise not_allowed(f"the API key or token lacks the scope {scope}")
 
 
 def _secret_of(authorization: str) -> str:

@@ -1,12 +1,12 @@
 """MCP over streamable HTTP, at `/mcp`. Each request is independent, so there are no sessions to store or to hijack."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -17,10 +17,19 @@ from gateway.mcp.server import mcp_server
 from gateway.mcp.tools import all_tools
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import failure_message
+from gateway.rpc.limits.call_limits import CallLimits, KeptRequest
+from gateway.rpc.limits.requests import BadRequestError, too_large
 from gateway.rpc.transports.over_mcp import HandledPort, Methods
+from gateway.telemetry import Rejection
 from gateway.web.local import is_foreign
 
 PATH = "/mcp"
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""The most bytes of a request: an upload in base64, with its envelope."""
+MAX_SEPARATORS = 50_000
+"""The most commas and opening brackets in a request, also in its texts. More values would block the event loop for
+longer than other calls do. A call has far fewer, and the tools limit the values of their arguments."""
+Receive = Callable[[], Awaitable[Any]]
 
 
 class McpEndpoint:
@@ -31,11 +40,15 @@ class McpEndpoint:
         served: Mapping[ServiceDescriptor, object],
         chain: Chain,
         access: Access,
+        limits: CallLimits,
         allowed_origins: Sequence[str],
     ) -> None:
         methods = Methods(served, chain)
         server = mcp_server(all_tools(), lambda context: HandledPort(methods, context.request.headers))
-        self._manager = StreamableHTTPSessionManager(server, stateless=True)
+        self._manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=MAX_BODY_BYTES)
+        self._chain = chain
+        self._limits = limits
+        self._count_refused = chain.refusal_counter(PATH)
         self._access = access
         self._allowed_origins = frozenset(allowed_origins)
         self._running: asyncio.Task[None] | None = None
@@ -64,13 +77,21 @@ class McpEndpoint:
             await asyncio.get_running_loop().create_future()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Refuse a request without valid credentials or from another origin; pass any other one to the library."""
+        """Refuse a request without valid credentials, from another origin or too large; pass others to the library."""
         request = Request(scope, receive)
         refused = self._refusal(request)
         if refused is not None:
             await refused(scope, receive, send)
             return
-        await self._manager.handle_request(scope, receive, send)
+        try:
+            identity = self._access.authenticate(request.headers.get("authorization", ""))
+            with self._limits.kept_request(identity, self._count_refused) as kept:
+                body = await _read(request, kept)
+                await self._manager.handle_request(scope, _again(body, receive), send)
+        except GatewayError as error:
+            await self._error_response(error)(scope, receive, send)
+        except ClientDisconnect:
+            pass  # before its request had arrived
 
     def _refusal(self, request: Request) -> Response | None:
         if request.method != "POST":
@@ -79,14 +100,38 @@ class McpEndpoint:
         origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
         if is_foreign(origin, host, self._allowed_origins):
             return Response("this origin is not allowed\n", status_code=403)
-        try:
-            self._access.identify(request.headers.get("authorization", ""), "GetGeneration")
-        except GatewayError as error:
-            if error.failure.reason is Reason.NOT_ALLOWED:
-                return None  # the credentials are valid, and each tool checks what they allow
-            # Without valid credentials, not even the list of tools is returned.
-            content = {"error": render.failure_json(failure_message(error.failure))}
-            if error.failure.reason is Reason.GATEWAY_UNAVAILABLE:
-                return JSONResponse(content, status_code=503)
-            return JSONResponse(content, status_code=401, headers={"www-authenticate": "Bearer"})
         return None
+
+    def _error_response(self, error: GatewayError) -> Response:
+        """Return the response for an error before the library has the request. Each tool has its own errors."""
+        self._chain.wire_form(error, PATH)  # counts it
+        content = {"error": render.failure_json(failure_message(error.failure))}
+        reason = error.failure.reason
+        if isinstance(error, BadRequestError):
+            return JSONResponse(content, status_code=413 if error.rejection is Rejection.SIZE else 400)
+        if reason is Reason.INVALID_CREDENTIALS:  # not even the list of tools is returned
+            return JSONResponse(content, status_code=401, headers={"www-authenticate": "Bearer"})
+        return JSONResponse(content, status_code=429 if reason is Reason.GATEWAY_OVERLOADED else 503)
+
+
+async def _read(request: Request, kept: KeptRequest) -> bytes:
+    """Read the body of a request. Raises BadRequestError, GATEWAY_OVERLOADED, ClientDisconnect."""
+    body = bytearray()
+    async for part in request.stream():
+        if len(body) + len(part) > MAX_BODY_BYTES:
+            raise too_large(MAX_BODY_BYTES)
+        kept.grow(len(body) + len(part))
+        body += part
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_SEPARATORS:
+        raise BadRequestError(Rejection.VALUES, f"has more than {MAX_SEPARATORS} commas and opening brackets")
+    return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a channel that delivers the body, and then what `receive` does."""
+    rest = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Any:
+        return rest.pop() if rest else await receive()
+
+    return receive_again

@@ -11,9 +11,13 @@ import aiohttp
 import pytest
 
 from gateway.access.scopes import Scope
+from gateway.rpc.limits import call_limits
+from gateway.rpc.limits.call_limits import Bounds
 from hfgateway.v1 import token_service_pb2
+from tests.hostile.conftest import connected
 from tests.mcp.conftest import Start, content_of, error, over_http, soul, state, text
 from tests.support.running import WAIT_TIMEOUT, Running, eventually
+from tests.support.running import soul as submission
 
 ACCEPT = {"accept": "application/json, text/event-stream"}
 
@@ -171,15 +175,22 @@ async def test_refusals_have_the_headers_that_http_requires(start: Start) -> Non
             assert (wrong_method.status, wrong_method.headers["allow"]) == (405, "POST")
 
 
+def tool_call(tool: str, arguments: dict[str, Any], **meta: str) -> tuple[bytes, dict[str, str]]:
+    """Return the body and the headers of a call, with more members of its metadata."""
+    version = "2026-07-28"
+    about = {"protocolVersion": version, "clientCapabilities": {}}
+    envelope = {f"io.modelcontextprotocol/{name}": value for name, value in about.items()} | meta
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    body = json.dumps(call | {"params": {"name": tool, "arguments": arguments, "_meta": envelope}}).encode()
+    return body, {"mcp-protocol-version": version, "mcp-method": "tools/call", "mcp-name": tool}
+
+
 NO_TEXT = "\ud800"
 """A lone surrogate, which JSON can hold, but no message."""
 
 
 async def test_text_that_is_not_unicode_is_invalid_input(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     running = await start()
-    version = "2026-07-28"
-    about = {"protocolVersion": version, "clientCapabilities": {}}
-    envelope = {f"io.modelcontextprotocol/{name}": value for name, value in about.items()}
     for tool, arguments in (
         ("get_generation", {"id": NO_TEXT}),
         ("generate", soul("fox") | {"labels": {NO_TEXT: "x"}}),
@@ -187,9 +198,7 @@ async def test_text_that_is_not_unicode_is_invalid_input(start: Start, caplog: p
         ("list_models", {"query": NO_TEXT}),
         ("upload_media", {"data": "eA==", "content_type": NO_TEXT}),
     ):
-        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
-        body = json.dumps(call | {"params": {"name": tool, "arguments": arguments, "_meta": envelope}}).encode()
-        headers = {"mcp-protocol-version": version, "mcp-method": "tools/call", "mcp-name": tool}
+        body, headers = tool_call(tool, arguments)
         status, answer = await post(running, body, **headers)
         failure = json.loads(answer)["result"]["structuredContent"]["error"]
         assert (status, failure["reason"]) == (200, "INVALID_INPUT"), failure
@@ -221,6 +230,52 @@ async def test_a_call_that_waits_takes_no_place_of_other_calls(start: Start) -> 
         assert limits.local.total.held == 0
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_the_bytes_of_a_request_take_places_until_its_response(start: Start) -> None:
+    """Otherwise a page with a watch token could fill the memory with requests that do not end, or that wait."""
+    running = await start()
+    waiting = running.gateway._ports.limits.waiting.total
+    async with connected(running.gateway.http_address) as (_, writer):
+        head = "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999\r\n"
+        writer.write(
+            f"{head}accept: {ACCEPT['accept']}\r\ncontent-type: application/json\r\n\r\n".encode() + bytes(9000)
+        )
+        await eventually(lambda: waiting.held == 3)
+    await eventually(lambda: waiting.held == 0)
+
+    queued = await running.submit(submission("fox"))
+    body, headers = tool_call("wait_generation", {"id": queued.id}, progressToken="x" * 9000)
+    call = asyncio.create_task(post(running, body, **headers))
+    await eventually(lambda: waiting.held == 3 + 1)
+    await running.finish(queued.id)
+    status, answer = await call
+    assert status == 200
+    assert "COMPLETED" in answer
+    await eventually(lambda: waiting.held == 0)
+
+
+async def test_a_caller_without_places_for_its_request_is_refused(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_limits, "WAITING", Bounds(token=2, tenant=2, total=2))
+    running = await start()
+    body, headers = tool_call("list_generations", {}, x="x" * 9000)
+    status, answer = await post(running, body, **headers)
+    failure = json.loads(answer)["error"]
+    assert (status, failure["reason"], failure["retryable"]) == (429, "GATEWAY_OVERLOADED", True)
+    assert await running.metric('hfgateway_rpc_refused_total{method="/mcp"}') == 1
+    assert (await post(running, *tool_call("list_generations", {})[:1], **headers))[0] == 200
+
+
+@pytest.mark.parametrize("item", ["1", "[]", "{}", '""'])
+async def test_a_request_of_many_values_is_refused_before_it_is_parsed(start: Start, item: str) -> None:
+    running = await start()
+    body, headers = tool_call("get_generation", {"id": "x"})
+    many = body.replace(b'"x"', f"[{','.join([item] * 60_000)}]".encode())
+    status, answer = await post(running, many, **headers)
+    assert (status, json.loads(answer)["error"]["reason"]) == (400, "INVALID_INPUT")
+    assert await running.metric('hfgateway_bad_requests_total{reason="values"}') == 1
 
 
 async def test_an_act_is_logged_with_the_key_of_its_caller(start: Start) -> None:

@@ -7,7 +7,8 @@ A call takes a place in a pool before its request is read, and holds it until it
 
 - `submitting` for submissions, `opening` for watches;
 - `upstream` for calls that may cause a call to Higgsfield, `local` for all others;
-- `waiting` for calls that only wait for an event: a watch whose request was read, or a submission that is stored.
+- `waiting` for calls that only wait for an event: a watch whose request was read, or a submission that is stored; and
+  for the bytes of requests of MCP.
 
 If no place is free, the call queues. Callers take turns, so a caller with many calls delays only itself. A call is
 refused if the queue or `waiting` is full. A submission is also refused while the gateway is behind with its status
@@ -245,6 +246,10 @@ class CallLimits:
             pool = self.upstream if name in UPSTREAM_RPCS else self.local
         return MethodLimit(pool, self.waiting, refused, self._behind if pool is self.submitting else None)
 
+    def kept_request(self, identity: Identity, refused: Callable[[], None]) -> "KeptRequest":
+        """Return the places of a request that stays in memory. `refused` is called if there are not enough."""
+        return KeptRequest(self.waiting, identity, refused)
+
     def pools(self) -> Mapping[str, Pool]:
         """Return the pools by name."""
         return {name: pool for name, pool in vars(self).items() if isinstance(pool, Pool)}
@@ -307,6 +312,39 @@ class Place:
 
     def leave(self) -> None:
         self._pool.leave(self._holder, self._places)
+
+
+class KeptRequest:
+    """The places in `waiting` that a request of MCP takes: one for each BYTES_PER_PLACE, from its arrival to its end.
+
+    It is a context manager, which returns the places.
+    """
+
+    def __init__(self, waiting: Pool, identity: Identity, refused: Callable[[], None]) -> None:
+        self._waiting = waiting
+        self._identity = identity
+        self._refused = refused
+        self._holder: Holder | None = None
+        self._places = 0
+
+    def __enter__(self) -> "KeptRequest":
+        return self
+
+    def grow(self, size: int) -> None:
+        """Take the places that are missing for `size` bytes. Raises GATEWAY_OVERLOADED."""
+        missing = -(-size // BYTES_PER_PLACE) - self._places
+        if missing <= 0:
+            return
+        holder = self._waiting.try_take(self._identity, missing)
+        if holder is None:
+            self._refused()
+            raise GatewayError(next(_FULL))
+        self._holder = holder
+        self._places += missing
+
+    def __exit__(self, *_: object) -> None:
+        if self._holder is not None:
+            self._waiting.leave(self._holder, self._places)
 
 
 class WebhookLimit:
