@@ -80,6 +80,35 @@ def test_a_call_counts_in_every_bucket_above_its_duration() -> None:
     assert sum(took) <= found["hfgateway_rpc_seconds_sum", ""] < sum(took) + 60
 
 
+def test_scrapes_that_arrive_at_once_share_one_that_is_not_older_than_they_are() -> None:
+    """A scrape needs no API key, so a flood of them must not take all of the gateway's time."""
+    telemetry = Telemetry()
+    reads: list[int] = []
+    telemetry.add_gauge("hfgateway_reads", "", lambda: len(reads))
+
+    async def scrape() -> None:
+        began, proceed = asyncio.Event(), asyncio.Event()
+
+        async def read() -> None:
+            reads.append(1)
+            began.set()
+            await proceed.wait()
+
+        telemetry.before_scrape(read)
+        first = [asyncio.create_task(telemetry.exposition()) for _ in range(50)]
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await began.wait()
+            later = [asyncio.create_task(telemetry.exposition()) for _ in range(50)]
+            await asyncio.sleep(0)
+            proceed.set()
+            for number, scrapes in enumerate((first, later), 1):
+                assert {f"hfgateway_reads {number}.0".encode() in text for text in await asyncio.gather(*scrapes)} == {
+                    True
+                }
+
+    asyncio.run(scrape())
+
+
 def test_a_value_that_cannot_be_read_delays_no_scrape() -> None:
     """The store may not respond: then the other metrics show it, and are needed most."""
     telemetry = Telemetry()
