@@ -1,1 +1,1 @@
-"""Benchmarks: what the gateway costs over what it cannot avoid, measured beside it in the same run."""
+"""Benchmarks: measure the gateway and, in the same run, a bare server with only the costs that no gateway can avoid."""

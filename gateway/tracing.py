@@ -24,7 +24,7 @@ class Span(Protocol):
 
 
 class StartSpan(Protocol):
-    """Begins the span of a call; see `Guard.read`."""
+    """Begins the span of a call. Takes the RPC system, /SERVICE/METHOD, and the caller's traceparent ("" if none)."""
 
     def __call__(self, system: str, method: str, traceparent: str) -> Span: ...
 
