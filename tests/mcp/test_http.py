@@ -278,6 +278,16 @@ async def test_a_request_of_many_values_is_refused_before_it_is_parsed(start: St
     assert await running.metric('hfgateway_bad_requests_total{reason="values"}') == 1
 
 
+async def test_the_limit_of_commas_and_brackets_is_inclusive(start: Start) -> None:
+    from gateway.web.mcp import MAX_SEPARATORS
+
+    running = await start()
+    body, headers = tool_call("get_generation", {"id": "@"})
+    left = MAX_SEPARATORS - sum(map(body.count, (b",", b"[", b"{")))
+    for commas, status in ((left, 200), (left + 1, 400)):
+        assert (await post(running, body.replace(b"@", b"," * commas), **headers))[0] == status
+
+
 async def test_an_act_is_logged_with_the_key_of_its_caller(start: Start) -> None:
     running = await start(AUTH="keys", AUDIT="on")
     key = await running.key("red")
