@@ -110,6 +110,8 @@ CHECK_LEADER_INTERVAL = 0.25
 """Seconds between checks whether the connected gateway still leads."""
 ADMIN_CONNECTIONS = 100
 """The most connections to the address of AdminService."""
+ADMIN_CONNECTION_IDLE = 10.0
+"""Seconds after which one without calls is closed, because anyone who reaches the address can open all of them."""
 STOP_GRACE = 1.0
 """Seconds for responses that are being sent when the gRPC server stops."""
 
@@ -356,7 +358,7 @@ class Ports:
         if address is None:
             return ""
         shared = self._worker is not None
-        server = _grpc_server(ADMIN_CONNECTIONS, shared=shared)
+        server = _grpc_server(ADMIN_CONNECTIONS, shared=shared, idle=ADMIN_CONNECTION_IDLE)
         add_service(server, ADMIN_SERVICE, self._admin, self._admin_chain)
         served = Address(address.host, self._bind(server, "ADMIN_ADDRESS", address, shared=shared))
         await self._start(server)
@@ -495,15 +497,20 @@ def _admin_handlers(core: Core) -> AdminHandlers:
     )
 
 
-def _grpc_server(max_connections: int, *, shared: bool, age: float | None = None) -> grpc.aio.Server:
+def _grpc_server(
+    max_connections: int, *, shared: bool, age: float | None = None, idle: float | None = None
+) -> grpc.aio.Server:
     """Return a server for callers that are not trusted, with the most connections. Workers may share its port.
 
-    Clients are asked for a new connection when one has the age in seconds.
+    Clients are asked for a new connection when one has the age in seconds. One without calls is closed after `idle`
+    seconds, by default after those of GRPC_OPTIONS.
     """
-    more = [("grpc.max_allowed_incoming_connections", max_connections), ("grpc.so_reuseport", int(shared))]
-    if age is not None:
-        more.append(("grpc.max_connection_age_ms", round(age * 1000)))
-    return grpc.aio.server(options=(*GRPC_OPTIONS, *more))
+    options = dict(GRPC_OPTIONS)
+    options |= {"grpc.max_allowed_incoming_connections": max_connections, "grpc.so_reuseport": int(shared)}
+    for name, seconds in (("grpc.max_connection_age_ms", age), ("grpc.max_connection_idle_ms", idle)):
+        if seconds is not None:
+            options[name] = round(seconds * 1000)
+    return grpc.aio.server(options=tuple(options.items()))
 
 
 async def _follow_leader(leader: ToLeader) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
+from gateway import serving
 from gateway.access.scopes import Scope
 from gateway.cli import exit_codes
 from gateway.private_sockets import socket_in_use
@@ -27,6 +28,7 @@ from tests.admin.conftest import submit_and_lose
 from tests.app.certificates import Authority
 from tests.app.command import Finished, environment
 from tests.app.command import run as run_command
+from tests.hostile.conftest import connected
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.operator import ask
 from tests.support.running import WAIT_TIMEOUT, Running, run, soul
@@ -156,6 +158,24 @@ async def test_calls_are_limited_apart_from_those_of_other_ports(
     assert await call(running, admin, "ListApiKeys", LIST) == "RESOURCE_EXHAUSTED"
     assert (await running.submit(soul("a fox"))).id
     assert await ask(running, "ListApiKeys", LIST)
+
+
+async def test_connections_without_calls_do_not_keep_operators_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone who reaches the address can open all of its connections."""
+    monkeypatch.setattr(serving, "ADMIN_CONNECTIONS", 1)
+    monkeypatch.setattr(serving, "ADMIN_CONNECTION_IDLE", 0.2, raising=False)
+    no_settings = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+    async with (
+        run(tmp_path, ADMIN_ADDRESS="127.0.0.1:0") as running,
+        connected(running.gateway.admin_address) as (_, idle),
+    ):
+        idle.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + no_settings)
+        admin = await key(running, Scope.ADMIN)
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            while await call(running, admin, "ListApiKeys", LIST) == "UNAVAILABLE":
+                pass  # until the connection is closed
 
 
 async def test_the_commands_of_operators_work_over_the_address(running: Running) -> None:
