@@ -1,9 +1,11 @@
 """The handlers of GenerationService. Their responses may be bytes that were encoded earlier."""
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from google.protobuf.message import Message
 
@@ -35,6 +37,9 @@ FORECAST = 2
 """The field number of the forecast in WatchGenerationResponse."""
 MAX_FORECASTS = 10_000
 """Forecasts in one message. Most clients accept no messages of more than 4 MiB, which is about 65,000 forecasts."""
+PAGES_AT_ONCE = 4
+"""Pages that are read and encoded at once for one tenant. A large one takes 60 ms of the processor, so that calls of
+others would wait for seconds behind those that all places of a tenant permit."""
 MIN_INTERVAL = 1.0
 """Seconds between messages with forecasts."""
 
@@ -71,6 +76,8 @@ class GenerationReads:
         self._forecasts = forecasts
         self._copies = copies
         self._polls = polls
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """For each tenant with a list in progress: lets PAGES_AT_ONCE of them proceed."""
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
         """Return a generation, from memory if it has not ended. If it is queued, Higgsfield may be asked first."""
@@ -88,6 +95,12 @@ class GenerationReads:
 
     async def list_generations(self, request: pb.ListGenerationsRequest, call: Call) -> Message:
         """Return a page of generations, newest first, of at most 2 MiB."""
+        if request.filter.idempotency_key:  # it may wait for the submission with the key
+            return await self._page(request, call)
+        async with self._turns.setdefault(call.tenant, asyncio.Semaphore(PAGES_AT_ONCE)):
+            return await self._page(request, call)
+
+    async def _page(self, request: pb.ListGenerationsRequest, call: Call) -> Message:
         wanted = convert.parse_filter(request.filter, call.within)
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
         page: Page[Generation] = Page(request, lambda generation: generation.id, binding=filter_hash)
