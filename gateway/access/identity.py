@@ -144,12 +144,17 @@ class Access:
         Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, or NOT_ALLOWED if the RPC is not one of WATCHING for
         a watch token, or is outside of the scopes of a key.
         """
-        identity = self.authenticate(authorization)
-        if identity.token:
+        self._check_current()
+        secret = _secret_of(authorization)
+        if secret.startswith(tokens.PREFIX):
+            identity = self._identify_token(secret)
             if rpc not in WATCHING:
                 raise not_allowed("a watch token is for watching only")
-        elif self._required:
-            _require(identity, REQUIRED_SCOPES[rpc])
+            return identity
+        if not self._required:
+            return ANONYMOUS
+        identity = self._identify_caller(secret)
+        _require(identity, REQUIRED_SCOPES[rpc])
         return identity
 
     def authenticate(self, authorization: str) -> Identity:
