@@ -104,6 +104,24 @@ async def test_a_replica_finds_that_a_write_was_lost(fresh: str, postgres: Serve
         await refused_until_declared(leader, url)
 
 
+async def test_a_replica_ends_when_the_store_was_declared_restored(fresh: str, postgres: Server) -> None:
+    """What it has in memory, and shows, is of another history."""
+    from gateway.store.postgres.store import PostgresStore
+
+    url, broken = postgres.url(fresh), list[Exception]()
+    async with opened(url):
+        replica = await PostgresStore.join(url, url, broken.append, 5)
+        try:
+            await replica.begin(0, lambda _: None)
+            following = asyncio.create_task(replica.follow())
+            postgres.execute("UPDATE meta SET value = 'another' WHERE name = 'epoch'", database=fresh)
+            await becomes(lambda: bool(broken))
+            with pytest.raises(StoreError, match="the store was restored"):
+                await following
+        finally:
+            await replica.close()
+
+
 async def test_a_loss_is_noted_when_the_server_can_be_reached_again(fresh: str, postgres: Server) -> None:
     """Only this process may know it, so it does not end before."""
     from gateway.store.postgres import database

@@ -25,6 +25,7 @@ from gateway.app import Gateway
 from gateway.audit import Entry, chained
 from gateway.config import SettingError, read_settings
 from gateway.core import Core
+from gateway.generations.due_steps import Step
 from gateway.generations.limits.model import Limits
 from gateway.generations.model import GenerationId, Spec
 from gateway.generations.run_times import ENOUGH_RUN_TIMES
@@ -679,7 +680,9 @@ async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
         assert await of_all.code() is grpc.StatusCode.UNAVAILABLE  # it resumes, and gets a reset
 
 
-async def test_keys_apply_on_every_replica(settings: dict[str, str]) -> None:
+async def test_keys_apply_on_every_replica(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch ends when its key is revoked, and not at its next heartbeat."""
+    monkeypatch.setattr("gateway.generations.watching.watch.HEARTBEAT", 3600.0)
     async with gateways(settings | {"HFGATEWAY_AUTH": "keys"}, {}, {}) as (leader, replica):
         key, secret = await leader.access.create_key("team", "")
         await eventually(lambda: len(replica.access.listed()) == 1)
@@ -958,6 +961,27 @@ async def test_a_replica_is_ready_when_an_operator_has_added_an_account_that_is_
             while (await fetched(f"{replica.http_address}/readyz"))[0] != 200:
                 await asyncio.sleep(0.01)
             await asking
+
+
+async def test_the_next_leader_recovers_nothing_that_a_paused_one_may_still_send(
+    sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.postgres.store.SEND_TIMEOUT", 3600.0)
+    monkeypatch.setattr("gateway.app._store_broke", lambda error: None)
+    sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "hang"})])
+    async with gateways(settings | {"HFGATEWAY_DRAIN": "0"}, {}, {}) as (paused, heir):
+        async with grpc.aio.insecure_channel(paused.grpc_address) as channel:
+            stored = pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_STORED)
+            stored.MergeFrom(soul_request("a fox"))
+            known = (await GenerationServiceStub(channel).SubmitGeneration(stored)).generation
+        lease = paused._core.store.lease  # type: ignore[attr-defined]
+        lease._beats.cancel()
+        await eventually(lambda: heir._replica is None)
+        core = heir._core
+        due = core.follower._next_due(core.feed.entries[GenerationId(known.id)].generation)
+        assert due is not None
+        assert due.step is Step.RECOVER
+        assert due.at > core.clock.moment().steady + 1800.0
 
 
 async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
