@@ -48,8 +48,10 @@ from harness.violations import IndexedHistory
 from harness.watchers import Watchers, access_to
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
-from hfgateway.v1 import callback_service_pb2, catalog_service_pb2, upload_service_pb2
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as agent_pb
+from hfgateway.v1 import callback_service_pb2, catalog_service_pb2, character_service_pb2, upload_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_input_pb2 import SoulVersion
 from hfgateway.v1.generation_pb2 import GenerationState
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, errors, soul
@@ -695,6 +697,40 @@ async def test_keys_apply_on_every_replica(settings: dict[str, str], monkeypatch
                 await watched
             with pytest.raises(Exception, match="revoked"):
                 await client.get(known.id)
+
+
+async def test_a_revoked_key_ends_the_watches_that_a_replica_has_forwarded(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and not at their next heartbeat."""
+    for module in ("catalog.watch", "characters.watch", "agents.service"):
+        monkeypatch.setattr(f"gateway.{module}.HEARTBEAT", 3600.0)
+    async with gateways(settings | {"HFGATEWAY_AUTH": "keys"}, {}, {}) as (leader, replica):
+        key, secret = await leader.access.create_key("team", "")
+        await eventually(lambda: len(replica.access.listed()) == 1)
+        client = open_transport("grpc", replica.grpc_address, replica.http_address, authorization=f"Bearer {secret}")
+        try:
+            anna = character_service_pb2.CreateCharacterRequest(name="Anna", idempotency_key="anna")
+            anna.image_urls.append("https://example.invalid/a.jpg")
+            anna.version = SoulVersion.SOUL_VERSION_V1
+            character = (await client.call("CreateCharacter", anna)).character.id
+            session = (
+                await client.call("CreateSession", agent_pb.CreateSessionRequest(idempotency_key="s"))
+            ).session.id
+            streams = [
+                client.stream("WatchModels", catalog_service_pb2.WatchModelsRequest()),
+                client.stream("WatchCharacter", character_service_pb2.WatchCharacterRequest(id=character)),
+                client.stream("WatchSession", agent_pb.WatchSessionRequest(id=session)),
+            ]
+            for stream in streams:
+                await anext(stream)
+            await leader.access.revoke_key(key.id)
+            for stream in streams:
+                async with asyncio.timeout(WAIT_TIMEOUT):
+                    with pytest.raises(RpcFailure, match="UNAUTHENTICATED"):
+                        [message async for message in stream]
+        finally:
+            await client.close()
 
 
 async def test_the_next_leader_knows_the_keys_that_were_changed_right_before_its_takeover(
