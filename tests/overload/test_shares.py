@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
 import grpc
 import pytest
+from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -18,16 +21,18 @@ from gateway.access.identity import Identity
 from gateway.generations.follower import Follower
 from gateway.private_sockets import admin_pointer
 from gateway.rpc.call import Call
-from gateway.rpc.handlers.generations import PAGES_AT_ONCE
 from gateway.rpc.limits import call_limits
 from gateway.rpc.limits.call_limits import RETRY_DELAYS, UPSTREAM_RPCS, Pool
+from gateway.rpc.messages.pages import Page
 from gateway.rpc.services import PUBLIC_SERVICES
+from gateway.rpc.transports import over_connect
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import character_service_pb2, token_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import AsyncClient
 from hfgateway_client._async.timers import Timers
+from tests.hostile.conftest import connected
 from tests.overload.conftest import QUEUED, WAITING, WORKING, Start, limits_of
 from tests.support.running import WAIT_TIMEOUT, Running, eventually, name_of, soul
 from tests.support.transports import SERVICE, RpcFailure, Transport, responses_of
@@ -331,31 +336,67 @@ async def test_the_python_client_retries_refusals_and_is_charged_once(start: Sta
     assert len(running.ledger.charges) == 1
 
 
-async def test_few_pages_of_a_tenant_are_made_at_once_so_that_others_get_turns(
+class Passes:
+    """Records the pass of the event loop in which functions are called."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self._now = 0
+
+    async def count(self) -> None:
+        """Count the passes until canceled."""
+        while True:
+            self._now += 1
+            await asyncio.sleep(0)
+
+    def of(self, owner: object, name: str) -> list[int]:
+        """Return a list to which each call of a function adds its pass."""
+        found, function = list[int](), getattr(owner, name)
+
+        def recorded(*arguments: Any, **named: Any) -> Any:
+            found.append(self._now)
+            return function(*arguments, **named)
+
+        self._monkeypatch.setattr(owner, name, recorded)
+        return found
+
+
+async def test_pages_of_a_tenant_are_made_in_turns_so_that_calls_of_others_run_in_between(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large page takes 60 ms of the processor. With 128 at once, a list of another tenant took 20 s."""
-    handlers = running.gateway._ports._generations
-    page, begun, proceed = handlers._generations.page, 0, asyncio.Event()
-
-    async def held(*arguments: Any) -> Any:
-        nonlocal begun
-        begun += 1
-        await proceed.wait()
-        return await page(*arguments)
-
-    def start(tenant: str) -> asyncio.Task[Message]:
-        call = Call("", None, Identity(tenant))
-        return asyncio.create_task(handlers.list_generations(pb.ListGenerationsRequest(), call))
-
-    monkeypatch.setattr(handlers._generations, "page", held)
-    lists = [start("fox") for _ in range(3 * PAGES_AT_ONCE)]
-    await eventually(lambda: begun)
-    await asyncio.sleep(0)
-    assert begun == PAGES_AT_ONCE
-    lists.append(start("wolf"))
-    await eventually(lambda: begun == PAGES_AT_ONCE + 1)
-    proceed.set()
+    await running.submit(soul("a fox"))
+    handlers, passes = running.gateway._ports._generations, Passes(monkeypatch)
+    read, filled = passes.of(handlers._generations, "page"), passes.of(Page, "fill")
+    counting = asyncio.create_task(passes.count())
+    call = Call("", None, Identity("default"))
     async with asyncio.timeout(WAIT_TIMEOUT):
-        await asyncio.gather(*lists)
-    assert begun == len(lists)
+        await asyncio.gather(*(handlers.list_generations(pb.ListGenerationsRequest(), call) for _ in range(9)))
+    counting.cancel()
+    for found in (read, filled):
+        assert len(found) == len(set(found)) == 9
+
+
+@pytest.mark.parametrize("conversion", ["ParseDict", "MessageToJson"])
+async def test_large_json_of_a_tenant_is_converted_in_turns_so_that_calls_of_others_run_in_between(
+    running: Running, monkeypatch: pytest.MonkeyPatch, conversion: str
+) -> None:
+    """Each conversion may take 60 ms. With 128 calls at once, those of another tenant took 10 s."""
+    request = soul("x" * 2 * over_connect.LARGE_BYTES)
+    submitted = await running.submit(request)
+    known = json_format.MessageToDict(request) if conversion == "ParseDict" else {"id": submitted.id}
+    method = "SubmitGeneration" if conversion == "ParseDict" else "GetGeneration"
+    passes = Passes(monkeypatch)
+    converted = passes.of(json_format, conversion)
+    body = json.dumps(known).encode()
+    head = f"POST /{SERVICE.full_name}/{method} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    length = f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    async with AsyncExitStack() as stack, asyncio.timeout(WAIT_TIMEOUT):
+        streams = [await stack.enter_async_context(connected(running.gateway.http_address)) for _ in range(4)]
+        counting = asyncio.create_task(passes.count())
+        stack.callback(counting.cancel)
+        for _, writer in streams:  # they arrive in the same pass
+            writer.write((head + length).encode() + body)
+        responses = [await reader.read() for reader, _ in streams]
+    assert all(response.startswith(b"HTTP/1.1 200") and submitted.id.encode() in response for response in responses)
+    assert len(converted) == len(set(converted)) == len(streams)

@@ -1,11 +1,9 @@
 """The handlers of GenerationService. Their responses may be bytes that were encoded earlier."""
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 from google.protobuf.message import Message
 
@@ -23,6 +21,7 @@ from gateway.generations.watching.feed import Entry
 from gateway.generations.watching.forecast import Forecaster
 from gateway.generations.watching.watch import Watches
 from gateway.rpc.call import Call
+from gateway.rpc.limits.turns import Turns
 from gateway.rpc.messages import convert, page_tokens, wire
 from gateway.rpc.messages.pages import Page
 from gateway.rpc.messages.structs import struct
@@ -37,9 +36,6 @@ FORECAST = 2
 """The field number of the forecast in WatchGenerationResponse."""
 MAX_FORECASTS = 10_000
 """Forecasts in one message. Most clients accept no messages of more than 4 MiB, which is about 65,000 forecasts."""
-PAGES_AT_ONCE = 4
-"""Pages that are read and encoded at once for one tenant. A large one takes 60 ms of the processor, so that calls of
-others would wait for seconds behind those that all places of a tenant permit."""
 MIN_INTERVAL = 1.0
 """Seconds between messages with forecasts."""
 
@@ -76,8 +72,7 @@ class GenerationReads:
         self._forecasts = forecasts
         self._copies = copies
         self._polls = polls
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        """For each tenant with a list in progress: lets PAGES_AT_ONCE of them proceed."""
+        self._turns = Turns()
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
         """Return a generation, from memory if it has not ended. If it is queued, Higgsfield may be asked first."""
@@ -94,16 +89,11 @@ class GenerationReads:
         return wire.embedded(GENERATION, self._live(entry, include_input=include_input))
 
     async def list_generations(self, request: pb.ListGenerationsRequest, call: Call) -> Message:
-        """Return a page of generations, newest first, of at most 2 MiB."""
-        if request.filter.idempotency_key:  # it may wait for the submission with the key
-            return await self._page(request, call)
-        async with self._turns.setdefault(call.tenant, asyncio.Semaphore(PAGES_AT_ONCE)):
-            return await self._page(request, call)
-
-    async def _page(self, request: pb.ListGenerationsRequest, call: Call) -> Message:
+        """Return a page of generations, newest first, of at most 2 MiB. A large one takes 60 ms of the event loop."""
         wanted = convert.parse_filter(request.filter, call.within)
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
         page: Page[Generation] = Page(request, lambda generation: generation.id, binding=filter_hash)
+        await self._turns.next(call.tenant)
         found, last = await self._generations.page(call.tenant, wanted, page.after, page.size)
         archived = await self._copies.archived([generation.id for generation in found if generation.done])
 
@@ -113,6 +103,7 @@ class GenerationReads:
             return generation_pb2.Generation.FromString(shown)
 
         response = pb.ListGenerationsResponse()
+        await self._turns.next(call.tenant)
         response.next_page_token = page.fill(response.generations, found, message) or page.token_after(last)
         return response
 

@@ -37,17 +37,23 @@ from gateway.rpc.limits.requests import (
     message_of,
     too_large,
 )
+from gateway.rpc.limits.turns import Turns
 from gateway.rpc.transports.grpc_web_text import BINARY, TEXT, in_binary
 from gateway.rpc.transports.over_grpc import method_name
 from gateway.telemetry import Rejection
 
+LARGE_BYTES = 4096
+"""A message with more bytes waits for a turn of its tenant before it is converted from or to JSON. The conversion may
+take 60 ms, so a tenant with many calls would delay those of others by seconds."""
+
 
 @dataclass(slots=True)
 class Encoded:
-    """A response for a codec: a message, or its encoded bytes."""
+    """A response for a codec: a message, or its encoded bytes; and as JSON, if that was made already."""
 
     response: Response
     message_class: type[Message]
+    json: bytes | None = None
 
     def message(self) -> Message:
         """Return the response as a message."""
@@ -83,7 +89,7 @@ class _JsonCodec:
         return "json"
 
     def encode(self, message: Encoded) -> bytes:
-        return json_format.MessageToJson(message.message(), indent=None).encode()
+        return message.json or json_format.MessageToJson(message.message(), indent=None).encode()
 
     def decode(self, data: bytes | bytearray, message_class: type[Message]) -> Message:
         try:
@@ -130,6 +136,8 @@ _CONNECT_HEADERS = {
     b"connect-timeout-ms": re.compile(b"[0-9]{0,10}"),
 }
 """The headers that the library would refuse itself, without details, and for a stream with an HTTP status."""
+_ENCODINGS = frozenset({b"content-encoding", b"connect-content-encoding", b"grpc-encoding"})
+"""The headers that name the compression of a request."""
 
 
 class _GuardInterceptor(MetadataInterceptor[Guard]):
@@ -188,7 +196,8 @@ class _GuardInterceptor(MetadataInterceptor[Guard]):
         return asyncio.CancelledError()  # the caller disconnected, or its deadline passed
 
 
-CODECS: tuple[Codec[Any, Any], ...] = (_BinaryCodec(), _JsonCodec())
+_JSON = _JsonCodec()
+CODECS: tuple[Codec[Any, Any], ...] = (_BinaryCodec(), _JSON)
 """The encodings that this port reads and writes."""
 COMPRESSIONS = (_OneGzip(),)
 """The accepted compressions."""
@@ -214,9 +223,10 @@ class ConnectApp(ConnectASGIApplication[object]):
         """`count_rejection` counts calls in protocols that this port does not support."""
         self._full_name = service.full_name
         self._count_rejection = count_rejection
+        self._turns = Turns()
         super().__init__(
             service=handlers,
-            endpoints=lambda bound: _endpoints(service, bound),
+            endpoints=lambda bound: _endpoints(service, bound, self._turns),
             interceptors=[_GuardInterceptor(service, chain)],
             codecs=CODECS,
             compressions=COMPRESSIONS,
@@ -242,6 +252,9 @@ class ConnectApp(ConnectASGIApplication[object]):
         _MALFORMED.set(min(malformed, default=b"").decode())
         if malformed:
             scope = {**scope, "headers": [header for header in scope["headers"] if header[0] not in malformed]}
+        if b"json" in content_type:
+            compressed = not _ENCODINGS.isdisjoint(headers)
+            receive = _in_turn(receive, self._turns, 0 if compressed else LARGE_BYTES)
         try:
             await super().__call__(scope, receive, _with_hints(send))
         finally:
@@ -253,6 +266,22 @@ class ConnectApp(ConnectASGIApplication[object]):
     def path(self) -> str:
         """The path prefix of the service's RPCs."""
         return f"/{self._full_name}"
+
+
+def _in_turn(receive: Any, turns: Turns, most: int) -> Any:
+    """Wait before the end of a body with more than `most` bytes, after which the library decodes it."""
+    size = 0
+
+    async def receive_in_turn() -> Any:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most and not message.get("more_body"):
+            size = 0
+            await turns.next(_CALL.get().tenant)
+        return message
+
+    return receive_in_turn
 
 
 def _with_hints(send: Any) -> Any:
@@ -282,7 +311,7 @@ def _largest(service: ServiceDescriptor) -> int:
     return max(largest(GetMessageClass(method.input_type)) for method in service.methods)
 
 
-def _endpoints(service: ServiceDescriptor, handlers: object) -> dict[str, Any]:
+def _endpoints(service: ServiceDescriptor, handlers: object, turns: Turns) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for method in service.methods:
         handler = getattr(handlers, method_name(method))
@@ -290,11 +319,11 @@ def _endpoints(service: ServiceDescriptor, handlers: object) -> dict[str, Any]:
         info: MethodInfo[Any, Any] = method_info(service, method, output)
         endpoint: Any
         if method.server_streaming:
-            endpoint = Endpoint.server_stream(method=info, function=_stream(handler, output))
+            endpoint = Endpoint.server_stream(method=info, function=_stream(handler, output, turns))
         elif method.client_streaming:
-            endpoint = Endpoint.client_stream(method=info, function=_answered(handler, output))
+            endpoint = Endpoint.client_stream(method=info, function=_answered(handler, output, turns))
         else:
-            endpoint = Endpoint.unary(method=info, function=_answered(handler, output))
+            endpoint = Endpoint.unary(method=info, function=_answered(handler, output, turns))
         found[f"/{service.full_name}/{method.name}"] = endpoint
     return found
 
@@ -318,23 +347,42 @@ def _kind(method: MethodDescriptor) -> StreamType:
     return StreamType.SERVER_STREAM if method.server_streaming else StreamType.UNARY
 
 
-def _answered(handler: Unary | ClientStream, output: type[Message]) -> Callable[..., Any]:
+def _answered(handler: Unary | ClientStream, output: type[Message], turns: Turns) -> Callable[..., Any]:
     """Return the function that serves an RPC with a single response, to one request or a stream of requests."""
 
     async def serve(request: Any, context: "RequestContext[Any, Any]") -> Encoded:
-        return Encoded(await handler(request, _CALL.get()), output)
+        call = _CALL.get()
+        encoded = Encoded(await handler(request, call), output)
+        if _is_json(context):
+            await _encode_in_turn(encoded, call, turns)
+        return encoded
 
     return serve
 
 
-def _stream(handler: Stream, output: type[Message]) -> Callable[..., Any]:
-    async def serve(request: Any, _: "RequestContext[Any, Any]") -> AsyncIterator[Encoded]:
-        call = _CALL.get()
+def _stream(handler: Stream, output: type[Message], turns: Turns) -> Callable[..., Any]:
+    async def serve(request: Any, context: "RequestContext[Any, Any]") -> AsyncIterator[Encoded]:
+        call, as_json = _CALL.get(), _is_json(context)
         call.start_waiting(request.ByteSize())
         async for response in handler(request, call):
-            yield Encoded(response, output)
+            encoded = Encoded(response, output)
+            if as_json:
+                await _encode_in_turn(encoded, call, turns)
+            yield encoded
 
     return serve
+
+
+def _is_json(context: "RequestContext[Any, Any]") -> bool:
+    return "json" in context.request_headers.get("content-type", "")
+
+
+async def _encode_in_turn(encoded: Encoded, call: Call, turns: Turns) -> None:
+    """Convert a large response to JSON when it is the turn of its tenant."""
+    response = encoded.response
+    if (len(response) if isinstance(response, bytes) else response.ByteSize()) > LARGE_BYTES:
+        await turns.next(call.tenant)
+        encoded.json = _JSON.encode(encoded)
 
 
 def _connect_error(error: RpcError) -> ConnectError:
