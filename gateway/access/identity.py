@@ -144,17 +144,12 @@ class Access:
         Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, or NOT_ALLOWED if the RPC is not one of WATCHING for
         a watch token, or is outside of the scopes of a key.
         """
-        self._check_current()
-        secret = _secret_of(authorization)
-        if secret.startswith(tokens.PREFIX):
-            identity = self._identify_token(secret)
+        identity = self.authenticate(authorization)
+        if identity.token:
             if rpc not in WATCHING:
                 raise not_allowed("a watch token is for watching only")
-            return identity
-        if not self._required:
-            return ANONYMOUS
-        identity = self._identify_caller(secret)
-        _require(identity, REQUIRED_SCOPES[rpc])
+        elif self._required:
+            _require(identity, REQUIRED_SCOPES[rpc])
         return identity
 
     def authenticate(self, authorization: str) -> Identity:
