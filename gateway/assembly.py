@@ -141,8 +141,8 @@ async def _replica(store: SharedStore, settings: Settings, credentials: Credenti
         stored, secret = await store.report_serving(), await store.keys.token_secret()
         run_times = RunTimes()
         run_times.learn_all(await store.accounts.run_times())
-        # A wrong key is an error at the start.
-        decrypted(await store.accounts.credentials(), open_encryption(settings))
+        encryption = open_encryption(settings)
+        decrypted(await store.accounts.credentials(), encryption)  # a wrong key is an error at the start
     except UnconfirmedError as error:
         raise StoreOpenError(f"{settings.store}: {error}") from error
     required = settings.auth == "keys"
@@ -155,7 +155,7 @@ async def _replica(store: SharedStore, settings: Settings, credentials: Credenti
     admissions = Admissions(Accounts(""), Admission)
 
     async def refused() -> bool:
-        added = decrypted(await store.accounts.credentials(), open_encryption(settings))
+        added = decrypted(await store.accounts.credentials(), encryption)
         known = [credentials, *(parse_credentials(text) for _, text in added if text)]
         return await all_refused(map(_open_client(settings, machine), known))
 

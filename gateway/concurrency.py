@@ -19,7 +19,7 @@ Signal = asyncio.Future[None]
 DISK_THREADS = ThreadPoolExecutor(64, "disk")
 """The threads of `in_thread`. The default ones look up names: a disk that hangs would stop all calls to Higgsfield."""
 WAKE_BATCH_SIZE = 200
-"""Tasks that are woken in one turn of the event loop. Ten thousand watchers would block it for a second."""
+"""Tasks that are woken in one iteration of the event loop. Ten thousand watchers would block it for a second."""
 
 
 def set_signal(signal: Signal) -> None:
@@ -82,7 +82,7 @@ class Signals:
 
 
 def _give_some(signals: Iterator[Signal], left: int) -> None:
-    """Give the next of `left` signals, and leave the others to the next turn of the event loop."""
+    """Give the next of `left` signals, and leave the others to the next iteration of the event loop."""
     for signal in islice(signals, WAKE_BATCH_SIZE):
         set_signal(signal)
     if left > WAKE_BATCH_SIZE:

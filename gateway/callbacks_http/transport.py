@@ -79,7 +79,7 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     """Return a socket that receives little at once.
 
     A receiver may send informational responses (100 to 199) until the timeout. All that are received at once are parsed
-    in one turn of the event loop: a buffer of the usual size holds 10,000 of them, which take 0.06 s.
+    in one iteration of the event loop: a buffer of the usual size holds 10,000 of them, which take 0.06 s.
     """
     made = socket.socket(*address[:3])
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)

@@ -141,8 +141,8 @@ class _Partial:
         size = self._file.stat().st_size if etag else 0
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-", "If-Range": etag} if etag else {})
         with client.stream("GET", url, headers=headers) as response:
-            other = response.status_code == 206 and response.headers.get("etag", etag) != etag
-            if etag and (response.status_code == 416 or other):
+            changed = response.status_code == 206 and response.headers.get("etag", etag) != etag
+            if etag and (response.status_code == 416 or changed):
                 self._note.unlink()  # the partial download does not belong to this file
                 return self.fetch(client, url)
             response.raise_for_status()

@@ -108,7 +108,7 @@ async def test_the_body_of_a_receivers_response_is_not_read(running: Running, re
 async def test_few_of_a_receivers_informational_responses_are_parsed_at_once(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that are received at once are parsed in one turn of the event loop."""
+    """All that are received at once are parsed in one iteration of the event loop."""
     sizes: list[int] = []
     parse = ResponseHandler.data_received
 

@@ -336,21 +336,21 @@ async def test_the_python_client_retries_refusals_and_is_charged_once(start: Sta
     assert len(running.ledger.charges) == 1
 
 
-class Passes:
-    """Records the pass of the event loop in which functions are called."""
+class Iterations:
+    """Records the iteration of the event loop in which functions are called."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
         self._now = 0
 
     async def count(self) -> None:
-        """Count the passes until canceled."""
+        """Count the iterations until canceled."""
         while True:
             self._now += 1
             await asyncio.sleep(0)
 
     def of(self, owner: object, name: str) -> list[int]:
-        """Return a list to which each call of a function adds its pass."""
+        """Return a list to which each call of a function adds its iteration."""
         found, function = list[int](), getattr(owner, name)
 
         def recorded(*arguments: Any, **named: Any) -> Any:
@@ -366,9 +366,9 @@ async def test_pages_of_a_tenant_are_made_in_turns_so_that_calls_of_others_run_i
 ) -> None:
     """A large page takes 60 ms of the processor. With 128 at once, a list of another tenant took 20 s."""
     await running.submit(soul("a fox"))
-    handlers, passes = running.gateway._ports._generations, Passes(monkeypatch)
-    read, filled = passes.of(handlers._generations, "page"), passes.of(Page, "fill")
-    counting = asyncio.create_task(passes.count())
+    handlers, iterations = running.gateway._ports._generations, Iterations(monkeypatch)
+    read, filled = iterations.of(handlers._generations, "page"), iterations.of(Page, "fill")
+    counting = asyncio.create_task(iterations.count())
     call = Call("", None, Identity("default"))
     async with asyncio.timeout(WAIT_TIMEOUT):
         await asyncio.gather(*(handlers.list_generations(pb.ListGenerationsRequest(), call) for _ in range(9)))
@@ -386,16 +386,16 @@ async def test_large_json_of_a_tenant_is_converted_in_turns_so_that_calls_of_oth
     submitted = await running.submit(request)
     known = json_format.MessageToDict(request) if conversion == "ParseDict" else {"id": submitted.id}
     method = "SubmitGeneration" if conversion == "ParseDict" else "GetGeneration"
-    passes = Passes(monkeypatch)
-    converted = passes.of(json_format, conversion)
+    iterations = Iterations(monkeypatch)
+    converted = iterations.of(json_format, conversion)
     body = json.dumps(known).encode()
     head = f"POST /{SERVICE.full_name}/{method} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     length = f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     async with AsyncExitStack() as stack, asyncio.timeout(WAIT_TIMEOUT):
         streams = [await stack.enter_async_context(connected(running.gateway.http_address)) for _ in range(4)]
-        counting = asyncio.create_task(passes.count())
+        counting = asyncio.create_task(iterations.count())
         stack.callback(counting.cancel)
-        for _, writer in streams:  # they arrive in the same pass
+        for _, writer in streams:  # they arrive in the same iteration
             writer.write((head + length).encode() + body)
         responses = [await reader.read() for reader, _ in streams]
     assert all(response.startswith(b"HTTP/1.1 200") and submitted.id.encode() in response for response in responses)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway import telemetry
 from gateway.telemetry import DURATION_BUCKETS, MAX_LABELS, Telemetry
 
 METHOD = "/a.Service/Method"
@@ -107,6 +110,28 @@ def test_scrapes_that_arrive_at_once_share_one_that_is_not_older_than_they_are()
                 }
 
     asyncio.run(scrape())
+
+
+async def test_scrapes_take_at_most_a_fifth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, waited, sleep = 100.0, list[float](), asyncio.sleep
+
+    def take_a_second(_: object) -> bytes:
+        nonlocal now
+        now += 1.0
+        return b""
+
+    async def record(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(telemetry, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(telemetry, "generate_latest", take_a_second)
+    monkeypatch.setattr(asyncio, "sleep", record)
+    scraped = Telemetry()
+    await scraped.exposition()
+    await scraped.exposition()
+    assert waited[0] <= 0
+    assert waited[1:] == [4.0]
 
 
 def test_a_value_that_cannot_be_read_delays_no_scrape() -> None:

@@ -19,7 +19,7 @@ RECENT_CHANGES = 10_000
 RECENT_BYTES = 64 * 1024 * 1024
 """The most bytes that the inputs of their generations have; one with several changes counts for each."""
 REPLACE_BATCH_SIZE = 1_000
-"""Live generations that are replaced in one turn of the event loop. 100,000 would block it for half a second."""
+"""Live generations that are replaced in one iteration of the event loop. 100,000 would block it for half a second."""
 LONG_AGO = -math.inf
 """Earlier than every time. All entries share this object, which saves memory."""
 

@@ -43,7 +43,7 @@ MAX_CONCURRENT_STATUS_CALLS = 64
 After an outage, and at a start after one, thousands of webhooks may need one.
 """
 START_BATCH_SIZE = 100
-"""The stored webhooks that are begun in one turn of the event loop. All at once would block it for seconds."""
+"""The stored webhooks that are begun in one iteration of the event loop. All at once would block it for seconds."""
 
 
 _Effect = tuple[str, bool]
