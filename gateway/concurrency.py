@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from itertools import islice
@@ -14,12 +15,16 @@ from gateway.errors import gateway_overloaded
 P = ParamSpec("P")
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 Signal = asyncio.Future[None]
 """What one task waits for. It is given once."""
 DISK_THREADS = ThreadPoolExecutor(64, "disk")
 """The threads of `in_thread`. The default ones look up names: a disk that hangs would stop all calls to Higgsfield."""
 WAKE_BATCH_SIZE = 200
 """Tasks that are woken in one iteration of the event loop. Ten thousand watchers would block it for a second."""
+RESTART_DELAY = 10.0
+"""Seconds until work that failed because of a bug is started again."""
 
 
 def set_signal(signal: Signal) -> None:
@@ -43,6 +48,19 @@ async def in_thread(work: Callable[[], T]) -> T:
         if not working.cancelled():
             working.exception()  # otherwise asyncio logs it as never retrieved
         raise
+
+
+async def keep_running(
+    run: Callable[[], Coroutine[Any, Any, None]], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """Run a part of the gateway. If a bug ends it, run it again: its work must not stop unnoticed."""
+    while True:
+        try:
+            return await run()
+        except Exception:
+            part = {"part": run.__qualname__}
+            log.critical("a part failed because of a bug; starting it again", exc_info=True, extra=part)
+        await sleep(RESTART_DELAY)
 
 
 class Signals:

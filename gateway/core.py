@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -17,7 +18,7 @@ from gateway.callbacks.service import TenantCallbacks
 from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.service import Characters
-from gateway.concurrency import OwnedTasks
+from gateway.concurrency import OwnedTasks, keep_running
 from gateway.config import Settings
 from gateway.generations.admission.admissions import Admissions
 from gateway.generations.adopt import Adopter
@@ -55,8 +56,6 @@ LAST_WRITES_TIMEOUT = 3.0
 """Seconds for the last writes of a drain. No guarantee needs them, so they are given up if the store hangs."""
 STORE_CLOSE_TIMEOUT = 8.0
 """Seconds until a store that hangs is left open. A lease that was not given back expires by itself."""
-RESTART_DELAY = 10.0
-"""Seconds until a part that failed because of a bug is started again."""
 HEAL_INTERVAL = 1.0
 """Seconds between checks of a store that failed."""
 KEYS_KEPT = 7 * 86_400.0
@@ -161,14 +160,14 @@ class Core:
                 await self.recorder.flush()
 
     async def close(self) -> None:
-        """Close all connections and the store."""
-        await self._cancel_parts()
-        await self.media.aclose()
-        await self.catalogs.close()
-        await self.agents.close()
-        await self.storage.aclose()
-        await self.receivers.aclose()
-        await self.upstream.aclose()
+        """Close all connections and the store. If one raises, the others are closed all the same."""
+        async with contextlib.AsyncExitStack() as last_first:
+            last_first.push_async_callback(self._close_store)
+            for part in (self.upstream, self.receivers, self.storage, self.agents, self.catalogs, self.media):
+                last_first.push_async_callback(part.aclose)
+            await self._cancel_parts()
+
+    async def _close_store(self) -> None:
         closing = asyncio.create_task(self.store.close())
         await asyncio.wait({closing}, timeout=STORE_CLOSE_TIMEOUT)
         if closing.done():
@@ -208,17 +207,7 @@ class Core:
         return self.follower.behind()
 
     def _run_until_drain(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.start(self._keep_running(run))
-
-    async def _keep_running(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a part of the gateway. If a bug ends it, run it again: its work must not stop unnoticed."""
-        while True:
-            try:
-                return await run()
-            except Exception:
-                part = {"part": run.__qualname__}
-                log.critical("a part failed because of a bug; starting it again", exc_info=True, extra=part)
-            await sleep(self.clock, RESTART_DELAY)
+        self._tasks.start(keep_running(run, partial(sleep, self.clock)))
 
     async def _heal(self) -> None:
         """Probe a store that failed until it works again, because there may be no calls that would notice."""

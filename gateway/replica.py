@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.access.identity import Access, Issuer
+from gateway.concurrency import OwnedTasks, keep_running
 from gateway.config import SettingError, Settings
 from gateway.generations.clock import since_boot
 from gateway.generations.model import RunTime, run_time
@@ -73,16 +74,15 @@ class Replica:
 
     async def follow(self) -> None:
         """Follow the leader until this gateway leads. Raises StoreOpenError if it cannot."""
-        keys = [asyncio.create_task(self._follow_keys())]
+        keys = OwnedTasks()
+        keys.start(keep_running(self._follow_keys))
         if self.issuer is not None:
-            keys.append(asyncio.create_task(self.issuer.run()))
+            keys.start(keep_running(self.issuer.run))
         try:
             await self.store.follow()
             await self._read_keys()
         finally:
-            for task in keys:
-                task.cancel()
-            await asyncio.gather(*keys, return_exceptions=True)
+            await keys.cancel()
         self.freshness.writes_keys = True
 
     async def check_credentials(self) -> None:

@@ -189,7 +189,7 @@ class Agents:
         """Wait until all messages in progress have ended and their outcomes are stored."""
         await self._tasks.drained()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Stop polling and cancel the remaining tasks."""
         for conversation in self._conversations.values():
             conversation.stop()

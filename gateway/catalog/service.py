@@ -114,7 +114,7 @@ class Catalogs:
         """The catalogs that were used."""
         return self._cached.values()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Cancel the refreshes that are running."""
         for cached in self._cached.values():
             await cached.close()

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from gateway import concurrency, core
+from gateway import concurrency
 from gateway.archive.archiver import Archiver
 from gateway.archive.ports import ArchiveError, Checkpoint, SourceError
 from gateway.object_storage import folder
@@ -82,7 +82,7 @@ async def test_an_archiver_that_fails_because_of_a_bug_is_started_again(
         return await start_due(self)
 
     monkeypatch.setattr(Archiver, "_start_due", fails_once)
-    monkeypatch.setattr(core, "RESTART_DELAY", 0.01)
+    monkeypatch.setattr(concurrency, "RESTART_DELAY", 0.01)
     async with running_gateway(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/archive") as running:
         assert (await archived(running)).outputs[0].archived.size
     (line,) = (one for one in caplog.records if one.levelname == "CRITICAL")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.generations.follower import Follower
-from tests.support.running import soul
+from gateway.higgsfield.media import MediaSource
+from tests.support.running import run, soul
 from tests.support.timeline import run_timed
 
 
@@ -27,3 +28,22 @@ async def test_a_follower_that_fails_because_of_a_bug_is_started_again(
         assert timed.live() == {}
     (logged,) = (one for one in caplog.records if one.levelno == logging.CRITICAL)
     assert logged.part == "Follower.run"  # type: ignore[attr-defined]
+
+
+async def test_connections_that_cannot_be_closed_do_not_keep_the_store_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aclose, failures = MediaSource.aclose, [ZeroDivisionError()]
+
+    async def fails_once(self: MediaSource) -> None:
+        if failures:
+            raise failures.pop()
+        await aclose(self)
+
+    monkeypatch.setattr(MediaSource, "aclose", fails_once)
+    async with run(tmp_path) as running:
+        submitted = await running.submit(soul("a fox"))
+        with pytest.raises(ZeroDivisionError):
+            await running.gateway.stop()
+        await running.start_gateway()  # it could not open a store that is in use
+        assert (await running.get(submitted.id)).id == submitted.id

@@ -19,7 +19,7 @@ import yarl
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway import serving
+from gateway import concurrency, serving
 from gateway.access.scopes import Scope
 from gateway.app import Gateway
 from gateway.audit import Entry, chained
@@ -32,6 +32,7 @@ from gateway.generations.run_times import ENOUGH_RUN_TIMES
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials
 from gateway.private_sockets import admin_pointer
+from gateway.replica import Replica
 from gateway.rpc.services import PUBLIC_SERVICES
 from gateway.rpc.transports.forwarding import PATH_METADATA, READ_HERE, WEBHOOK_METHOD
 from gateway.rpc.transports.over_grpc import FORWARDED_METADATA
@@ -997,6 +998,26 @@ async def test_a_replica_is_ready_when_an_operator_has_added_an_account_that_is_
             while (await fetched(f"{replica.http_address}/readyz"))[0] != 200:
                 await asyncio.sleep(0.01)
             await asking
+
+
+async def test_a_replica_that_failed_to_read_the_keys_because_of_a_bug_reads_them_again(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_keys, failures = Replica._read_keys, [ZeroDivisionError()]
+
+    async def fails_once(self: Replica) -> None:
+        if failures:
+            raise failures.pop()
+        await read_keys(self)
+
+    monkeypatch.setattr(Replica, "_read_keys", fails_once)
+    monkeypatch.setattr(concurrency, "RESTART_DELAY", 0.01)
+    async with gateways(settings, {}, {}) as (leader, replica), asyncio.timeout(WAIT_TIMEOUT):
+        key, _ = await leader.access.create_key("films", "")
+        while key.id not in {known.id for known in replica.access.listed()}:
+            await asyncio.sleep(0.01)
+    (line,) = (one for one in caplog.records if one.levelname == "CRITICAL")
+    assert line.__dict__["part"] == "Replica._follow_keys"
 
 
 async def test_the_next_leader_recovers_nothing_that_a_paused_one_may_still_send(
