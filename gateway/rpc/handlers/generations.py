@@ -1,7 +1,8 @@
 """The handlers of GenerationService. Their responses may be bytes that were encoded earlier."""
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -117,6 +118,27 @@ class GenerationReads:
         left = call.within_deadline(wait)
         generation = await self._generations.wait(call.tenant, _id(request.id), _done, left, call.check)
         return wire.embedded(GENERATION, self._shown(call, generation))
+
+    async def forward_submission(
+        self, request: pb.SubmitGenerationRequest, call: Call, forward: Callable[[Message, Call], Awaitable[bytes]]
+    ) -> bytes:
+        """Forward a submission to the leader, which waits for the acceptance. This replica waits for the end.
+
+        So a stop of either one does not cut the call.
+        """
+        if request.wait_for != pb.WAIT_FOR_DONE:
+            return await forward(request, call)
+        began = time.monotonic()
+        request.wait_for = pb.WAIT_FOR_ACCEPTED
+        response = await forward(request, call)
+        if not call.try_start_waiting():
+            return response
+        rest = pb.SubmitGenerationResponse.FromString(response)
+        left = call.within_deadline(_wait(request, "wait_timeout", DEFAULT_SUBMIT_WAIT) - (time.monotonic() - began))
+        generation = await self._generations.wait(call.tenant, _id(rest.generation.id), _done, left, call.check)
+        _raise_if_refused(generation)
+        rest.ClearField("generation")
+        return wire.embedded(GENERATION, self._shown(call, generation)) + rest.SerializeToString()
 
     async def watch_generation(self, request: pb.WatchGenerationRequest, call: Call) -> AsyncGenerator[bytes, None]:
         """Stream every change after a revision, exactly once and in order."""
@@ -254,9 +276,7 @@ class GenerationHandlers(GenerationReads):
             if not enough(generation) and call.try_start_waiting():
                 left = call.within_deadline(wait)
                 generation = await self._service.wait(call.tenant, generation.id, enough, left, call.check)
-            if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
-                named = {**generation.failure.metadata, "generation_id": generation.id}
-                raise GatewayError(replace(generation.failure, metadata=named))
+            _raise_if_refused(generation)
         rest = pb.SubmitGenerationResponse(replayed=replayed, warnings=convert.warning_messages(doubted))
         return wire.embedded(GENERATION, self._shown(call, generation)) + rest.SerializeToString()
 
@@ -348,6 +368,13 @@ def _done(generation: Generation) -> bool:
 
 def _accepted_or_done(generation: Generation) -> bool:
     return generation.accept_time is not None or generation.done
+
+
+def _raise_if_refused(generation: Generation) -> None:
+    """Raise the error of a submission that Higgsfield refused."""
+    if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
+        named = {**generation.failure.metadata, "generation_id": generation.id}
+        raise GatewayError(replace(generation.failure, metadata=named))
 
 
 def _id(given: str) -> GenerationId:

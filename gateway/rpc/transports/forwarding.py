@@ -204,6 +204,8 @@ class Replicated:
             handler = getattr(here, name) if method.name in READ_HERE else self._forwarded(service, method)
             if method.name == "ListGenerations":
                 handler = _list(handler, self._forwarded(service, method))
+            elif method.name == "SubmitGeneration":
+                handler = _submit(here, handler)
             setattr(self, name, handler)
 
     def _forwarded(self, service: ServiceDescriptor, method: MethodDescriptor) -> Any:
@@ -249,6 +251,15 @@ def _list(here: Any, forwarded: Any) -> Any:
 
     def handler(request: pb.ListGenerationsRequest, call: Call) -> Any:
         return (forwarded if request.filter.idempotency_key else here)(request, call)
+
+    return handler
+
+
+def _submit(here: Any, forwarded: Any) -> Any:
+    """Return the handler of SubmitGeneration."""
+
+    def handler(request: pb.SubmitGenerationRequest, call: Call) -> Any:
+        return here.forward_submission(request, call, forwarded)
 
     return handler
 

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -1118,6 +1119,77 @@ async def test_a_replica_that_stops_returns_the_responses_of_the_leader(
             await client.close()
         async with AsyncClient(leader.grpc_address) as other:
             assert (await other.get(submitted.id)).accept_time == submitted.accept_time
+
+
+LONG_WAIT = soul_request("a fox", wait_for=pb.WAIT_FOR_DONE, wait_timeout={"seconds": 3600})
+
+
+@pytest.mark.parametrize("name", TRANSPORTS)
+async def test_a_replica_that_stops_ends_the_wait_for_the_end_of_a_generation(
+    name: str, sandbox: Sandbox, settings: dict[str, str]
+) -> None:
+    async with gateways(settings, {}), asyncio.timeout(WAIT_TIMEOUT):
+        replica = Gateway(read_settings(settings | {"HFGATEWAY_DRAIN": f"{WAIT_TIMEOUT}"}), CREDENTIALS)
+        await replica.start()
+        client = open_transport(name, replica.grpc_address, replica.http_address)
+        try:
+            waiting = asyncio.create_task(client.call("SubmitGeneration", LONG_WAIT))
+            await eventually(lambda: any(one.has_waiters for one in replica._replica.feed.entries.values()))
+            await replica.stop()
+            assert (await waiting).generation.state == GenerationState.GENERATION_STATE_QUEUED
+        finally:
+            await client.close()
+
+
+async def test_a_wait_at_a_replica_for_the_end_of_a_generation_outlives_the_leader(
+    sandbox: Sandbox, settings: dict[str, str]
+) -> None:
+    leader = Gateway(read_settings(settings), CREDENTIALS)
+    await leader.start()
+    async with gateways(settings, {}) as (heir,), asyncio.timeout(WAIT_TIMEOUT):
+        client = open_transport("grpc", heir.grpc_address, heir.http_address)
+        try:
+            waiting = asyncio.create_task(client.call("SubmitGeneration", LONG_WAIT))
+            await eventually(lambda: any(one.has_waiters for one in heir._replica.feed.entries.values()))
+            await leader.stop()
+            await eventually(lambda: heir._replica is None)
+            assert not waiting.done()
+            while not waiting.done():
+                advance(sandbox, 5.0)
+                await asyncio.sleep(0.01)
+            response = await waiting
+        finally:
+            await client.close()
+    assert (response.generation.state, response.replayed) == (GenerationState.GENERATION_STATE_COMPLETED, False)
+    assert len(sandbox.ledger.charges) == 1
+
+
+async def test_a_submission_at_a_replica_that_waits_for_the_end_returns_what_the_leader_would(
+    sandbox: Sandbox, settings: dict[str, str]
+) -> None:
+    """The generation with its input, whether the key had been used, and a refusal by Higgsfield."""
+    sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "422", "prompt": "refused", "times": 2})])
+    async with gateways(settings, {}, {}) as both, asyncio.timeout(WAIT_TIMEOUT), AsyncExitStack() as stack:
+        clients = [open_transport("grpc", one.grpc_address, one.http_address) for one in both]
+        for client in clients:
+            stack.push_async_callback(client.close)
+        leader, replica = (partial(client.call, "SubmitGeneration") for client in clients)
+        early = await replica(soul_request("a fox", wait_for=pb.WAIT_FOR_DONE, wait_timeout={"nanos": 1}))
+        assert (early.generation.done, early.replayed) == (False, False)
+        waiting = asyncio.create_task(replica(LONG_WAIT))
+        while not waiting.done():
+            advance(sandbox, 5.0)
+            await asyncio.sleep(0.01)
+        ended = await waiting
+        assert (ended.generation.state, ended.replayed) == (GenerationState.GENERATION_STATE_COMPLETED, True)
+        assert ended.generation.input.soul.prompt == "a fox"
+        assert ended == await leader(LONG_WAIT)
+        refusals = []
+        for submit in (replica, leader):
+            with pytest.raises(RpcFailure) as refused:
+                await submit(soul_request("refused", wait_for=pb.WAIT_FOR_DONE))
+            refusals.append((refused.value.code, refused.value.message))
+        assert refusals[0] == refusals[1]
 
 
 @pytest.mark.parametrize("leads", [False, True], ids=["as a replica", "as the leader"])
