@@ -5,13 +5,14 @@ import contextlib
 import importlib
 import logging
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.certificates import Certificates
+from gateway.concurrency import keep_running
 from gateway.config import PREFIX, SettingError, Settings
 from gateway.core import Core
 from gateway.extras import needed_by
@@ -106,8 +107,6 @@ LEADER_CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # a proxy of the environment is for the world outside
 )
 """Options of the connection to the leader."""
-CHECK_LEADER_INTERVAL = 0.25
-"""Seconds between checks whether the connected gateway still leads."""
 ADMIN_CONNECTIONS = 100
 """The most connections to the address of AdminService."""
 ADMIN_CONNECTION_IDLE = 10.0
@@ -195,8 +194,7 @@ class Ports:
             )
             self._switches[service] = Switch(service, replicated)
         self._admin.handlers = Replicated(ADMIN_SERVICE, None, leader, do_nothing)
-        following = asyncio.create_task(_follow_leader(leader))
-        self._exit.callback(following.cancel)
+        self._run_until_stop(leader.keep_checking)
         self._exit.push_async_callback(leader.close)
         return dict(self._switches)
 
@@ -255,13 +253,11 @@ class Ports:
         port = self._bind(server, "GRPC_ADDRESS", own)
         self._bind_socket(server, self._sockets.probes)
         await self._start(server)
-        probing = asyncio.create_task(measure(backlog, self._sockets.probes, SUBMIT))
-        self._exit.callback(probing.cancel)
+        self._run_until_stop(lambda: measure(backlog, self._sockets.probes, SUBMIT))
         self._peer = str(settings.replica_address or reachable_at(own.host, port))
         self._register_limit_metrics()
         self._health.set(serving=True)
-        following = asyncio.create_task(self._follow_health())
-        self._exit.callback(following.cancel)
+        self._run_until_stop(self._follow_health)
         return str(Address(own.host, port))
 
     def _bind(self, server: grpc.aio.Server, name: str, address: Address, *, shared: bool = False) -> int:
@@ -352,8 +348,7 @@ class Ports:
         self._exit.callback(self._sockets.remove_pointer)
         if isinstance(self._serving, Core) or not socket_in_use(self._settings.store):
             self._write_pointer()
-        keeping = asyncio.create_task(self._sockets.keep_pointer())
-        self._exit.callback(keeping.cancel)
+        self._run_until_stop(self._sockets.keep_pointer)
         address = self._settings.admin_address
         if address is None:
             return ""
@@ -384,6 +379,9 @@ class Ports:
         await endpoint.start()
         self._exit.push_async_callback(endpoint.stop)
         return endpoint.routes
+
+    def _run_until_stop(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._exit.callback(asyncio.create_task(keep_running(run)).cancel)
 
     async def _follow_health(self) -> None:
         """Report the same health over gRPC as /readyz: NOT_SERVING while the gateway is not ready."""
@@ -511,13 +509,6 @@ def _grpc_server(
         if seconds is not None:
             options[name] = round(seconds * 1000)
     return grpc.aio.server(options=tuple(options.items()))
-
-
-async def _follow_leader(leader: ToLeader) -> None:
-    """End the calls to a gateway that no longer leads."""
-    while True:
-        await asyncio.sleep(CHECK_LEADER_INTERVAL)
-        await leader.check_leader()
 
 
 def _import_late() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.generations.follower import Follower
 from gateway.higgsfield.media import MediaSource
-from tests.support.running import run, soul
+from gateway.rpc.transports.health import Health
+from tests.support.running import eventually, run, soul
 from tests.support.timeline import run_timed
 
 
@@ -47,3 +48,24 @@ async def test_connections_that_cannot_be_closed_do_not_keep_the_store_open(
             await running.gateway.stop()
         await running.start_gateway()  # it could not open a store that is in use
         assert (await running.get(submitted.id)).id == submitted.id
+
+
+async def test_a_task_of_the_ports_that_fails_because_of_a_bug_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    report, reports = Health.set, 0
+
+    def second_fails(self: Health, *, serving: bool) -> None:
+        nonlocal reports
+        reports += 1
+        if reports == 2:
+            raise ZeroDivisionError
+        report(self, serving=serving)
+
+    monkeypatch.setattr(Health, "set", second_fails)
+    monkeypatch.setattr("gateway.serving.HEALTH_INTERVAL", 0.01)
+    monkeypatch.setattr("gateway.concurrency.RESTART_DELAY", 0.01)
+    async with run(tmp_path):
+        await eventually(lambda: reports > 2)
+    (logged,) = (one for one in caplog.records if one.levelno == logging.CRITICAL)
+    assert logged.part == "Ports._follow_health"  # type: ignore[attr-defined]

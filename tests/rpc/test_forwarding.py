@@ -19,6 +19,7 @@ from gateway.access.identity import ANONYMOUS
 from gateway.errors import GatewayError, Reason
 from gateway.rpc.call import Call
 from gateway.rpc.errors import Code, RpcError
+from gateway.rpc.handlers.generations import GenerationReads
 from gateway.rpc.limits.call_limits import CallLimits
 from gateway.rpc.transports.forwarding import WEBHOOK_TIMEOUT, Replicated, ToLeader
 from gateway.rpc.transports.over_grpc import STATUS_DETAILS, method_name
@@ -218,8 +219,8 @@ async def test_a_forwarded_call_waits_in_its_place_and_ends_when_its_effect_can_
 
     async with forwarding_to(answer) as to_leader:
         service = pb.DESCRIPTOR.services_by_name["GenerationService"]
-        here = type("Here", (), {method_name(one): None for one in service.methods})
-        replicated: Any = Replicated(service, here, to_leader, caught_up)
+        here = type("Here", (GenerationReads,), {method_name(one): None for one in service.methods})
+        replicated: Any = Replicated(service, object.__new__(here), to_leader, caught_up)
         limits = CallLimits()
         place = limits.of_method(METHOD, lambda: None).take(ANONYMOUS)
         call = asyncio.create_task(

@@ -36,7 +36,6 @@ from gateway.rpc.transports.forwarding import (
     ReceiveWebhook,
     ToLeader,
 )
-from gateway.serving import _follow_leader
 from gateway.store.store import SharedStore
 from gateway.web.webhook import forwarding_route, webhook_receiver
 from tests.simulation.gateway import CREDENTIALS, Instance, NotConnectedError, Server, received_webhooks
@@ -139,7 +138,7 @@ class Ports:
             self._leader = ToLeader(
                 lambda: serving.store.leader.peer, self._connect, serving.access.replica_secret, lambda _: None
             )
-            following = asyncio.create_task(_follow_leader(self._leader))
+            following = asyncio.create_task(self._leader.keep_checking())
             exit_stack.callback(following.cancel)
             exit_stack.push_async_callback(self._leader.close)
 

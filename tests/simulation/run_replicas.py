@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from unittest import mock
 
-from gateway import core, replica, serving
+from gateway import core, replica
 from gateway.audit import GENESIS, Entry
 from gateway.generations import timeline
 from gateway.generations.limits.model import utc_date
+from gateway.rpc.transports import forwarding
 from gateway.setting_values import PostgresUrl
 from gateway.store import auditor
 from gateway.store.postgres import audit, lease, store, tail
@@ -44,7 +45,7 @@ CLOCKS = (lease, tail, store, replica, auditor, audit)
 INTERVALS = (
     (lease, "HEARTBEAT_INTERVAL"), (lease, "LEASE_TIMEOUT"), (lease, "SERVING_TIMEOUT"), (tail, "IDLE_PAUSE"),
     (tail, "LEASE_TIMEOUT"), (tail, "STALE_AFTER"),
-    (replica, "REPORT_SERVING_INTERVAL"), (replica, "MAX_KEYS_AGE"), (serving, "CHECK_LEADER_INTERVAL"),
+    (replica, "REPORT_SERVING_INTERVAL"), (replica, "MAX_KEYS_AGE"), (forwarding, "CHECK_LEADER_INTERVAL"),
     (timeline, "FLUSH_INTERVAL"),
 )  # fmt: skip
 """The intervals of what replicas do while nothing happens, and the limits for its absence."""

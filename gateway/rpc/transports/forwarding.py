@@ -44,6 +44,8 @@ HEADER_PREFIX = "webhook-header-"
 """The prefix of the names of these headers in metadata."""
 PATH_METADATA = "webhook-path"
 WEBHOOK_TIMEOUT = 10.0
+CHECK_LEADER_INTERVAL = 0.25
+"""Seconds between checks whether the connected gateway still leads."""
 RETRY_AFTER = 0.25
 """Seconds after which a client retries a call that found no leader."""
 LEADER_LOST = "the leader cannot be reached: retry with the same idempotency_key"
@@ -123,6 +125,12 @@ class ToLeader:
         """Return when the calls have ended that are under way now and have one response."""
         if self._awaited:
             await asyncio.wait([*self._awaited])
+
+    async def keep_checking(self) -> None:
+        """Call `check_leader` until canceled."""
+        while True:
+            await asyncio.sleep(CHECK_LEADER_INTERVAL)
+            await self.check_leader()
 
     async def check_leader(self) -> None:
         """End the calls to a gateway that no longer leads, which may never respond to them.

@@ -28,6 +28,7 @@ from importlib.metadata import version
 from psycopg.rows import DictRow
 
 from gateway.agents.model import SESSION
+from gateway.concurrency import keep_running
 from gateway.generations.clock import since_boot
 from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import UnconfirmedError
@@ -101,7 +102,7 @@ class Lease:
             return None
         self.confirmed_at = before
         self._database.fence, self._database.beats = taken[0]["fence"], taken[0]["beats"]
-        self._beats = asyncio.create_task(self._beat())
+        self._beats = asyncio.create_task(keep_running(self._beat))
         released = bool(taken[0]["released"])
         if not released:
             self._clean_at = since_boot() + SEND_TIMEOUT

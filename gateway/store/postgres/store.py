@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow, dict_row
 
 from gateway.access.keys import ApiKey
+from gateway.concurrency import keep_running
 from gateway.generations.clock import since_boot
 from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import SpecOf, StoredCredentials, UnconfirmedError
@@ -153,7 +154,7 @@ class PostgresStore(SharedStore):
                 await store._read_meta()
             else:
                 await store._prepare_to_lead(orderly=orderly)
-            store._watching = asyncio.create_task(store._report_staleness())
+            store._watching = asyncio.create_task(keep_running(store._report_staleness))
         return store
 
     @property
