@@ -35,12 +35,13 @@ class Spool:
     async def file(self, tenant: str) -> AsyncIterator["SpoolFile"]:
         """Create a file, which is removed at the end of the block.
 
-        A thread removes it, because that takes a tenth of a second for a file of 2 GB, and waits for its reader.
+        A thread creates it, because the disk may hang. A thread removes it, because that takes a tenth of a second for
+        a file of 2 GB, and waits for its reader.
 
         Raises GATEWAY_OVERLOADED if the space is used up, also in the methods of the file.
         """
         try:
-            raw = tempfile.TemporaryFile()  # noqa: SIM115 - a thread closes it
+            raw = await in_thread(tempfile.TemporaryFile)
             file = SpoolFile(raw, self._free, self._held, tenant)
             try:
                 yield file

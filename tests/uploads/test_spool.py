@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 import grpc
@@ -105,6 +107,22 @@ async def test_a_file_whose_last_bytes_do_not_fit_on_the_disk_frees_its_space(mo
         assert refused.value.failure.reason is Reason.GATEWAY_OVERLOADED
     async with spool.file("one") as file:
         await file.write(b"1234567890")
+
+
+async def test_a_thread_creates_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the event loop, a disk that hangs would stop all calls."""
+    create, creators = tempfile.TemporaryFile, list[threading.Thread]()
+
+    def recorded() -> IO[bytes]:
+        creators.append(threading.current_thread())
+        return create()
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", recorded)
+    async with Spool().file("films") as file:
+        await file.write(b"a fox")
+        assert [piece async for piece in file.read()] == [b"a fox"]
+    assert len(creators) == 1
+    assert creators[0] is not threading.current_thread()
 
 
 async def test_another_error_of_the_disk_ends_the_upload(monkeypatch: pytest.MonkeyPatch) -> None:
