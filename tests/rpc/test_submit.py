@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from gateway.generations.admission.admission import MIN_PAUSE
+from gateway.generations.inputs import MAX_DEPTH
 from gateway.generations.limits.model import Limits
 from gateway.generations.model import Generation, GenerationId
 from hfgateway.v1 import error_pb2, generation_pb2
@@ -427,6 +428,22 @@ async def test_an_accepted_nested_input_can_be_read_back(running: Running, clien
     accepted = [depth for depth in (10, 28, 29, 30, 31, 32, 33, 60) if await _nested_is_read_back(client, depth)]
     assert 10 in accepted
     assert 60 not in accepted
+
+
+async def test_the_limit_of_nesting_is_the_same_over_every_transport(client: Transport) -> None:
+    """A level of JSON is several of protobuf, whose parsers have limits as well."""
+    for name, nest in (("objects", lambda inner: {"n": inner}), ("lists", lambda inner: [inner])):
+        nested: Any = "leaf"
+        for _ in range(MAX_DEPTH - 1):  # `parameters` is a level, too
+            nested = nest(nested)
+        request = model("kling-video/v2.5-turbo/pro/text-to-video", {"prompt": "a fox", "extra": nested}, name)
+        answer = await submit(client, request)
+        assert answer.generation.input == request.input
+    deeper = model("kling-video/v2.5-turbo/pro/text-to-video", {"prompt": "a fox", "extra": [nested]}, "deeper")
+    with pytest.raises(RpcFailure) as raised:
+        await submit(client, deeper)
+    assert raised.value.reason == "INVALID_INPUT"
+    assert raised.value.fields[0].startswith("input.model.parameters.extra")
 
 
 async def _nested_is_read_back(client: Transport, depth: int) -> bool:

@@ -76,6 +76,8 @@ class _BinaryCodec:
 
 _BASE64 = (ascii_letters + digits + "+/-_\r\n").encode()
 """The letters of both kinds of base64, and line breaks. Protobuf's parser leaves out all others."""
+_MAX_MESSAGES = 2 * MAX_DEPTH
+"""The most levels of messages in JSON: a level of a Struct is a Value in a Struct or a ListValue."""
 
 
 class _JsonCodec:
@@ -97,7 +99,7 @@ class _JsonCodec:
             chunk = content.get("chunk")  # of an upload: the only bytes in requests
             if isinstance(chunk, str) and chunk.rstrip("=\r\n").encode().translate(None, _BASE64):
                 raise BadRequestError(Rejection.ENCODING, "is not base64", "chunk")
-            message = json_format.ParseDict(content, message_class(), max_recursion_depth=MAX_DEPTH)
+            message = json_format.ParseDict(content, message_class(), max_recursion_depth=_MAX_MESSAGES)
             check_spellings(content, message_class.DESCRIPTOR)
             return message
         # The parser does not always raise its own error for a value of the wrong type.
