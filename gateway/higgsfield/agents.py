@@ -213,6 +213,11 @@ class HiggsfieldAgents:
             failure = replace(failure, message="Higgsfield accepts no more messages now: nothing was sent")
         elif failure.reason is Reason.INPUT_REFUSED:
             failure = replace(failure, violations=(Violation("text", failure.message),))
+        elif failure.reason is Reason.MODEL_UNAVAILABLE:  # the caller of an agent names no model
+            message = "Higgsfield refused the message with HTTP status 423: nothing was sent"
+            failure = replace(
+                upstream_unavailable(message, response=failure.response).failure, metadata=failure.metadata
+            )
         metadata = {**failure.metadata, "session_id": session_id}
         return replace(judged, failure=replace(failure, metadata=metadata))
 

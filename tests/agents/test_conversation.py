@@ -205,6 +205,11 @@ async def test_a_message_that_was_not_taken_frees_its_key(talk: Talk) -> None:
 
     away = await talk.refused(session_id, "a fox", "k")
     assert (away.code, away.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+
+    talk.running.plan(on="agent_send", kind="423")  # documented for models; a message has none
+    blocked = await talk.refused(session_id, "a fox", "k")
+    assert (blocked.code, blocked.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert blocked.failure.metadata["http_status"] == "423"
     assert not (await talk.send(session_id, "a fox", "k")).replayed
 
 
