@@ -47,7 +47,7 @@ _MESSAGES = {
     Reason.INSUFFICIENT_CREDITS: "the Higgsfield account does not have enough credits",
     Reason.MODEL_UNKNOWN: "Higgsfield does not know the model",
     Reason.MODEL_UNAVAILABLE: "the model is blocked or disabled at Higgsfield for now",
-    Reason.UPSTREAM_SATURATED: "Higgsfield is full: waiting for its turn",
+    Reason.UPSTREAM_SATURATED: "Higgsfield is full",
     Reason.FEATURE_NOT_ENABLED: "the Higgsfield account does not have this feature",
     Reason.NOT_FOUND: "Higgsfield does not know it",
     Reason.SESSION_BUSY: "a turn is running in the session: nothing was sent, nothing is charged",

@@ -524,6 +524,14 @@ async def test_a_known_key_is_answered_while_higgsfield_is_saturated(running: Ru
     assert again.generation.id == first.id
 
 
+async def test_a_submission_that_fails_when_saturated_does_not_say_that_it_waits(running: Running) -> None:
+    running.plan(on="submit", status=429, body={"detail": "full"}, headers={"Retry-After": "60"})
+    with pytest.raises(RpcFailure) as raised:
+        await submit(running.grpc, soul("a fox", fail_when_saturated=True))
+    ended = await running.get(raised.value.failure.metadata["generation_id"])
+    assert (name_of(ended), ended.failure.message) == ("FAILED", "Higgsfield is full")
+
+
 async def test_the_next_generation_is_sent_when_one_ends(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     first = await running.submit(soul("the first"))
