@@ -10,6 +10,8 @@ from gateway.generations.stores import ChangeLog, Filter, GenerationStore, Uncon
 from gateway.generations.watching.feed import Entry, Feed
 
 T = TypeVar("T")
+CHECK_INTERVAL = 15.0
+"""Seconds after which a wait calls its `check` again, as often as a watch: a key may have expired."""
 
 
 class Reads:
@@ -72,7 +74,8 @@ class Reads:
     ) -> Generation:
         """Return a generation once `enough` returns True for it, after `seconds`, or when the gateway drains.
 
-        `check` is called whenever the wait is interrupted, and at its end; what it raises ends the wait.
+        `check` is called whenever the wait is interrupted, each CHECK_INTERVAL seconds and at the end; what it raises
+        ends the wait.
         """
         entry = await self.entry(tenant, generation_id)
         until = None if seconds is None else self._clock.moment().steady + seconds
@@ -84,7 +87,7 @@ class Reads:
                 break
             signal = entry.signal()
             try:
-                await self._clock.wait(signal, left)
+                await self._clock.wait(signal, CHECK_INTERVAL if left is None else min(left, CHECK_INTERVAL))
             finally:
                 entry.drop(signal)
         check()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from gateway.access.scopes import REQUIRED_SCOPES, Scope
+from gateway.generations.watching.watch import HEARTBEAT
 from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -18,6 +20,7 @@ from hfgateway_client import AsyncClient, inputs
 from hfgateway_client.errors import InvalidCredentials
 from tests.access.test_keys import hfgateway
 from tests.support.running import WAIT_TIMEOUT, Running, eventually, soul
+from tests.support.timeline import run_timed
 from tests.support.transports import TRANSPORTS, RpcFailure, Transport
 
 READ = pb.ListGenerationsRequest()
@@ -161,6 +164,32 @@ async def test_long_calls_continue_with_the_next_key_once_theirs_has_expired(run
                 assert ended.message == "the API key has expired"
         assert retries == ["GATEWAY_UNAVAILABLE"] * 3
         assert len(running.ledger.charges) == 2
+
+
+async def test_a_waiting_call_ends_soon_after_its_key_has_expired(tmp_path: Path) -> None:
+    """Nothing wakes it: neither a change of the generation nor the revocation of a key."""
+    async with run_timed(tmp_path, AUTH="keys") as timed, asyncio.timeout(WAIT_TIMEOUT):
+        access = timed.gateway.access
+        _, secret = await access.create_key("red", "", expire_time=access._clock.moment().wall + 10)
+        client = timed.caller("grpc", secret)
+        stored = await client.call("SubmitGeneration", soul("a fox [slow=3600]"))
+        waiting = pb.WaitGenerationRequest(id=stored.generation.id)
+        waiting.timeout.seconds = 3600
+        submission = soul("an owl [slow=3600]", wait_for=pb.WAIT_FOR_DONE)
+        submission.wait_timeout.seconds = 3600
+        calls = [
+            asyncio.ensure_future(client.call("WaitGeneration", waiting)),
+            asyncio.ensure_future(client.call("SubmitGeneration", submission)),
+        ]
+        for method in ("WaitGeneration", "SubmitGeneration"):
+            await timed.calls_open(method, 1)
+        await eventually(lambda: len(timed.ledger.charges) == 2)
+        await timed.advance(9)
+        assert not any(call.done() for call in calls)
+        await timed.advance(HEARTBEAT)
+        for ended in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(ended, RpcFailure)
+            assert (ended.reason, ended.message) == ("GATEWAY_UNAVAILABLE", "the API key has expired")
 
 
 @pytest.mark.parametrize("arguments", [("--expires-in", "0"), ("--expires-in", "soon"), ("--scope", "all")])
