@@ -568,8 +568,8 @@ pub mod agent_service_client {
         /// Lists the messages of a session, oldest first.
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
-        ///     not the id of a message.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id
+        ///     does not have the form of an id.
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
         ///
         /// Retry: safe.
@@ -645,7 +645,7 @@ pub mod agent_service_client {
         /// stream stays open and waits.
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id does not have the form of an id.
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
         ///
         /// Retry: safe. To resume, set after_message_id to the last completed message received.
@@ -821,8 +821,8 @@ pub mod agent_service_server {
         /// Lists the messages of a session, oldest first.
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
-        ///     not the id of a message.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id
+        ///     does not have the form of an id.
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
         ///
         /// Retry: safe.
@@ -860,7 +860,7 @@ pub mod agent_service_server {
         /// stream stays open and waits.
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id does not have the form of an id.
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
         ///
         /// Retry: safe. To resume, set after_message_id to the last completed message received.

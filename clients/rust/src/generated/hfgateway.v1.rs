@@ -233,9 +233,10 @@ pub struct ModelInput {
     /// endpoints do not create a generation.
     #[prost(string, tag = "1")]
     pub model_id: ::prost::alloc::string::String,
-    /// The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. Whole
-    /// numbers up to 2^53 are written without a fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway
-    /// validates them against the JSON Schema of the model, if it has a recent one.
+    /// The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. In
+    /// JSON over Connect, the other values of the request count as well. Whole numbers up to 2^53 are written without a
+    /// fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway validates them against the JSON Schema of
+    /// the model, if it has a recent one.
     #[prost(message, optional, tag = "2")]
     pub parameters: ::core::option::Option<::prost_types::Struct>,
     /// The form of the endpoint. Default: API_VERSION_V2. It must be API_VERSION_V1 for a path that begins with "v1/", and

@@ -380,9 +380,10 @@ type ModelInput struct {
 	// custom-references, characters, agent, agents and webhooks, and "v1/" must be followed by at least 2 segments: other
 	// endpoints do not create a generation.
 	ModelId string `protobuf:"bytes,1,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
-	// The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. Whole
-	// numbers up to 2^53 are written without a fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway
-	// validates them against the JSON Schema of the model, if it has a recent one.
+	// The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. In
+	// JSON over Connect, the other values of the request count as well. Whole numbers up to 2^53 are written without a
+	// fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway validates them against the JSON Schema of
+	// the model, if it has a recent one.
 	Parameters *structpb.Struct `protobuf:"bytes,2,opt,name=parameters,proto3" json:"parameters,omitempty"`
 	// The form of the endpoint. Default: API_VERSION_V2. It must be API_VERSION_V1 for a path that begins with "v1/", and
 	// for an endpoint whose body has its parameters in `params`; `parameters` are then the members of `params`.

@@ -203,9 +203,10 @@ class ModelInput(_message.Message):
     """
     @_builtins.property
     def parameters(self) -> _struct_pb2.Struct:
-        """The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. Whole
-        numbers up to 2^53 are written without a fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway
-        validates them against the JSON Schema of the model, if it has a recent one.
+        """The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. In
+        JSON over Connect, the other values of the request count as well. Whole numbers up to 2^53 are written without a
+        fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway validates them against the JSON Schema of
+        the model, if it has a recent one.
         """
 
     def __init__(

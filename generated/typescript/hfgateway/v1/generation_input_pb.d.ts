@@ -86,9 +86,10 @@ export declare type ModelInput = Message<"hfgateway.v1.ModelInput"> & {
   modelId: string;
 
   /**
-   * The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. Whole
-   * numbers up to 2^53 are written without a fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway
-   * validates them against the JSON Schema of the model, if it has a recent one.
+   * The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. In
+   * JSON over Connect, the other values of the request count as well. Whole numbers up to 2^53 are written without a
+   * fraction; NaN and infinities are refused. For API_VERSION_V2 the gateway validates them against the JSON Schema of
+   * the model, if it has a recent one.
    *
    * @generated from field: google.protobuf.Struct parameters = 2;
    */

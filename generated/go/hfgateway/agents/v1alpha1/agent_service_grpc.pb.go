@@ -94,8 +94,8 @@ type AgentServiceClient interface {
 	// Lists the messages of a session, oldest first.
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
-	//     not the id of a message.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id
+	//     does not have the form of an id.
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 	//
 	// Retry: safe.
@@ -115,7 +115,7 @@ type AgentServiceClient interface {
 	// stream stays open and waits.
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id does not have the form of an id.
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 	//
 	// Retry: safe. To resume, set after_message_id to the last completed message received.
@@ -301,8 +301,8 @@ type AgentServiceServer interface {
 	// Lists the messages of a session, oldest first.
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
-	//     not the id of a message.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id
+	//     does not have the form of an id.
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 	//
 	// Retry: safe.
@@ -322,7 +322,7 @@ type AgentServiceServer interface {
 	// stream stays open and waits.
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): after_message_id does not have the form of an id.
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 	//
 	// Retry: safe. To resume, set after_message_id to the last completed message received.

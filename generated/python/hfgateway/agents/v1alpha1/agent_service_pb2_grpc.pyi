@@ -97,8 +97,8 @@ class AgentServiceStub:
     """Lists the messages of a session, oldest first.
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
-        not the id of a message.
+      - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id
+        does not have the form of an id.
       - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 
     Retry: safe.
@@ -120,7 +120,7 @@ class AgentServiceStub:
     stream stays open and waits.
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+      - INVALID_ARGUMENT (INVALID_INPUT): after_message_id does not have the form of an id.
       - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 
     Retry: safe. To resume, set after_message_id to the last completed message received.
@@ -214,8 +214,8 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """Lists the messages of a session, oldest first.
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
-        not the id of a message.
+      - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id
+        does not have the form of an id.
       - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 
     Retry: safe.
@@ -237,7 +237,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     stream stays open and waits.
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+      - INVALID_ARGUMENT (INVALID_INPUT): after_message_id does not have the form of an id.
       - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 
     Retry: safe. To resume, set after_message_id to the last completed message received.
@@ -352,8 +352,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the messages of a session, oldest first.
 
         Errors:
-          - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id is
-            not the id of a message.
+          - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields, or after_message_id
+            does not have the form of an id.
           - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 
         Retry: safe.
@@ -387,7 +387,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         stream stays open and waits.
 
         Errors:
-          - INVALID_ARGUMENT (INVALID_INPUT): after_message_id is not the id of a message.
+          - INVALID_ARGUMENT (INVALID_INPUT): after_message_id does not have the form of an id.
           - NOT_FOUND (NOT_FOUND): the tenant has no session with this id, or the session has no such message.
 
         Retry: safe. To resume, set after_message_id to the last completed message received.
