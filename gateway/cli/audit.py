@@ -79,7 +79,7 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> None:
     """Verify FILE, an export or a SQLite store. This needs no gateway.
 
     Exit codes: 0 unchanged, with the new head on the last line; 1 changed, and the first entry that shows it is named;
-    2 usage; 3 FILE cannot be read.
+    2 usage, or FILE does not exist; 3 FILE cannot be read.
     """
     from gateway.cli.operator import store_file
     from gateway.store.sqlite.files import StoreFileError
