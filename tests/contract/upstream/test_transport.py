@@ -241,13 +241,22 @@ async def test_a_canceled_call_closes_its_socket(client: Client) -> None:
 
 async def test_requests_are_sent_unchanged_and_without_cookies(client: Client) -> None:
     async with peer() as upstream, client() as http:
+        url = upstream.url.replace("127.0.0.1", "localhost")  # aiohttp keeps no cookies of an IP address
         path = "/p?hf_webhook=https%3A%2F%2Fg.test%2Fw%2FaB%2Bc%20d&x=%7E"
-        await http.post(upstream.url + path, json={}, headers={"Idempotency-Key": "k"})
-        await http.get(upstream.url + "/q")
+        await http.post(url + path, json={}, headers={"Idempotency-Key": "k"})
+        await http.get(url + "/q")
         first, second = upstream.processed
         assert first.split(b"\r\n")[0] == b"POST " + path.encode() + b" HTTP/1.1"
         assert b"idempotency-key: k" in first.lower()
         assert b"cookie" not in second.lower()
+
+
+async def test_a_proxy_of_the_environment_gets_no_request(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"http_proxy": f"http://{free_address()}", "no_proxy": "", "NO_PROXY": ""}.items():
+        monkeypatch.setenv(name, value)
+    async with peer() as upstream, client() as http:
+        await http.get(upstream.url + "/a")
+        assert len(upstream.processed) == 1
 
 
 async def test_an_idle_connection_is_reused_only_for_a_while(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
