@@ -26,6 +26,7 @@ from gateway.higgsfield.redact import redacted
 from gateway.sandbox.clock import Clock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 SOUL = ModelInput("higgsfield-ai/soul/standard", {"prompt": "a boat", "aspect_ratio": "1:1"})
 
@@ -145,6 +146,20 @@ async def test_a_response_that_arrives_during_a_stall_is_read_after_the_timeout(
                     assert isinstance(await calling, Taken)
         finally:
             await client.aclose()
+
+
+async def test_the_timeout_of_a_call_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, hour = asyncio.get_running_loop(), 3600.0
+    errors: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, error: errors.append(error))
+    async with higgsfield(timeout=hour) as (_, client):
+        assert isinstance(await submit(client), Taken)
+        after = loop.time() + 2 * hour
+        with monkeypatch.context() as later:
+            later.setattr(loop, "time", lambda: after)
+            for _ in range(3):
+                await asyncio.sleep(0)
+    assert errors == []
 
 
 @pytest.mark.parametrize("status", [200, 201, 202])
@@ -450,6 +465,21 @@ async def test_a_closed_client_certainly_sends_nothing() -> None:
     assert isinstance(outcome, NotTaken)
     assert raised.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
     assert len(sandbox.ledger.submissions) == 1
+
+
+async def test_a_client_that_is_not_needed_closes_after_its_last_call() -> None:
+    async with higgsfield() as (sandbox, client):
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "hang"})])
+        last = asyncio.create_task(submit(client))
+        await eventually(lambda: sandbox.ledger.submissions)
+        closing = asyncio.create_task(client.close_when_idle())
+        one = await accepted(client)
+        assert not closing.done()
+        last.cancel()
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await closing
+        with pytest.raises(GatewayError):
+            await client.status(one)
 
 
 @pytest.mark.parametrize("call", ["submission", "message to an agent", "character"])
