@@ -77,7 +77,7 @@ class AioTransport(httpx.AsyncBaseTransport):
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise transport_error(error) from error
         finally:
-            _release(response)
+            response.release()  # closes the connection if the response was not read to its end
         return Reply(response.status, response.headers, received)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -142,14 +142,6 @@ def _destination(origin: httpx.URL, target: str) -> yarl.URL:
 def _timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
     # `connect` includes the DNS lookup; `sock_connect` does not.
     return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read)
-
-
-def _release(response: aiohttp.ClientResponse) -> None:
-    """Release the connection, or close it if the response was not read to its end."""
-    if response.content.at_eof():
-        response.release()
-    else:
-        response.close()
 
 
 def transport_error(error: Exception) -> httpx.TransportError:
@@ -236,4 +228,4 @@ class _Body(httpx.AsyncByteStream):
             raise transport_error(error) from error
 
     async def aclose(self) -> None:
-        _release(self._response)
+        self._response.release()

@@ -173,10 +173,11 @@ async def test_a_request_in_any_successful_response_is_an_acceptance(status: int
         assert outcome.report.request_id == request_id
 
 
-async def test_the_id_in_an_invalid_200_is_kept() -> None:
+@pytest.mark.parametrize("name", ["request_id", "id"])
+async def test_the_id_in_an_invalid_200_is_kept(name: str) -> None:
     async with higgsfield() as (sandbox, client):
         request_id = str(uuid4())
-        body = json.dumps({"status": 7, "request_id": request_id})
+        body = json.dumps({"status": 7, name: request_id})
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
         outcome = await submit(client)
         assert isinstance(outcome, MaybeTaken)
@@ -467,7 +468,8 @@ async def test_a_closed_client_certainly_sends_nothing() -> None:
     assert len(sandbox.ledger.submissions) == 1
 
 
-async def test_a_client_that_is_not_needed_closes_after_its_last_call() -> None:
+@pytest.mark.parametrize("canceled", ["the call", "the wait for it"])
+async def test_a_client_that_is_not_needed_closes_after_its_last_call(canceled: str) -> None:
     async with higgsfield() as (sandbox, client):
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "hang"})])
         last = asyncio.create_task(submit(client))
@@ -475,9 +477,8 @@ async def test_a_client_that_is_not_needed_closes_after_its_last_call() -> None:
         closing = asyncio.create_task(client.close_when_idle())
         one = await accepted(client)
         assert not closing.done()
-        last.cancel()
-        async with asyncio.timeout(WAIT_TIMEOUT):
-            await closing
+        (last if canceled == "the call" else closing).cancel()
+        await asyncio.wait({closing}, timeout=WAIT_TIMEOUT)
         with pytest.raises(GatewayError):
             await client.status(one)
 

@@ -118,6 +118,15 @@ def test_a_failure_message_is_redacted() -> None:
     assert "\n" not in report.failure.message
 
 
+@pytest.mark.parametrize(
+    "said", ["Key id:canary", "BEARER canary", "Authorization: Basic canary", "'https://h/x?a=canary'", "http://h#canary"]
+)
+def test_no_credentials_and_no_query_of_a_url_are_shown(said: str) -> None:
+    shown = redacted(f"it refused {said} twice")
+    assert "canary" not in shown
+    assert shown.endswith(" twice")
+
+
 @pytest.mark.parametrize("expires", ["2026-11-27T09:00:00Z", "2026-11-27T09:00:00", 1795770000])
 def test_all_forms_of_dates_are_read_wherever_the_gateway_runs(
     expires: object, monkeypatch: pytest.MonkeyPatch
