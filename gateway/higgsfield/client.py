@@ -38,6 +38,7 @@ from gateway.higgsfield.errors import (
     capped_retry_after,
     documented_error,
     is_not_found,
+    is_page,
     judge_call,
     judge_submission,
     judge_submission_error,
@@ -315,11 +316,14 @@ class HiggsfieldClient:
         about: GenerationId | None = None,
         max_bytes: int = MAX_RESPONSE_BYTES,
     ) -> Response:
-        """Make a call that charges nothing. Raises GatewayError if there is no response."""
+        """Make a call that charges nothing. Raises GatewayError if there is no response of Higgsfield's."""
         try:
-            return await self.call(method, path, body, query, name=name, about=about, max_bytes=max_bytes)
+            response = await self.call(method, path, body, query, name=name, about=about, max_bytes=max_bytes)
         except httpx.TransportError as error:
             raise upstream_unavailable("Higgsfield cannot be reached") from error
+        if response.status < 300 and is_page(response):  # it would count as done
+            raise upstream_unavailable("another server answered in place of Higgsfield")
+        return response
 
     async def call(
         self,
@@ -401,8 +405,10 @@ class HiggsfieldClient:
             accepted = True
         else:
             return
-        # Another server in between may send an error, but not Higgsfield's form of it.
-        if accepted is self.credentials_accepted or (response.status >= 400 and documented_error(response) is None):
+        if accepted is self.credentials_accepted:
+            return
+        # Another server in between may send a page or an error, but not Higgsfield's form of it.
+        if is_page(response) or (response.status >= 400 and documented_error(response) is None):
             return
         self.credentials_accepted = accepted
         self.credentials_were_accepted |= accepted

@@ -69,9 +69,14 @@ class Response:
     date: str = ""
 
 
+def is_page(response: Response) -> bool:
+    """Return whether a response is an HTML page. Higgsfield sends none, so an intermediary has sent it."""
+    return "html" in response.content_type.lower()
+
+
 def documented_error(response: Response) -> dict[str, Any] | None:
     """Return the documented error object; None if there is none, so that an intermediary may have sent the response."""
-    if "html" in response.content_type.lower():
+    if is_page(response):
         return None
     content = parse_object(response.body)
     if isinstance(content.get("detail"), str | list) or isinstance(content.get("code"), str):

@@ -266,7 +266,7 @@ async def test_an_unknown_request_is_none_and_wrong_credentials_raise() -> None:
     ("status", "own", "accepted"),
     [
         (401, True, False), (401, False, None), (404, True, True), (404, False, None), (400, True, True),
-        (422, True, True), (402, True, None), (403, True, None), (429, True, None), (500, True, None),
+        (422, True, True), (402, True, None), (403, True, None), (429, True, None), (500, True, None), (200, False, None),
     ],
 )  # fmt: skip
 async def test_only_some_of_higgsfields_own_errors_show_whether_it_accepts_the_credentials(
@@ -316,11 +316,12 @@ async def test_only_a_cancel_that_came_too_early_fails(status: int, repeated: bo
             assert not repeated
 
 
-async def test_an_html_404_is_not_taken_for_an_unknown_request() -> None:
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_page_of_another_server_confirms_nothing(status: int) -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
         for operation, ask in (("status", client.status(one)), ("delete", client.delete(removal(one)))):
-            sandbox.state.plan.add([Fault.parse({"on": operation, "kind": "html", "status": 404})])
+            sandbox.state.plan.add([Fault.parse({"on": operation, "kind": "html", "status": status})])
             with pytest.raises(GatewayError) as failed:
                 await ask
             assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
