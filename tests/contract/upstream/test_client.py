@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -417,6 +418,7 @@ def test_all_forms_of_credentials_are_read(environment: dict[str, str]) -> None:
         ({"HF_KEY": ":hush"}, ["HF_KEY"]),
         ({"HF_KEY_FILE": "/no/such/file"}, ["HF_KEY_FILE: cannot be read"]),
         ({"HF_KEY_FILE": "/dev/null"}, ["HF_KEY_FILE: the file is empty"]),
+        ({"HF_KEY_FILE": sys.executable}, ["HF_KEY_FILE: cannot be read (not text)"]),
         ({"HF_KEY": "id:hush", "HF_KEY_FILE": __file__}, ["HF_KEY"]),
         ({"HF_API_KEY": "id"}, ["HF_API_KEY"]),
         ({"HF_API_SECRET": "hush"}, ["HF_API_SECRET"]),

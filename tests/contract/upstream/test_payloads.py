@@ -222,6 +222,23 @@ def test_truncation_reveals_no_part_of_a_secret(padding: str) -> None:
     assert redacted(" " * 10_000) == redacted("\n" * 10_000) == ""
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("9007199254740992", 2**53),
+        ("-9007199254740992", -(2**53)),
+        ("9007199254740993", "9007199254740993"),
+        ("-9007199254740993", "-9007199254740993"),
+        ("1234567890123456.7", "1234567890123456.7"),
+        ("1e99999999999999999999", "1e99999999999999999999"),
+    ],
+)
+def test_a_number_that_a_double_cannot_hold_is_kept_as_text(written: str, kept: object) -> None:
+    report = read_status(answer()[:-1] + f', "seed": {written}}}'.encode(), "")
+    assert report is not None
+    assert report.other_results == {"seed": kept}
+
+
 def test_a_deeply_nested_webhook_is_read_as_none() -> None:
     for depth in range(100, 1_100, 50):
         nested = b'{"a":' * depth + b"1" + b"}" * depth
