@@ -197,7 +197,10 @@ def written(moment: Wall) -> str:
 
 
 def read_moment(moment: object) -> Wall | None:
-    """Parse a date in any common form to wall time; None if it cannot be read, which must not hide the state."""
+    """Parse a date in any common form to wall time; None if it cannot be read, which must not hide the state.
+
+    The time 0 is none either: programs write it for a date that is not set.
+    """
     if moment is None:
         return None
     try:
@@ -205,4 +208,4 @@ def read_moment(moment: object) -> Wall | None:
     except ValidationError:
         return None
     seconds = (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    return Wall(seconds) if 0.0 <= seconds <= LAST_SECOND else None
+    return Wall(seconds) if 0.0 < seconds <= LAST_SECOND else None

@@ -208,7 +208,7 @@ def test_redacted_text_is_printable_and_short(text: str) -> None:
     assert "sig=1" not in shown
 
 
-@pytest.mark.parametrize("expires", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", -1])
+@pytest.mark.parametrize("expires", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", -1, 0, "1970-01-01T00:00:00Z"])
 def test_a_date_out_of_range_is_ignored(expires: object) -> None:
     report = read_status(answer(expires_at=expires), "")
     assert report is not None
