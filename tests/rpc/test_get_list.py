@@ -12,7 +12,7 @@ from gateway.generations.limits.model import Limits
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, model, name_of, soul, without_forecast
-from tests.support.transports import Transport
+from tests.support.transports import RpcFailure, Transport
 
 QUEUED, COMPLETED = generation_pb2.GENERATION_STATE_QUEUED, generation_pb2.GENERATION_STATE_COMPLETED
 
@@ -210,6 +210,26 @@ async def test_created_after_is_inclusive_and_created_before_is_exclusive(runnin
     time: Timestamp = middle.create_time
     assert await ids(client, created_after=time) == [newest.id, middle.id]
     assert await ids(client, created_before=time) == [oldest.id]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "found"),
+    [
+        (-62_135_596_800, 0, 0), (-62_135_596_801, 0, None), (0, 0, 0), (0, -1, None), (0, 1_000_000_000, None),
+        (253_402_300_799, 999_999_999, 1), (253_402_300_800, 0, None),
+    ],
+)  # fmt: skip
+async def test_a_time_of_a_filter_is_a_valid_timestamp(
+    running: Running, seconds: int, nanos: int, found: int | None
+) -> None:
+    await running.submit(soul("a fox"))
+    before = Timestamp(seconds=seconds, nanos=nanos)
+    if found is None:
+        with pytest.raises(RpcFailure) as refused:
+            await ids(running.grpc, created_before=before)
+        assert refused.value.reason == "INVALID_INPUT"
+    else:
+        assert len(await ids(running.grpc, created_before=before)) == found
 
 
 async def test_a_page_token_accepts_the_same_filter_in_another_order(running: Running) -> None:

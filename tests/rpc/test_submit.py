@@ -465,6 +465,18 @@ async def _nested_is_read_back(client: Transport, depth: int) -> bool:
     return True
 
 
+@pytest.mark.parametrize("too_long", [0, 1])
+async def test_a_start_timeout_is_a_valid_duration(running: Running, too_long: int) -> None:
+    request = soul("a fox")
+    request.start_timeout.seconds = 315_576_000_000 + too_long
+    if too_long:
+        with pytest.raises(RpcFailure) as refused:
+            await running.submit(request)
+        assert refused.value.reason == "INVALID_INPUT"
+    else:
+        await running.finish((await running.submit(request)).id)
+
+
 async def test_a_start_timeout_cancels_a_pending_generation_unsent(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     await running.submit(soul("the first"))
