@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,9 +13,12 @@ from uuid import UUID
 import pytest
 
 from gateway.generations.admission.admission import MIN_PAUSE
+from gateway.generations.clock import SystemClock, since_boot
 from gateway.generations.inputs import MAX_DEPTH
 from gateway.generations.limits.model import Limits
 from gateway.generations.model import Generation, GenerationId
+from gateway.generations.state import SEND_TIMEOUT
+from gateway.generations.stores import Claim, Claimed
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput
@@ -488,6 +492,38 @@ async def test_a_start_timeout_cancels_a_pending_generation_unsent(start: Start)
     assert not ended.HasField("accept_time")
     assert [one.prompt for one in running.ledger.submissions] == ["the first"]
     assert (await submit(running.grpc, request)).replayed
+
+
+@pytest.mark.parametrize("probe", [False, True])
+async def test_a_submission_that_was_not_sent_soon_after_its_marker_is_sent_later(
+    start: Start, monkeypatch: pytest.MonkeyPatch, probe: bool
+) -> None:
+    """A gateway that wakes up after a pause must not send before it has stored another marker."""
+    paused_for = [0.0]
+    clock_from = partial(SystemClock, monotonic=lambda: since_boot() + paused_for[0])
+    running = await start(clock_from=clock_from, UPSTREAM_CONCURRENCY=1)
+    sender, steps = running.gateway._core.sender, list[str]()
+    claim, save = sender._claims.claim, sender._generations.save
+
+    async def claim_then_pause(wanted: Claim) -> Claimed:
+        claimed = await claim(wanted)
+        paused_for[0] += 0.0 if probe else SEND_TIMEOUT
+        return claimed
+
+    async def save_then_pause(before: Generation, after: Generation, step: str) -> bool:
+        saved = await save(before, after, step)
+        paused_for[0] += SEND_TIMEOUT if (steps, step) == (["postponed"], "marked") else 0.0
+        steps.append(step)
+        return saved
+
+    monkeypatch.setattr(sender._claims, "claim", claim_then_pause)
+    monkeypatch.setattr(sender._generations, "save", save_then_pause)
+    if probe:
+        running.plan(on="submit", kind="429", headers={"Retry-After": "0"})
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await running.finish(stored.id)
+    assert len(running.ledger.charges) == 1
+    assert steps[:-1] == [*(["postponed", "marked"] if probe else []), "unsent", "marked", "accepted by submit"]
 
 
 async def test_a_start_timeout_cancels_a_queued_generation_at_higgsfield(tmp_path: Path) -> None:
