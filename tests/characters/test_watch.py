@@ -87,6 +87,17 @@ async def test_without_watchers_a_character_is_not_polled(studio: Studio) -> Non
     assert studio.gateway._core.characters._watches._watched == {}
 
 
+async def test_a_watch_continues_after_another_watcher_has_left(studio: Studio) -> None:
+    character_id = (await studio.create()).character.id
+    left, watch = watched(studio.grpc, character_id), watched(studio.grpc, character_id)
+    await asyncio.gather(anext(left), anext(watch))
+    (watched_character,) = studio.gateway._core.characters._watches._watched.values()
+    await left.aclose()  # type: ignore[attr-defined]
+    await eventually(lambda: watched_character.watchers == 1)
+    studio.clock.advance(60)
+    assert state((await collected(watch))[-1]) == "COMPLETED"
+
+
 async def test_a_watch_survives_upstream_errors(studio: Studio) -> None:
     character_id = (await studio.create()).character.id
     watch = watched(studio.grpc, character_id)
