@@ -249,6 +249,19 @@ async def test_a_third_request_found_by_a_late_response_is_canceled(
     assert (known.request_id, known.stray_request_id) == (first, second)
 
 
+async def test_a_third_request_that_was_adopted_is_not_canceled(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = await start(honour_keys=False)
+    async with last_response_held(running, monkeypatch, repeats=2) as submitted:
+        first, second, third = (charge.request_id for charge in running.ledger.charges)
+        await post(path_of(running, "a fox"), webhook_body(first))
+        await running.until(submitted.id, "QUEUED")
+        await post(path_of(running, "a fox"), webhook_body(second))
+        await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+        await running.grpc.call("AdoptGeneration", pb.AdoptGenerationRequest(upstream_request_id=third))
+    await eventually(lambda: not running.gateway._core.sender.tasks)
+    assert [cancel.request_id for cancel in running.ledger.cancels] == [second]
+
+
 async def test_the_next_process_cancels_a_second_request(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     running = await start(honour_keys=False)
     running.plan(on="webhook", kind="lose")
