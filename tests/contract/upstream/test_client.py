@@ -267,7 +267,8 @@ async def test_an_unknown_request_is_none_and_wrong_credentials_raise() -> None:
     ("status", "own", "accepted"),
     [
         (401, True, False), (401, False, None), (404, True, True), (404, False, None), (400, True, True),
-        (422, True, True), (402, True, None), (403, True, None), (429, True, None), (500, True, None), (200, False, None),
+        (422, True, True), (402, True, None), (403, True, None), (429, True, None), (500, True, None),
+        (200, False, None),
     ],
 )  # fmt: skip
 async def test_only_some_of_higgsfields_own_errors_show_whether_it_accepts_the_credentials(

@@ -119,7 +119,8 @@ def test_a_failure_message_is_redacted() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["Key id:canary", "BEARER canary", "Authorization: Basic canary", "'https://h/x?a=canary'", "http://h#canary"]
+    "said",
+    ["Key id:canary", "BEARER canary", "Authorization: Basic canary", "'https://h/x?a=canary'", "http://h#canary"],
 )
 def test_no_credentials_and_no_query_of_a_url_are_shown(said: str) -> None:
     shown = redacted(f"it refused {said} twice")
@@ -208,7 +209,9 @@ def test_redacted_text_is_printable_and_short(text: str) -> None:
     assert "sig=1" not in shown
 
 
-@pytest.mark.parametrize("expires", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", -1, 0, "1970-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "expires", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", -1, 0, "1970-01-01T00:00:00Z"]
+)
 def test_a_date_out_of_range_is_ignored(expires: object) -> None:
     report = read_status(answer(expires_at=expires), "")
     assert report is not None
