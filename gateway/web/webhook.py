@@ -205,13 +205,11 @@ def _parse_v1_webhook(request: Request, body: bytes, generation: Generation, pro
     """Return a webhook of the v1 API, which only causes a status call: neither its form nor a proof is documented.
 
     It must carry the secret of its generation, or a signature. The request of an adopted generation was not sent with a
-    secret of the gateway, so its webhook needs a proof only if there are signatures.
+    secret of the gateway: its webhook was recognized by its request, after its signature was verified.
     """
     given = request.headers.get(PROOF_HEADER, "")
-    proof = proofs.judge_signature(request, body)
-    signed = proof not in (None, Proof.NONE)
-    without_secret = generation.spec.adopted and proof is None
-    if not (signed or without_secret or proofs.is_secret(request.path_params["token"], given)):
+    signed = proofs.judge_signature(request, body) not in (None, Proof.NONE)
+    if not (generation.spec.adopted or signed or proofs.is_secret(request.path_params["token"], given)):
         _log_refused(generation, "it lacks the secret of its generation")
         return None
     name = read_job_set_id(body, generation.request_id)

@@ -67,9 +67,12 @@ async def test_a_v1_webhook_binds_a_lost_response_charged_once(start: Start) -> 
     assert len(running.ledger.submissions) == len(running.ledger.charges) == 1
 
 
+@pytest.mark.parametrize("settings", [{}, {"WEBHOOK_SECRET": SECRET}], ids=["unsigned", "signed"])
 @pytest.mark.parametrize("state", ["QUEUED", "UNCERTAIN"])
-async def test_a_webhook_with_a_wrong_secret_changes_nothing(start: Start, state: str) -> None:
-    running = await start(WEBHOOK_SECRET=SECRET)
+async def test_a_webhook_with_a_wrong_secret_changes_nothing(
+    start: Start, state: str, settings: dict[str, str]
+) -> None:
+    running = await start(**settings)
     one = await lost(running, "a fox") if state == "UNCERTAIN" else await running.submit(sized("a fox"))
     other = await running.submit(sized("another"))
     right, body = secret_of(running, "a fox"), named(request_of(running, "a fox"))
