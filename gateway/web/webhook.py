@@ -124,13 +124,13 @@ def forwarding_route(known: KnownGenerations, forward: ReceiveWebhook, limit: We
     """
 
     async def handle(request: Request, _: Generation | None, body: bytes | None) -> Response:
-        token = request.path_params["token"]
-        if body is None or not _can_be_forwarded(token):
+        if body is None:
             return _not_found()
         given = request.headers.items()
         headers = {name: text for name, text in given if name in FORWARDED_HEADERS and _can_be_forwarded(text)}
         try:
-            status, text = await forward(token, headers, body)
+            # The parser of HTTP refuses a path that could not be metadata of gRPC.
+            status, text = await forward(request.path_params["token"], headers, body)
         except (GatewayError, RpcError):
             return _try_again()
         return Response(text, status, media_type="text/plain")
@@ -240,7 +240,7 @@ async def _read_body(request: Request) -> bytes | None:
 
 
 def _can_be_forwarded(text: str) -> bool:
-    """Return True if a text can be metadata of gRPC, as all tokens, signatures and secrets can."""
+    """Return True if a text can be metadata of gRPC, as all signatures and secrets can."""
     return text.isascii() and text.isprintable()
 
 

@@ -20,9 +20,10 @@ from gateway.errors import GatewayError, Reason
 from gateway.rpc.call import Call
 from gateway.rpc.errors import Code, RpcError
 from gateway.rpc.handlers.generations import GenerationReads
-from gateway.rpc.limits.call_limits import CallLimits
+from gateway.rpc.limits.call_limits import CallLimits, WebhookLimit
 from gateway.rpc.transports.forwarding import WEBHOOK_TIMEOUT, Replicated, ToLeader
 from gateway.rpc.transports.over_grpc import STATUS_DETAILS, method_name
+from gateway.web.webhook import forwarding_route, webhook_receiver
 from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address
@@ -308,6 +309,29 @@ async def test_a_webhook_is_forwarded_with_a_deadline() -> None:
     (limited,) = remaining
     assert limited is not None
     assert limited < 2 * WEBHOOK_TIMEOUT  # gRPC rounds the time up in the header
+
+
+class _Unknown:
+    """The generations that a replica knows: none."""
+
+    async def by_token(self, _: bytes) -> None:
+        return None
+
+    async def by_request(self, _: str) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    "code", ["UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED", "INTERNAL"]
+)
+async def test_a_webhook_that_the_leader_has_not_received_must_be_delivered_again(leader: str, code: str) -> None:
+    """Higgsfield does not repeat a webhook that gets a 4xx."""
+    to_leader = ToLeader(lambda: leader, grpc.aio.insecure_channel, "secret", lambda _: None)
+    route = forwarding_route(_Unknown(), to_leader.webhook, WebhookLimit(lambda: None))
+    try:
+        assert await webhook_receiver(route)("token", {}, code.encode()) == (503, b"try again\n")
+    finally:
+        await to_leader.close()
 
 
 async def test_a_forwarded_call_whose_caller_leaves_is_canceled_at_the_leader() -> None:
