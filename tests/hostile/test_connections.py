@@ -788,6 +788,15 @@ async def test_requests_that_are_queued_on_one_connection_are_limited() -> None:
         assert counted == [Rejection.SIZE]
 
 
+async def test_the_size_of_each_head_on_a_connection_is_limited_and_not_their_sum() -> None:
+    async with server() as (_, address, counted), connected(address) as (answer, ask):
+        for _ in range(20):
+            ask.write(b"GET /now HTTP/1.1\r\nhost: localhost\r\nx: " + b"x" * 1_000 + b"\r\n\r\n")
+            async with asyncio.timeout(WAIT_TIMEOUT):
+                await answer.readuntil(b"now")
+        assert counted == []
+
+
 @pytest.mark.parametrize(
     ("behind", "reason"),
     [
