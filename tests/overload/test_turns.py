@@ -202,3 +202,13 @@ def test_webhooks_are_limited_in_total_and_for_each_generation(monkeypatch: pyte
     limit.leave("a")
     assert [limit.enter(name) for name in ("c", "a")] == [True, False]
     assert len(refused) == 3
+
+
+def test_a_generation_without_webhooks_is_forgotten() -> None:
+    limit = WebhookLimit(lambda: None)
+    assert limit.enter("one")
+    assert limit.enter("one")
+    limit.leave("one")
+    assert limit._of == {"one": 1}
+    limit.leave("one")
+    assert limit._of == {}
