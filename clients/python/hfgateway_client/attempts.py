@@ -26,15 +26,15 @@ _MISTAKES = re.compile(
 
 
 def received(response: Any) -> Any:
-    """Return the response of a call that has one. Call it in the block of `Attempts.attempt`.
+    """Return the response of a call, or a message of a stream. Call it in the block of `Attempts.attempt`.
 
     Raises:
-        grpc.RpcError: The call ended with OK and without a response, for which gRPC returns None. The gateway ends no
-            call like this, so that the call counts as cut off by a proxy.
+        grpc.RpcError: gRPC returned None: the call ended with OK and without a response, or the message cannot be
+            read. The gateway sends neither, so that the call counts as cut off by a proxy.
     """
     if response is None:
         none = grpc.aio.Metadata()
-        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, none, none, "the call ended with OK, without a response")
+        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, none, none, "ended without a response that can be read")
     return response
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import itertools
 import math
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -259,6 +260,28 @@ async def test_a_call_that_ends_without_its_response_is_repeated_as_one_that_was
                 assert received[-2:] == [rpc, rpc]
 
     await asyncio.to_thread(synchronously)
+
+
+async def test_a_watch_resumes_after_a_message_that_cannot_be_read() -> None:
+    """A broken proxy damages the first message of every other stream."""
+    messages = itertools.cycle([b"\xff\xff\xff", change("COMPLETED", 1).SerializeToString()])
+
+    async def watched(_requests: object, _context: object) -> AsyncIterator[bytes]:
+        yield next(messages)
+
+    class Damaging(grpc.GenericRpcHandler):
+        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+            return grpc.stream_stream_rpc_method_handler(watched)
+
+    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    server.add_generic_rpc_handlers((Damaging(),))
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    async with AsyncClient(address) as client:
+        assert [seen.revision async for seen in client.watch("g1", timeout=60)] == [1]
+    with Client(address) as synchronous:
+        assert [seen.revision for seen in await asyncio.to_thread(list, synchronous.watch("g1", timeout=60))] == [1]
+    await server.stop(None)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

@@ -136,7 +136,7 @@ class Calls(Attempts):
             try:
                 async for message in call:
                     self._reached = True
-                    yield message
+                    yield received(message)
             finally:
                 self._streams.discard(call)
                 call.cancel()
