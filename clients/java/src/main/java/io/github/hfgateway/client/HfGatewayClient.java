@@ -268,7 +268,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
       ClassLoader loader = Thread.currentThread().getContextClassLoader();
       ForkJoinPool.ForkJoinWorkerThreadFactory named = pool -> {
         ForkJoinWorkerThread thread = ForkJoinPool.defaultForkJoinWorkerThreadFactory.newThread(pool);
-        thread.setName("hfgateway-client-" + thread.getPoolIndex());
+        thread.setName("hfgateway-client-" + thread.getId()); // its index in the pool is not set yet
         thread.setContextClassLoader(loader); // not that of the JVM, in which frameworks find nothing
         return thread;
       };

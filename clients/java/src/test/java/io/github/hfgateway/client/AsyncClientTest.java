@@ -26,10 +26,12 @@ import java.io.SequenceInputStream;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
@@ -298,7 +300,7 @@ class AsyncClientTest {
         List.of(generation(1), generation(2)), client.list(GenerationFilter.getDefaultInstance()).toList().get());
   }
 
-  /** Consumers and dependent stages may wait for other calls: the client then adds threads. */
+  /** Consumers and dependent stages may wait for other calls: the client then adds threads, each with its own name. */
   @Test
   void consumersMayWaitForCalls() throws Exception {
     int watches = 20;
@@ -316,14 +318,18 @@ class AsyncClientTest {
           });
     }
     List<CompletableFuture<Void>> all = new ArrayList<>();
+    Set<String> names = ConcurrentHashMap.newKeySet();
     for (int number = 0; number < watches; number++) {
       all.add(
           client.watch("g1").forEach(changed -> {
+            names.add(Thread.currentThread().getName());
             consuming.countDown();
             client.get("g1").join();
           }));
     }
     CompletableFuture.allOf(all.toArray(new CompletableFuture<?>[0])).get(30, TimeUnit.SECONDS);
+    assertEquals(watches, names.size());
+    assertTrue(names.stream().allMatch(name -> name.startsWith("hfgateway-client-")));
   }
 
   @Test
