@@ -23,6 +23,9 @@ const FORECAST_INTERVAL: Duration = Duration::from_secs(2);
 ///
 /// Clones share one connection, which is closed when the last one is dropped. Futures and streams can be dropped at any
 /// time: this ends the call at the gateway, but never cancels the generation.
+///
+/// The connection belongs to the tokio runtime in which the client was built: after its end, calls in another runtime
+/// fail with [`Kind::Unavailable`](crate::Kind). Build a client for each runtime, so for each `#[tokio::test]`.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) calls: Calls,
