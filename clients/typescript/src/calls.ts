@@ -276,7 +276,7 @@ export class Calls {
     if (error instanceof DeadlineExceeded && unnamed) error.message = `the call to ${this.options.url} timed out`;
     else if (error instanceof Unavailable && !received) {
       error.permanent = !this.#reached && isMistake(error);
-      error.message = `the connection to ${this.options.url} failed: ${error.message}`;
+      error.message = `the connection to ${this.options.url} failed: ${withCause(error)}`;
     }
     return error;
   }
@@ -394,6 +394,14 @@ function isMistake(error: Error): boolean {
 }
 
 type Cause = { code?: unknown; cause?: unknown } | undefined;
+
+/** Returns the message with the innermost cause. The error of Node's fetch only says that it failed. */
+function withCause(error: Error): string {
+  let inner = error;
+  while (inner.cause instanceof Error) inner = inner.cause;
+  const text = inner instanceof ConnectError ? inner.rawMessage : inner.message;
+  return error.message.includes(text) ? error.message : `${error.message}: ${text}`;
+}
 
 function timeIsOver(): GatewayError {
   return new DeadlineExceeded("the call timed out", { code: "DEADLINE_EXCEEDED" });

@@ -11,6 +11,7 @@ import { describe, type TestContext, test } from "node:test";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type ClientOptions, createClient, GatewayError, soul, Unavailable } from "@hfgateway/client";
+import { connect, createClient as createWebClient, grpcWeb } from "@hfgateway/client/browser";
 import { GenerationService } from "@hfgateway/client/stubs";
 import { event, FakeTimers, generation, hang, serve } from "./support.js";
 
@@ -181,6 +182,19 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     assert.deepEqual(retries, []);
     await assert.rejects(client.get("g"), Unavailable);
     assert.notDeepEqual(retries, []);
+  });
+
+  test("that fetch cannot make fails with the cause too, which Node hides in the cause of its error", async () => {
+    const closed = net.createServer().listen(0, "127.0.0.1");
+    await once(closed, "listening");
+    const { port } = closed.address() as AddressInfo;
+    closed.close();
+    await once(closed, "close");
+    for (const protocol of [connect, grpcWeb]) {
+      await using client = createWebClient({ baseUrl: `http://127.0.0.1:${port}`, protocol });
+      const message = new RegExp(`http://127\\.0\\.0\\.1:${port} failed: fetch failed: connect ECONNREFUSED 127`);
+      await assert.rejects(client.check(), { name: "Unavailable", message });
+    }
   });
 
   test("to a name that does not exist is not retried, and the interceptors see the call", async () => {
