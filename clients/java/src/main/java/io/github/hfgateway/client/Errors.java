@@ -14,6 +14,7 @@ import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
 import java.util.Locale;
+import java.util.Objects;
 
 /** Creates typed errors from failed calls, generations and trainings. */
 final class Errors {
@@ -25,14 +26,14 @@ final class Errors {
   static GatewayException ofCall(Status status, Metadata trailers, Throwable cause) {
     Status.Code code = status.getCode();
     Details details = read(status, trailers);
-    String message = details.failure.getMessage();
-    if (message.isEmpty()) {
-      String words = code.name().replace('_', ' ').toLowerCase(Locale.ROOT);
-      message = status.getDescription() != null ? status.getDescription() : words;
-    }
+    String words = code.name().replace('_', ' ').toLowerCase(Locale.ROOT);
+    String said = Objects.requireNonNullElse(status.getDescription(), words);
+    String message = details.failure.getMessage().isEmpty() ? said : details.failure.getMessage();
     Facts facts = new Facts(code, details.reason, message, details.failure, cause);
-    // The gateway sends these codes only with a reason. gRPC reports them if a stream was reset or has no status.
-    boolean broken = details.reason.isEmpty() && (code == Status.Code.INTERNAL || code == Status.Code.UNKNOWN);
+    // The gateway sends these codes only with a reason. gRPC reports them if a stream was reset or has no status, and
+    // other codes too for calls that a server has not started when it leaves the connection.
+    boolean cut = code == Status.Code.INTERNAL || code == Status.Code.UNKNOWN || said.contains("Received Goaway");
+    boolean broken = details.reason.isEmpty() && cut;
     return broken ? new GatewayException.Unavailable(facts) : GatewayException.of(facts);
   }
 

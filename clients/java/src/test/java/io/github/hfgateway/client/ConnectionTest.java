@@ -22,6 +22,7 @@ import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.okhttp.OkHttpChannelBuilder;
+import java.io.DataInputStream;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -171,6 +172,43 @@ class ConnectionTest {
           });
       client.get("g1");
       assertEquals(0, gateway.scriptsLeft());
+    }
+  }
+
+  /** Some servers end a connection with ENHANCE_YOUR_CALM, for which gRPC has the code RESOURCE_EXHAUSTED. */
+  @Test
+  void callIsRetriedAfterTheServerHasLeftTheConnectionForAnyReason() throws Exception {
+    byte[] settings = {0, 0, 0, 4, 0, 0, 0, 0, 0};
+    byte[] enhanceYourCalm = {0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11};
+    List<Status.Code> retried = new CopyOnWriteArrayList<>();
+    try (ScriptedGateway gateway = new ScriptedGateway();
+        ServerSocket listener = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+        HfGatewayClient client = HfGatewayClient.builder("127.0.0.1:" + listener.getLocalPort())
+            .timers(new ManualTimers(1)).onRetry((error, delay) -> retried.add(error.code())).build()) {
+      gateway.answers(GetGenerationResponse.getDefaultInstance());
+      int port = Integer.parseInt(gateway.address().substring(gateway.address().indexOf(':') + 1));
+      Proxy.start(
+          () -> {
+            try (Socket left = listener.accept()) {
+              DataInputStream received = new DataInputStream(left.getInputStream());
+              left.getOutputStream().write(settings);
+              received.readFully(new byte[24]); // the preface
+              for (int type = 0; type != 1; ) { // until the headers of the call
+                int head = received.readInt();
+                type = head & 0xff;
+                received.readFully(new byte[5 + (head >>> 8)]);
+              }
+              left.getOutputStream().write(enhanceYourCalm);
+              Socket near = listener.accept();
+              Socket far = new Socket(InetAddress.getLoopbackAddress(), port);
+              Proxy.start(() -> pump(far, near));
+              pump(near, far);
+            } catch (IOException closed) {
+              // The test has ended.
+            }
+          });
+      client.get("g1");
+      assertEquals(List.of(Status.Code.RESOURCE_EXHAUSTED), retried);
     }
   }
 
