@@ -65,6 +65,9 @@ func (c *Client) Generate(
 			progress(generation)
 		}
 	}
+	if !generation.GetDone() {
+		return nil, withKey(c.calls.errorOf(ctx, errCutOff), submission.IdempotencyKey)
+	}
 	if generation.GetState() != StateCompleted {
 		ending := endingOf(generation.GetFailure(), StateName(generation), generation.GetIdempotencyKey())
 		return nil, &GenerationError{generation, ending}

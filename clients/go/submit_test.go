@@ -246,6 +246,25 @@ func TestGenerateReturnsErrorWithoutOutput(t *testing.T) {
 	}
 }
 
+func TestWatchThatEndsTooEarlyIsNoEndOfTheGeneration(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
+	g.on("WatchGeneration", respond(change(hfgateway.StateQueued, 2)))
+	g.on("CreateCharacter", respond(&pb.CreateCharacterResponse{Character: character(hfgateway.CharacterQueued)}))
+	g.on("WatchCharacter", respond(training(hfgateway.CharacterInProgress)))
+	client, _ := newClient(t, g.address())
+
+	_, generating := client.Generate(within(t), input, nil, func(r *hfgateway.SubmitRequest) { r.IdempotencyKey = "order-7" })
+	_, trained := client.TrainCharacter(within(t), "Ann", faces, func(r *hfgateway.CreateCharacterRequest) { r.IdempotencyKey = "order-7" })
+
+	for _, err := range []error{generating, trained} {
+		var failed *hfgateway.Error
+		if !errors.As(err, &failed) || !errors.Is(err, hfgateway.ErrUnavailable) || failed.IdempotencyKey != "order-7" {
+			t.Errorf("%T: %v", err, err)
+		}
+	}
+}
+
 func TestContextEndsGenerateAndErrorHasKey(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))

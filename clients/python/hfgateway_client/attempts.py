@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 
+from hfgateway.v1.error_pb2 import Failure
 from hfgateway_client.errors import ClientClosed, DeadlineExceeded, GatewayError, Unavailable
 from hfgateway_client.status import error_from_rpc
 
@@ -26,15 +27,14 @@ _MISTAKES = re.compile(
 
 
 def received(response: Any) -> Any:
-    """Return the response of a call, or a message of a stream. Call it in the block of `Attempts.attempt`.
+    """Return the response of a call, or a message of a stream, that must be there.
 
     Raises:
-        grpc.RpcError: gRPC returned None: the call ended with OK and without a response, or the message cannot be
-            read. The gateway sends neither, so that the call counts as cut off by a proxy.
+        Unavailable: It is None: the call ended with OK and without it, or gRPC could not read it. The gateway ends no
+            call like this, so that it counts as cut off by a proxy.
     """
     if response is None:
-        none = grpc.aio.Metadata()
-        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, none, none, "ended without a response that can be read")
+        raise Unavailable("ended without a response", code=grpc.StatusCode.INTERNAL, reason="", failure=Failure())
     return response
 
 

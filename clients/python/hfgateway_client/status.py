@@ -93,8 +93,7 @@ def _read_details(error: grpc.RpcError) -> tuple[Failure, str]:
     is no Failure, as in an error of a proxy, one is built from the standard details.
     """
     failure, standard = Failure(), Failure()
-    reason = ""
-    found = False
+    reason, found = "", False
     for detail in _status(error).details:
         info = error_details_pb2.ErrorInfo()
         bad_request = error_details_pb2.BadRequest()

@@ -280,6 +280,18 @@ async def test_generate_raises_an_error_for_a_generation_without_output(
     assert caught.value.generation.id == "g1"
 
 
+async def test_a_watch_that_ends_too_early_is_no_end_of_the_generation(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    gateway.on("SubmitGeneration", submitted())
+    gateway.on("WatchGeneration", [change("QUEUED", 2)])
+
+    with pytest.raises(errors.Unavailable) as caught:
+        await client.generate(INPUT, idempotency_key="order-7")
+
+    assert (caught.value.idempotency_key, caught.value.retryable) == ("order-7", True)
+
+
 async def test_generate_does_not_watch_if_the_key_belongs_to_an_ended_generation(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:

@@ -258,6 +258,15 @@ async fn the_error_of_a_broken_generate_has_the_key() {
 }
 
 #[tokio::test]
+async fn a_watch_that_ends_too_early_is_no_end_of_the_generation() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.answers(at(GenerationState::Pending, 1)).streams(vec![change(GenerationState::Queued, 2)], End::Ok);
+    let error = client.generate(Submit::new(soul("a fox")).key("order-7"), |_| {}).await.unwrap_err();
+    assert_eq!((error.kind(), error.idempotency_key(), error.retryable()), (Kind::Unavailable, "order-7", true));
+}
+
+#[tokio::test]
 async fn a_dropped_watch_ends_at_the_gateway() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();

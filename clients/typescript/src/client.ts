@@ -5,7 +5,7 @@ import { equals } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { Calls } from "./calls.js";
 import { WatchCursor } from "./cursor.js";
-import type { GatewayError } from "./errors.js";
+import { type GatewayError, Unavailable } from "./errors.js";
 import type { WatchEvent } from "./events.js";
 import type { Input } from "./inputs.js";
 import { newIdempotencyKey, withKey } from "./keys.js";
@@ -181,6 +181,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       };
       const follow = async () => {
         for await (generation of this.#changes(generation.id, rest, generation)) onProgress?.(generation);
+        if (!generation.done) throw cutOff();
       };
       await withKey(submission.idempotencyKey, follow());
     }
@@ -425,6 +426,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       const rest = { signal: options.signal, timeoutMs: left() };
       const follow = async () => {
         for await (character of this.watchCharacter(character.id, rest));
+        if (!character.done) throw cutOff();
       };
       await withKey(idempotencyKey, follow());
     }
@@ -570,6 +572,11 @@ function headersOf<Source>(
   if (typeof apiKey === "function") return () => sent(apiKey());
   const fixed = sent(apiKey);
   return () => fixed;
+}
+
+/** Returns the error of a watch that ended with OK before its last change. The gateway ends none like this. */
+function cutOff(): GatewayError {
+  return new Unavailable("the watch ended before its last change", { code: "INTERNAL" });
 }
 
 function isLoopback(host: string): boolean {

@@ -151,6 +151,19 @@ for (const transport of TRANSPORTS) {
       }
     });
 
+    test("a watch that ends too early is no end of the training", async (t) => {
+      const { client } = await serve(t, transport, {
+        characters: {
+          createCharacter: () => ({ character: character(QUEUED) }),
+          async *watchCharacter() {
+            yield { character: character(IN_PROGRESS) };
+          },
+        },
+      });
+      const call = client.trainCharacter("Ann", FACES, { idempotencyKey: "k" });
+      await assert.rejects(call, { name: "Unavailable", idempotencyKey: "k" });
+    });
+
     test("the error of a broken training watch has the key of the creation", async (t) => {
       const { client } = await serve(t, transport, {
         characters: {

@@ -101,6 +101,19 @@ for (const transport of TRANSPORTS) {
       assert.equal(submits, 1);
     });
 
+    test("a watch that ends too early is no end of the generation", async (t) => {
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: () => ({ generation: generation({ revision: 1 }) }),
+          async *watchGeneration() {
+            yield { generation: generation({ revision: 2, state: GenerationState.QUEUED }) };
+          },
+        },
+      });
+      const call = client.generate(soul("a"), { idempotencyKey: "k" });
+      await assert.rejects(call, { name: "Unavailable", idempotencyKey: "k", retryable: true });
+    });
+
     test("the error of a broken generate has the key of the submission", async (t) => {
       const { client } = await serve(t, transport, {
         generations: {

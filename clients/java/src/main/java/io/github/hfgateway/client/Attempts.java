@@ -19,8 +19,8 @@ import java.util.concurrent.CompletableFuture;
  * attempt, and asks it for a message, only while the reader waits. All of its state belongs to {@code serial}.
  */
 final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
-  /** The status of a unary call that ended with OK, but without a message. */
-  static final Status NO_RESPONSE = Status.INTERNAL.withDescription("the call ended without a response");
+  /** The status of a call that ended with OK, but without its response or its last message. The gateway ends none so. */
+  static final Status NO_RESPONSE = Status.INTERNAL.withDescription("the call ended without its last message");
 
   private final Connection connection;
   private final Exchange<Q, M, E> exchange;

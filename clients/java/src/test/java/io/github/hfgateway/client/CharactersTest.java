@@ -192,6 +192,14 @@ class CharactersTest {
   }
 
   @Test
+  void watchThatEndsTooEarlyIsNoEndOfTheTraining() {
+    gateway.answers(created(QUEUED)).answers(changed(QUEUED));
+    GatewayException error =
+        assertThrows(GatewayException.Unavailable.class, () -> client.characters().train("Ann", FACES));
+    assertEquals(key(0), error.idempotencyKey());
+  }
+
+  @Test
   void errorOfBrokenTrainingWatchHasTheKey() {
     gateway.answers(created(QUEUED)).fails(Status.UNAUTHENTICATED.asRuntimeException());
     GatewayException error =

@@ -250,6 +250,15 @@ class ClientTest {
   }
 
   @Test
+  void watchThatEndsTooEarlyIsNoEndOfTheGeneration() {
+    gateway.answers(submitted(STORED)).answers(changed(QUEUED));
+    GatewayException error =
+        assertThrows(GatewayException.Unavailable.class, () -> client.generate(Inputs.soul("a fox")));
+    assertEquals(submit(0).getIdempotencyKey(), error.idempotencyKey());
+    assertTrue(error.retryable());
+  }
+
+  @Test
   void errorOfBrokenGenerateHasItsKeyAndNothingIsSubmittedAgain() {
     gateway.answers(submitted(STORED)).fails(Status.UNAUTHENTICATED.asRuntimeException());
     GatewayException error =
