@@ -254,8 +254,10 @@ func TestWatchThatEndsTooEarlyIsNoEndOfTheGeneration(t *testing.T) {
 	g.on("WatchCharacter", respond(training(hfgateway.CharacterInProgress)))
 	client, _ := newClient(t, g.address())
 
-	_, generating := client.Generate(within(t), input, nil, func(r *hfgateway.SubmitRequest) { r.IdempotencyKey = "order-7" })
-	_, trained := client.TrainCharacter(within(t), "Ann", faces, func(r *hfgateway.CreateCharacterRequest) { r.IdempotencyKey = "order-7" })
+	_, generating := client.Generate(within(t), input, nil,
+		func(r *hfgateway.SubmitRequest) { r.IdempotencyKey = "order-7" })
+	_, trained := client.TrainCharacter(within(t), "Ann", faces,
+		func(r *hfgateway.CreateCharacterRequest) { r.IdempotencyKey = "order-7" })
 
 	for _, err := range []error{generating, trained} {
 		var failed *hfgateway.Error

@@ -19,7 +19,7 @@ import java.util.concurrent.CompletableFuture;
  * attempt, and asks it for a message, only while the reader waits. All of its state belongs to {@code serial}.
  */
 final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
-  /** The status of a call that ended with OK, but without its response or its last message. The gateway ends none so. */
+  /** The status of a call that ended with OK, but without its response or last message, as behind a broken proxy. */
   static final Status NO_RESPONSE = Status.INTERNAL.withDescription("the call ended without its last message");
 
   private final Connection connection;
