@@ -215,7 +215,8 @@ def adopting(name: str, reason: str, **fault: Any) -> Row:
         case.running.plan(on="status", **fault)
         return pb.AdoptGenerationRequest(upstream_request_id=UNKNOWN_ID)
 
-    return Row(f"adopt: Higgsfield says {name}", reason, "AdoptGeneration", build)
+    # Alone, because the poll of another generation would take the fault.
+    return Row(f"adopt: Higgsfield says {name}", reason, "AdoptGeneration", build, alone=True)
 
 
 def in_state(state: str, reason: str, method: str, **terms: Any) -> Row:
