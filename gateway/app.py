@@ -144,7 +144,7 @@ class Gateway:
             _store_broke(error)
             raise
         announce(log, "hfgateway: leads the replicas of its store")
-        await self.check_credentials()
+        await keep_running(self.check_credentials)
 
     def _observe(self, core: Core) -> None:
         """Register the metrics of a core, and trace its generations if traces are on."""
