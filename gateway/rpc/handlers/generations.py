@@ -133,11 +133,13 @@ class GenerationReads:
         response = await forward(request, call)
         if not call.try_start_waiting():
             return response
-        rest = pb.SubmitGenerationResponse.FromString(response)
+        stored = pb.SubmitGenerationResponse.FromString(response)
+        generation_id = _id(stored.generation.id)
+        rest = pb.SubmitGenerationResponse(replayed=stored.replayed, warnings=stored.warnings)
         left = call.within_deadline(_wait(request, "wait_timeout", DEFAULT_SUBMIT_WAIT) - (time.monotonic() - began))
-        generation = await self._generations.wait(call.tenant, _id(rest.generation.id), _done, left, call.check)
+        del request, response, stored  # the call may wait for an hour, so free what has the input
+        generation = await self._generations.wait(call.tenant, generation_id, _done, left, call.check)
         _raise_if_refused(generation)
-        rest.ClearField("generation")
         return wire.embedded(GENERATION, self._shown(call, generation)) + rest.SerializeToString()
 
     async def watch_generation(self, request: pb.WatchGenerationRequest, call: Call) -> AsyncGenerator[bytes, None]:

@@ -24,6 +24,7 @@ from gateway import concurrency, serving
 from gateway.access.scopes import Scope
 from gateway.app import Gateway
 from gateway.audit import Entry, chained
+from gateway.catalog import builtin
 from gateway.config import SettingError, read_settings
 from gateway.core import Core
 from gateway.generations.due_steps import Step
@@ -59,6 +60,7 @@ from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, errors, soul
 from tests.app.certificates import Authority
 from tests.app.command import environment
+from tests.catalog.test_check import KNOWN_SHORT, Z_IMAGE, submission
 from tests.durability.process import READY, WAIT_TIMEOUT
 from tests.support import forked
 from tests.support.addresses import free_address
@@ -1165,10 +1167,16 @@ async def test_a_wait_at_a_replica_for_the_end_of_a_generation_outlives_the_lead
 
 
 async def test_a_submission_at_a_replica_that_waits_for_the_end_returns_what_the_leader_would(
-    sandbox: Sandbox, settings: dict[str, str]
+    sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The generation with its input, whether the key had been used, and a refusal by Higgsfield."""
-    sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "422", "prompt": "refused", "times": 2})])
+    """The generation with its input, whether the key had been used, warnings, and a refusal by Higgsfield."""
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, KNOWN_SHORT)
+    sandbox.state.plan.add(
+        [
+            Fault.parse({"on": "submit", "kind": "422", "prompt": "refused", "times": 2}),
+            Fault.parse({"on": "models", "kind": "503", "times": 100}),
+        ]
+    )
     async with gateways(settings, {}, {}) as both, asyncio.timeout(WAIT_TIMEOUT), AsyncExitStack() as stack:
         clients = [open_transport("grpc", one.grpc_address, one.http_address) for one in both]
         for client in clients:
@@ -1184,6 +1192,11 @@ async def test_a_submission_at_a_replica_that_waits_for_the_end_returns_what_the
         assert (ended.generation.state, ended.replayed) == (GenerationState.GENERATION_STATE_COMPLETED, True)
         assert ended.generation.input.soul.prompt == "a fox"
         assert ended == await leader(LONG_WAIT)
+        doubted = submission({"prompt": "a fox"}, model_id=Z_IMAGE)
+        doubted.wait_for, doubted.wait_timeout.nanos = pb.WAIT_FOR_DONE, 1
+        warnings = [(await submit(doubted)).warnings for submit in (replica, leader)]
+        assert len(warnings[0]) == 1
+        assert warnings[0] == warnings[1]
         refusals = []
         for submit in (replica, leader):
             with pytest.raises(RpcFailure) as refused:
