@@ -31,7 +31,8 @@ CANARY = "canary-of-a-defect"
 
 def test_every_rpc_has_a_handler_and_every_handler_an_rpc() -> None:
     handlers = {name for part in (GenerationReads, GenerationHandlers) for name in vars(part) if name[0] != "_"}
-    assert handlers == {method_name(method) for method in SERVICE.methods}
+    part_of_one = "forward_submission"  # a replica's handler of SubmitGeneration calls it
+    assert handlers - {part_of_one} == {method_name(method) for method in SERVICE.methods}
 
 
 async def test_a_service_that_lacks_a_handler_does_not_start() -> None:
