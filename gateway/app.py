@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway import failpoints
 from gateway.access.identity import Access
 from gateway.assembly import Machine, join, lead
-from gateway.concurrency import OwnedTasks, keep_running
+from gateway.concurrency import keep_running
 from gateway.config import PREFIX, SettingError, Settings, make_default_folder
 from gateway.core import Core
 from gateway.core_metrics import register_metrics, register_role
@@ -227,12 +227,11 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
     announce(log, line, grpc=gateway.grpc_address, http=gateway.http_address, store=str(store))
     if serves is not None:
         serves()
-    background = OwnedTasks()
-    for run in (trim_after_bursts, gateway.check_credentials):
-        background.start(keep_running(run))
+    background = [asyncio.create_task(keep_running(run)) for run in (trim_after_bursts, gateway.check_credentials)]
     await stop.wait()
     log.info("draining")
-    await background.cancel()
+    for task in background:
+        task.cancel()
     await gateway.stop()
     if gateway.hangs:
         os._exit(0)  # the interpreter would wait for it

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from gateway.access.scopes import REQUIRED_SCOPES, Scope
-from gateway.generations.watching.watch import HEARTBEAT
+from gateway.generations.reads import CHECK_INTERVAL
 from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -186,7 +186,7 @@ async def test_a_waiting_call_ends_soon_after_its_key_has_expired(tmp_path: Path
         await eventually(lambda: len(timed.ledger.charges) == 2)
         await timed.advance(9)
         assert not any(call.done() for call in calls)
-        await timed.advance(HEARTBEAT)
+        await timed.advance(CHECK_INTERVAL)
         for ended in await asyncio.gather(*calls, return_exceptions=True):
             assert isinstance(ended, RpcFailure)
             assert (ended.reason, ended.message) == ("GATEWAY_UNAVAILABLE", "the API key has expired")

@@ -1,4 +1,4 @@
-"""Webhooks of one account are processed while the status calls of another one hang; a stray request, and a rotation."""
+"""Webhooks of several accounts: one that hangs delays no other, and repeats stay off after a rotation."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from tests.app.command import environment, run
 from tests.archive.conftest import Place, sha256
 from tests.archive.media import MediaServer
 from tests.durability.process import GatewayProcess, stub
+from tests.support.bugs import fail_once
 from tests.support.files import contents_below
 from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, sized, soul
 from tests.support.running import run as running_gateway
@@ -74,14 +75,7 @@ async def test_a_broken_link_does_not_block_other_copies(running: Running) -> No
 async def test_an_archiver_that_fails_because_of_a_bug_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    start_due, failures = Archiver._start_due, [ZeroDivisionError()]
-
-    async def fails_once(self: Archiver) -> float | None:
-        if failures:
-            raise failures.pop()
-        return await start_due(self)
-
-    monkeypatch.setattr(Archiver, "_start_due", fails_once)
+    fail_once(monkeypatch, Archiver, "_start_due")
     monkeypatch.setattr(concurrency, "RESTART_DELAY", 0.01)
     async with running_gateway(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/archive") as running:
         assert (await archived(running)).outputs[0].archived.size

@@ -8,6 +8,7 @@ import pytest
 from gateway.generations.follower import Follower
 from gateway.higgsfield.media import MediaSource
 from gateway.rpc.transports.health import Health
+from tests.support.bugs import fail_once
 from tests.support.running import eventually, run, soul
 from tests.support.timeline import run_timed
 
@@ -15,14 +16,7 @@ from tests.support.timeline import run_timed
 async def test_a_follower_that_fails_because_of_a_bug_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    admit, failures = Follower._admit, [ZeroDivisionError()]
-
-    def fails_once(self: Follower) -> None:
-        if failures:
-            raise failures.pop()
-        admit(self)
-
-    monkeypatch.setattr(Follower, "_admit", fails_once)
+    fail_once(monkeypatch, Follower, "_admit")
     async with run_timed(tmp_path) as timed:
         await timed.submit(soul("a fox"))
         await timed.advance(600.0, until=lambda: not timed.live())
@@ -34,14 +28,7 @@ async def test_a_follower_that_fails_because_of_a_bug_is_started_again(
 async def test_connections_that_cannot_be_closed_do_not_keep_the_store_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aclose, failures = MediaSource.aclose, [ZeroDivisionError()]
-
-    async def fails_once(self: MediaSource) -> None:
-        if failures:
-            raise failures.pop()
-        await aclose(self)
-
-    monkeypatch.setattr(MediaSource, "aclose", fails_once)
+    fail_once(monkeypatch, MediaSource, "aclose")
     async with run(tmp_path) as running:
         submitted = await running.submit(soul("a fox"))
         with pytest.raises(ZeroDivisionError):

@@ -233,16 +233,29 @@ async def test_a_third_request_is_canceled_and_logged(
     assert [any(request in line for line in critical) for request in (first, second)] == [True, True]
 
 
-async def test_a_third_request_found_by_a_late_response_is_canceled(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    running = await start(honour_keys=False)
+@asynccontextmanager
+async def third_request_unknown(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Generation, str, str, str]]:
+    """Submit a generation that Higgsfield takes three times. Yield it, and the ids of the requests in their order.
+
+    Webhooks have shown the first two. The response with the third one arrives at the end of the block.
+    """
     async with last_response_held(running, monkeypatch, repeats=2) as submitted:
         first, second, third = (charge.request_id for charge in running.ledger.charges)
         await post(path_of(running, "a fox"), webhook_body(first))
         await running.until(submitted.id, "QUEUED")
         await post(path_of(running, "a fox"), webhook_body(second))
         await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+        yield submitted, first, second, third
+
+
+async def test_a_third_request_found_by_a_late_response_is_canceled(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start(honour_keys=False)
+    async with third_request_unknown(running, monkeypatch) as (submitted, first, second, third):
+        pass
     await eventually(lambda: len(running.ledger.refunds) == 2)
     assert {one.request_id for one in running.ledger.refunds} == {second, third}
     known = await stored(running, submitted.id)
@@ -251,12 +264,7 @@ async def test_a_third_request_found_by_a_late_response_is_canceled(
 
 async def test_a_third_request_that_was_adopted_is_not_canceled(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     running = await start(honour_keys=False)
-    async with last_response_held(running, monkeypatch, repeats=2) as submitted:
-        first, second, third = (charge.request_id for charge in running.ledger.charges)
-        await post(path_of(running, "a fox"), webhook_body(first))
-        await running.until(submitted.id, "QUEUED")
-        await post(path_of(running, "a fox"), webhook_body(second))
-        await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+    async with third_request_unknown(running, monkeypatch) as (_, _first, second, third):
         await running.grpc.call("AdoptGeneration", pb.AdoptGenerationRequest(upstream_request_id=third))
     await eventually(lambda: not running.gateway._core.sender.tasks)
     assert [cancel.request_id for cancel in running.ledger.cancels] == [second]

@@ -64,6 +64,7 @@ from tests.catalog.test_check import KNOWN_SHORT, Z_IMAGE, submission
 from tests.durability.process import READY, WAIT_TIMEOUT
 from tests.support import forked
 from tests.support.addresses import free_address
+from tests.support.bugs import fail_once
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.running import CREDENTIALS, eventually
 from tests.support.running import soul as soul_request
@@ -1006,14 +1007,7 @@ async def test_a_replica_is_ready_when_an_operator_has_added_an_account_that_is_
 async def test_a_replica_that_failed_to_read_the_keys_because_of_a_bug_reads_them_again(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    read_keys, failures = Replica._read_keys, [ZeroDivisionError()]
-
-    async def fails_once(self: Replica) -> None:
-        if failures:
-            raise failures.pop()
-        await read_keys(self)
-
-    monkeypatch.setattr(Replica, "_read_keys", fails_once)
+    fail_once(monkeypatch, Replica, "_read_keys")
     monkeypatch.setattr(concurrency, "RESTART_DELAY", 0.01)
     async with gateways(settings, {}, {}) as (leader, replica), asyncio.timeout(WAIT_TIMEOUT):
         key, _ = await leader.access.create_key("films", "")

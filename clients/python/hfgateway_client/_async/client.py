@@ -276,6 +276,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
                     async for generation in changes:
                         if on_progress:
                             on_progress(generation)
+                # The gateway ends a watch with OK only after the last change. A broken proxy may end it earlier.
                 received(generation if generation.done else None)
         if generation.state != GenerationState.GENERATION_STATE_COMPLETED:
             raise error_from_generation(generation)

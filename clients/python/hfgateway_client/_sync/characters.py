@@ -109,6 +109,7 @@ class CharacterMethods:
                         if on_progress and seen != character:
                             on_progress(seen)
                         character = seen
+                # The gateway ends a watch with OK only after the last change. A broken proxy may end it earlier.
                 received(character if character.done else None)
         if character.state != CharacterState.CHARACTER_STATE_COMPLETED:
             raise TrainingFailed(character, created.idempotency_key)
