@@ -94,6 +94,7 @@ func TestWatchModelsResumesAfterLastRevision(t *testing.T) {
 		return message
 	}
 	g.on("WatchModels",
+		respond(change(7, "")), // a proxy has ended it
 		sequence(respond(change(7, ""), change(8, "a")), draining(0)),
 		sequence(respond(change(8, ""), change(9, "b")), refuse(codes.InvalidArgument, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_INVALID_INPUT})))
 	client, _ := newClient(t, g.address())
@@ -111,7 +112,7 @@ func TestWatchModelsResumesAfterLastRevision(t *testing.T) {
 	if text(seen) != "[8 9]" {
 		t.Error(seen)
 	}
-	for number, want := range []*pb.WatchModelsRequest{{}, {AfterRevision: proto.Int64(8)}} {
+	for number, want := range []*pb.WatchModelsRequest{{}, {AfterRevision: proto.Int64(7)}, {AfterRevision: proto.Int64(8)}} {
 		if got := g.received("WatchModels")[number].request; !proto.Equal(got, want) {
 			t.Error(number, got)
 		}

@@ -48,9 +48,6 @@ func (c *Client) TrainCharacter(
 			character = changed
 		}
 	}
-	if !character.GetDone() {
-		return nil, withKey(c.calls.errorOf(ctx, errCutOff), created.IdempotencyKey)
-	}
 	if character.GetState() != CharacterCompleted {
 		state := shortName(character.GetState().String(), "CHARACTER_STATE_", "STATE_")
 		return nil, &TrainingError{character, endingOf(character.GetFailure(), state, created.IdempotencyKey)}

@@ -21,9 +21,6 @@ import (
 // ErrClosed is matched by errors of calls that [Client.Close] ended, and of calls on a closed client.
 var ErrClosed = errors.New("client closed")
 
-// errCutOff is the status of a watch that ended with OK before its last change. The gateway ends none like this.
-var errCutOff = status.Error(codes.Internal, "the watch ended before its last change")
-
 var byEnd = map[State]error{
 	StateNSFW:     ErrGenerationModerated,
 	StateCanceled: ErrGenerationCanceled,

@@ -6,6 +6,8 @@ import (
 	"iter"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -49,17 +51,21 @@ func pages[Request, Page, Item any, Query interface {
 	}
 }
 
-// watch yields the items of a watch. It opens the stream again if it breaks with a retryable error, and ends when the
-// gateway ends the stream. Each range over the sequence starts a new watch: start returns the request of the next stream,
-// and the function that updates it. This function returns the items of a message, and whether more messages follow.
+// errCutOff is the status of a stream that ended with OK, but without its last message. The gateway ends none like this.
+var errCutOff = status.Error(codes.Internal, "the watch ended without its last message")
+
+// watch yields the items of a watch. It opens the stream again if it breaks with a retryable error. Each range over the
+// sequence starts a new watch: start returns the request of the next stream, and two functions. The first one updates the
+// request, and returns the items of a message, and whether more messages follow. If the stream ends with OK although more
+// follow, the second one returns whether the gateway may have ended it. Otherwise a proxy has cut it off.
 func watch[Request, Message, Item any](
 	ctx context.Context,
 	calls *calls,
 	open func(context.Context, *Request, ...grpc.CallOption) (grpc.ServerStreamingClient[Message], error),
-	start func() (request *Request, received func(*Message) (items []Item, more bool)),
+	start func() (request *Request, received func(*Message) (items []Item, more bool), ended func() bool),
 ) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		request, received := start()
+		request, received, ended := start()
 		trouble := calls.outage(ctx, calls.policy.ResumeWatchesFor)
 		take := func(message *Message) bool {
 			trouble.failures = 0
@@ -73,8 +79,11 @@ func watch[Request, Message, Item any](
 		}
 		for {
 			err := receive(ctx, open, request, take)
-			if err == nil {
+			if err == nil || err == io.EOF && ended() {
 				return
+			}
+			if err == io.EOF {
+				err = calls.errorOf(ctx, errCutOff)
 			}
 			if err := trouble.endure(ctx, err); err != nil {
 				yield(*new(Item), err)
@@ -84,7 +93,11 @@ func watch[Request, Message, Item any](
 	}
 }
 
-// receive passes the messages of one stream to take until take returns false, and then cancels the stream.
+// never is the second function of a watch whose stream the gateway ends only after a message that nothing follows.
+func never() bool { return false }
+
+// receive passes the messages of one stream to take until take returns false, and then cancels the stream. It returns
+// [io.EOF] if the stream ends with OK before.
 func receive[Request, Message any](
 	ctx context.Context,
 	open func(context.Context, *Request, ...grpc.CallOption) (grpc.ServerStreamingClient[Message], error),
@@ -96,7 +109,7 @@ func receive[Request, Message any](
 	stream, err := open(ctx, request)
 	for err == nil {
 		var message *Message
-		if message, err = stream.Recv(); err == io.EOF || err == nil && !take(message) {
+		if message, err = stream.Recv(); err == nil && !take(message) {
 			return nil
 		}
 	}

@@ -65,9 +65,6 @@ func (c *Client) Generate(
 			progress(generation)
 		}
 	}
-	if !generation.GetDone() {
-		return nil, withKey(c.calls.errorOf(ctx, errCutOff), submission.IdempotencyKey)
-	}
 	if generation.GetState() != StateCompleted {
 		ending := endingOf(generation.GetFailure(), StateName(generation), generation.GetIdempotencyKey())
 		return nil, &GenerationError{generation, ending}

@@ -538,7 +538,7 @@ func TestVectorsOfWatchMany(t *testing.T) {
 			}
 
 			from := func(r *hfgateway.WatchManyRequest) { r.ResumeToken = try.ResumeToken }
-			for received, err := range client.WatchMany(within(t), nil, from) {
+			for received, err := range client.WatchMany(within(t), &hfgateway.Filter{Ids: []string{"g1"}}, from) {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -60,10 +60,13 @@ func (c *Client) Watch(ctx context.Context, id string, set ...func(*WatchRequest
 func (c *Client) watchFrom(ctx context.Context, last *Generation, set ...func(*WatchRequest)) iter.Seq2[*Generation, error] {
 	type response = pb.WatchGenerationResponse
 	return watch(ctx, c.calls, c.Generations.WatchGeneration,
-		func() (*WatchRequest, func(*response) ([]*Generation, bool)) {
+		func() (*WatchRequest, func(*response) ([]*Generation, bool), func() bool) {
 			last := last
 			request := with(&WatchRequest{Id: last.GetId(), AfterRevision: last.GetRevision()}, set)
+			// If the given revision is the last one, the gateway ends the stream without a message.
+			mayBeLast := last.GetRevision() == 0 && request.AfterRevision > 0
 			return request, func(message *response) ([]*Generation, bool) {
+				mayBeLast = false
 				generation := message.GetGeneration()
 				switch {
 				case generation != nil && generation.GetRevision() > request.AfterRevision:
@@ -76,7 +79,7 @@ func (c *Client) watchFrom(ctx context.Context, last *Generation, set ...func(*W
 				}
 				last = generation
 				return []*Generation{generation}, !generation.GetDone()
-			}
+			}, func() bool { return mayBeLast }
 		})
 }
 
@@ -87,14 +90,14 @@ func (c *Client) watchFrom(ctx context.Context, last *Generation, set ...func(*W
 func (c *Client) WatchMany(ctx context.Context, filter *Filter, set ...func(*WatchManyRequest)) iter.Seq2[Event, error] {
 	type response = pb.WatchGenerationsResponse
 	return watch(ctx, c.calls, c.Generations.WatchGenerations,
-		func() (*WatchManyRequest, func(*response) ([]Event, bool)) {
+		func() (*WatchManyRequest, func(*response) ([]Event, bool), func() bool) {
 			request := with(&WatchManyRequest{Filter: cmp.Or(filter, &Filter{})}, set)
 			position := &cursor{token: request.ResumeToken}
 			return request, func(message *response) ([]Event, bool) {
 				events := position.received(message)
 				request.ResumeToken = position.token
 				return events, true
-			}
+			}, func() bool { return len(request.GetFilter().GetIds()) > 0 }
 		})
 }
 
@@ -103,7 +106,7 @@ func (c *Client) WatchMany(ctx context.Context, filter *Filter, set ...func(*Wat
 func (c *Client) WatchCharacter(ctx context.Context, id string) iter.Seq2[*Character, error] {
 	type response = pb.WatchCharacterResponse
 	return watch(ctx, c.calls, c.Characters.WatchCharacter,
-		func() (*pb.WatchCharacterRequest, func(*response) ([]*Character, bool)) {
+		func() (*pb.WatchCharacterRequest, func(*response) ([]*Character, bool), func() bool) {
 			var last *Character
 			return &pb.WatchCharacterRequest{Id: id}, func(message *response) ([]*Character, bool) {
 				character := message.GetCharacter()
@@ -112,7 +115,7 @@ func (c *Client) WatchCharacter(ctx context.Context, id string) iter.Seq2[*Chara
 				}
 				last = character
 				return []*Character{character}, !character.GetDone()
-			}
+			}, never
 		})
 }
 
@@ -120,15 +123,17 @@ func (c *Client) WatchCharacter(ctx context.Context, id string) iter.Seq2[*Chara
 // change with the revision of the request; 0 is before the first change, and a nil request or revision yields only future
 // changes. It opens the stream again if it breaks, and ends after an error.
 func (c *Client) WatchModels(ctx context.Context, request *pb.WatchModelsRequest) iter.Seq2[*pb.WatchModelsResponse, error] {
-	return watch(ctx, c.calls, c.Catalogs.WatchModels, func() (*pb.WatchModelsRequest, func(*pb.WatchModelsResponse) ([]*pb.WatchModelsResponse, bool)) {
-		next := &pb.WatchModelsRequest{}
-		proto.Merge(next, request)
-		return next, func(change *pb.WatchModelsResponse) ([]*pb.WatchModelsResponse, bool) {
-			next.AfterRevision = proto.Int64(change.GetRevision())
-			if change.GetModel() == nil {
-				return nil, true
-			}
-			return []*pb.WatchModelsResponse{change}, true
-		}
-	})
+	type change = pb.WatchModelsResponse
+	return watch(ctx, c.calls, c.Catalogs.WatchModels,
+		func() (*pb.WatchModelsRequest, func(*change) ([]*change, bool), func() bool) {
+			next := &pb.WatchModelsRequest{}
+			proto.Merge(next, request)
+			return next, func(message *change) ([]*change, bool) {
+				next.AfterRevision = proto.Int64(message.GetRevision())
+				if message.GetModel() == nil {
+					return nil, true
+				}
+				return []*change{message}, true
+			}, never
+		})
 }

@@ -194,6 +194,29 @@ func TestWatchManyResumesWithToken(t *testing.T) {
 	}
 }
 
+func TestOnlyWatchOfGivenIdsEndsWithItsStream(t *testing.T) {
+	g := newGateway(t)
+	caughtUp := &pb.WatchGenerationsResponse{ResumeToken: "a", CaughtUp: true}
+	changed := &pb.WatchGenerationsResponse{ResumeToken: "b", Generation: generation(hfgateway.StateQueued, 1)}
+	g.on("WatchGenerations", respond(caughtUp), respond(caughtUp), sequence(respond(changed), hang))
+	client, _ := newClient(t, g.address())
+
+	for event, err := range client.WatchMany(within(t), &hfgateway.Filter{Ids: []string{"g1"}}) {
+		if err != nil || !event.CaughtUp {
+			t.Fatal(event, err)
+		}
+	}
+	for event, err := range client.WatchMany(within(t), nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if event.Changed != nil {
+			return
+		}
+	}
+	t.Error("the watch ended with its stream")
+}
+
 func TestBreakEndsWatchManyWithinMessage(t *testing.T) {
 	g := newGateway(t)
 	left := make(chan struct{})

@@ -100,10 +100,8 @@ class Cursor:
                 return None
             self.session = response.session
             return response.session
-        if not response.HasField("message"):
-            return None
         message = response.message
-        if self._messages.get(message.id) == message:
+        if not response.HasField("message") or self._messages.get(message.id) == message:
             return None
         self._messages[message.id] = message
         self._advance()

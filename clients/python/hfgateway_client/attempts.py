@@ -34,7 +34,7 @@ def received(response: Any) -> Any:
             call like this, so that it counts as cut off by a proxy.
     """
     if response is None:
-        raise Unavailable("ended without a response", code=grpc.StatusCode.INTERNAL, reason="", failure=Failure())
+        raise Unavailable("ended without its last message", code=grpc.StatusCode.INTERNAL, reason="", failure=Failure())
     return response
 
 

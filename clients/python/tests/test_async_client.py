@@ -230,6 +230,17 @@ async def test_a_watch_of_many_resumes_with_its_token(gateway: ScriptedGateway, 
     assert [type(event) for event in seen] == [GenerationChanged, CaughtUp, GenerationChanged]
 
 
+async def test_only_a_watch_of_given_ids_ends_with_its_stream(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    first = pb.WatchGenerationsResponse(resume_token="a", caught_up=True)
+    second = pb.WatchGenerationsResponse(resume_token="b", generation=generation("QUEUED", 1))
+    gateway.on("WatchGenerations", [first], [first], [second, gateway.hang])
+
+    assert [type(event) async for event in client.watch_many(ids=["g1"])] == [CaughtUp]
+    events = client.watch_many()
+    assert [type(await anext(events)), type(await anext(events))] == [CaughtUp, GenerationChanged]
+    await events.aclose()
+
+
 async def test_generate_submits_watches_and_returns_the_completed_generation(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
@@ -280,16 +291,12 @@ async def test_generate_raises_an_error_for_a_generation_without_output(
     assert caught.value.generation.id == "g1"
 
 
-async def test_a_watch_that_ends_too_early_is_no_end_of_the_generation(
-    gateway: ScriptedGateway, client: AsyncClient
-) -> None:
+async def test_a_watch_that_ends_too_early_is_resumed(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("SubmitGeneration", submitted())
-    gateway.on("WatchGeneration", [change("QUEUED", 2)])
+    gateway.on("WatchGeneration", [], [change("QUEUED", 2)], [change("COMPLETED", 3)])
 
-    with pytest.raises(errors.Unavailable) as caught:
-        await client.generate(INPUT, idempotency_key="order-7")
-
-    assert (caught.value.idempotency_key, caught.value.retryable) == ("order-7", True)
+    assert (await client.generate(INPUT)).revision == 3
+    assert [request.after_revision for request in gateway.requests["WatchGeneration"]] == [1, 1, 2]
 
 
 async def test_generate_does_not_watch_if_the_key_belongs_to_an_ended_generation(

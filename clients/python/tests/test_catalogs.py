@@ -112,6 +112,7 @@ async def test_a_watch_of_models_resumes_after_the_last_revision(gateway: Script
 
     gateway.on(
         "WatchModels",
+        [change(7)],  # a proxy has ended it
         [change(7), change(8, "a"), gateway.cut],
         [change(8), change(9, "b"), change(9), refusal("INVALID_ARGUMENT", "INVALID_INPUT")],
     )
@@ -124,4 +125,8 @@ async def test_a_watch_of_models_resumes_after_the_last_revision(gateway: Script
     with pytest.raises(errors.InvalidInput):
         await follow()
     assert seen == [(8, "a"), (9, "b")]
-    assert gateway.requests["WatchModels"] == [pb.WatchModelsRequest(), pb.WatchModelsRequest(after_revision=8)]
+    assert gateway.requests["WatchModels"] == [
+        pb.WatchModelsRequest(),
+        pb.WatchModelsRequest(after_revision=7),
+        pb.WatchModelsRequest(after_revision=8),
+    ]

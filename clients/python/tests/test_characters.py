@@ -96,14 +96,10 @@ async def test_failed_training_raises_an_error(gateway: ScriptedGateway, client:
     assert (caught.value.character, caught.value.idempotency_key) == (failed.character, "mine")
 
 
-async def test_a_watch_that_ends_too_early_is_no_end_of_the_training(
-    gateway: ScriptedGateway, client: AsyncClient
-) -> None:
+async def test_a_watch_that_ends_too_early_is_resumed(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("CreateCharacter", created())
-    gateway.on("WatchCharacter", [change("IN_PROGRESS")])
-    with pytest.raises(errors.Unavailable) as caught:
-        await client.train_character("Anna", IMAGES, idempotency_key="mine")
-    assert caught.value.idempotency_key == "mine"
+    gateway.on("WatchCharacter", [], [change("IN_PROGRESS")], [change("COMPLETED")])
+    assert (await client.train_character("Anna", IMAGES)).done
 
 
 async def test_train_character_ends_at_its_timeout_and_the_error_has_the_key(

@@ -242,7 +242,7 @@ async def test_a_call_that_ends_without_its_response_is_repeated_as_one_that_was
             (anext(client.list()), "ListGenerations"),
             (client.upload(b"a picture", "image/png"), "UploadMedia"),
         ):
-            with pytest.raises(errors.Unavailable, match="without a response") as caught:
+            with pytest.raises(errors.Unavailable, match="without its last message") as caught:
                 await call
             assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.INTERNAL, "")
             assert received[-2:] == [rpc, rpc]
@@ -255,7 +255,7 @@ async def test_a_call_that_ends_without_its_response_is_repeated_as_one_that_was
                 (lambda: client.upload(b"a picture", "image/png"), "UploadMedia"),
             )
             for call, rpc in calls:
-                with pytest.raises(errors.Unavailable, match="without a response"):
+                with pytest.raises(errors.Unavailable, match="without its last message"):
                     call()
                 assert received[-2:] == [rpc, rpc]
 

@@ -119,7 +119,6 @@ impl Client {
             generation = ended.map_err(|error| error.with_key(&idempotency_key))?;
         }
         match generation.state() {
-            _ if !generation.done => Err(self.calls.describe(Error::cut_off(), None).with_key(&idempotency_key)),
             GenerationState::Completed => Ok(generation),
             _ => Err(Error::ended(generation)),
         }

@@ -102,7 +102,6 @@ impl Client {
             character = ended.map_err(|error| error.with_key(&idempotency_key))?;
         }
         match character.state() {
-            _ if !character.done => Err(self.calls.describe(Error::cut_off(), None).with_key(&idempotency_key)),
             CharacterState::Completed => Ok(character),
             _ => Err(Error::untrained(character).with_key(&idempotency_key)),
         }

@@ -162,11 +162,6 @@ impl Error {
         Self::bare(Kind::ClientClosed, Some(Code::Cancelled), "the client is closed".to_owned())
     }
 
-    /// Returns the error of a watch that ended with OK before its last change. The gateway ends none like this.
-    pub(crate) fn cut_off() -> Self {
-        Status::internal("the watch ended before its last change").into()
-    }
-
     pub(crate) fn source_failed(error: io::Error) -> Self {
         Self::bare(Kind::SourceFailed, None, error.to_string()).caused_by(error)
     }

@@ -69,19 +69,21 @@ impl Client {
         request: WatchGenerationRequest,
         mut last: Option<Generation>,
     ) -> BoxStream<Generation> {
+        // If the given revision is the last one, the gateway ends the stream without a message.
+        let rest = if last.is_none() && request.after_revision > 0 { Rest::Perhaps } else { Rest::More };
         let received = move |next: &mut WatchGenerationRequest, message: WatchGenerationResponse| {
             let forecast = message.forecast.filter(|_| next.forecast_interval.is_some());
             let generation = match (message.generation, forecast, &last) {
                 (Some(generation), ..) if generation.revision > next.after_revision => generation,
                 (_, Some(forecast), Some(last)) => Generation { forecast: Some(forecast), ..last.clone() },
-                _ => return (None, true),
+                _ => return (None, Rest::More),
             };
             next.after_revision = generation.revision;
             last = next.forecast_interval.is_some().then(|| generation.clone());
-            let more = !generation.done;
-            (Some(generation), more)
+            let rest = Rest::after(generation.done);
+            (Some(generation), rest)
         };
-        follow(&self.calls, request, received, rpc!(GenerationServiceClient.watch_generation))
+        follow(&self.calls, request, rest, received, rpc!(GenerationServiceClient.watch_generation))
     }
 
     /// Streams the events of all generations that match, including ones created later.
@@ -91,13 +93,15 @@ impl Client {
     /// generations that have not ended, and never ends. If it breaks, it resumes with the last token.
     pub fn watch_many(&self, request: impl Into<WatchGenerationsRequest>) -> BoxStream<WatchEvent> {
         let request = request.into();
+        let finite = request.filter.as_ref().is_some_and(|filter| !filter.ids.is_empty());
+        let rest = if finite { Rest::Perhaps } else { Rest::More };
         let mut cursor = WatchCursor::new(request.resume_token.clone());
         let received = move |next: &mut WatchGenerationsRequest, message: WatchGenerationsResponse| {
             let events = cursor.received(message);
             next.resume_token.clone_from(&cursor.resume_token);
-            (events, true)
+            (events, rest)
         };
-        follow(&self.calls, request, received, rpc!(GenerationServiceClient.watch_generations))
+        follow(&self.calls, request, rest, received, rpc!(GenerationServiceClient.watch_generations))
     }
 
     /// Streams the character as it is, and then every change until its training has ended.
@@ -109,11 +113,11 @@ impl Client {
             // Each stream begins with the current state, which may be the last one of the previous stream.
             let news = message.character.filter(|character| last.as_ref() != Some(character));
             last = news.clone().or(last.take());
-            let more = news.as_ref().is_none_or(|character| !character.done);
-            (news, more)
+            let rest = Rest::after(news.as_ref().is_some_and(|character| character.done));
+            (news, rest)
         };
         let request = WatchCharacterRequest { id: id.into() };
-        follow(&self.calls, request, received, rpc!(CharacterServiceClient.watch_character))
+        follow(&self.calls, request, Rest::More, received, rpc!(CharacterServiceClient.watch_character))
     }
 
     /// Streams changes of Higgsfield's list of models: models that are new, changed or gone.
@@ -123,9 +127,9 @@ impl Client {
     pub fn watch_models(&self, request: WatchModelsRequest) -> BoxStream<WatchModelsResponse> {
         let received = |next: &mut WatchModelsRequest, message: WatchModelsResponse| {
             next.after_revision = Some(message.revision);
-            (Some(message).filter(|message| message.model.is_some()), true)
+            (Some(message).filter(|message| message.model.is_some()), Rest::More)
         };
-        follow(&self.calls, request, received, rpc!(CatalogServiceClient.watch_models))
+        follow(&self.calls, request, Rest::More, received, rpc!(CatalogServiceClient.watch_models))
     }
 }
 
@@ -145,12 +149,29 @@ pub(crate) async fn last<T: PartialEq>(
     Ok(known)
 }
 
-/// Streams the items of a watch, and opens a new stream when one breaks. `received` updates the request of the next
-/// stream; it returns the items of a message, and whether more messages follow.
+/// What follows the messages that a watch has received.
+#[derive(Clone, Copy, PartialEq)]
+enum Rest {
+    Nothing,
+    /// The gateway may end the stream.
+    Perhaps,
+    /// A stream that ends with OK was cut off by a proxy.
+    More,
+}
+
+impl Rest {
+    const fn after(done: bool) -> Self {
+        if done { Self::Nothing } else { Self::More }
+    }
+}
+
+/// Streams the items of a watch, and opens a new stream when one breaks. `rest` is what follows at the start. `received`
+/// updates the request of the next stream; it returns the items of a message, and what follows.
 fn follow<Q, M, I, F>(
     calls: &Calls,
     mut next: Q,
-    mut received: impl FnMut(&mut Q, M) -> (I, bool) + Send + 'static,
+    mut rest: Rest,
+    mut received: impl FnMut(&mut Q, M) -> (I, Rest) + Send + 'static,
     open: impl Fn(Transport, Request<Q>) -> F + Send + Sync + 'static,
 ) -> BoxStream<I::Item>
 where
@@ -170,7 +191,12 @@ where
                     Some(stream) => stream,
                     none => none.insert(open(calls.transport.clone(), request(next.clone(), None)).await?.into_inner()),
                 };
-                stream.message().await
+                match stream.message().await {
+                    Ok(None) if rest == Rest::More => {
+                        Err(Status::internal("the watch ended without its last message"))
+                    }
+                    read => read,
+                }
             };
             let endured = calls.until_closed(async {
                 match step.await {
@@ -184,11 +210,12 @@ where
                 Some(None) => return,
                 Some(Some(message)) => {
                     outage.over();
-                    let (items, more) = received(&mut next, message);
+                    let items;
+                    (items, rest) = received(&mut next, message);
                     for item in items {
                         yield item;
                     }
-                    if !more {
+                    if rest == Rest::Nothing {
                         return;
                     }
                 }

@@ -253,7 +253,9 @@ impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Counted<S
 async fn layers_and_interceptors_see_every_attempt() {
     let gateway = Gateway::start().await;
     gateway.fails(status(Code::Unavailable, "GATEWAY_UNAVAILABLE", Some(0.01))).answers(Generation::default());
-    gateway.streams(vec![], End::Error(Status::unavailable("away"))).streams(vec![], End::Ok);
+    gateway.streams(vec![], End::Error(Status::unavailable("away")));
+    let ended = Generation { revision: 1, done: true, ..Default::default() };
+    gateway.streams(vec![WatchGenerationResponse { generation: Some(ended), forecast: None }], End::Ok);
     let (sender, mut seen) = mpsc::unbounded_channel();
     let attempts = Arc::new(AtomicU32::new(0));
     let trace = move |mut request: Request<()>| {
@@ -270,7 +272,7 @@ async fn layers_and_interceptors_see_every_attempt() {
         .build()
         .unwrap();
     client.get("g1").await.unwrap();
-    assert!(client.watch("g1").next().await.is_none());
+    assert!(client.watch("g1").next().await.unwrap().unwrap().done);
     for (number, method) in ["GetGeneration", "GetGeneration", "WatchGeneration", "WatchGeneration"].iter().enumerate()
     {
         let path = format!("/hfgateway.v1.GenerationService/{method} {number}");

@@ -2,7 +2,7 @@
 
 use hfgateway_client::{
     News, StreamExt, WatchEvent,
-    v1::{WatchGenerationRequest, WatchGenerationsRequest},
+    v1::{GenerationFilter, WatchGenerationRequest, WatchGenerationsRequest},
 };
 use serde_json::{Map, Value, json};
 use tonic::Status;
@@ -71,7 +71,8 @@ async fn a_watch_of_many() {
             gateway.streams_of_many(messages, end(stream));
         }
         let resume_token = case["resume_token"].as_str().unwrap().to_owned();
-        let mut watch = client.watch_many(WatchGenerationsRequest { resume_token, ..Default::default() });
+        let filter = Some(GenerationFilter { ids: vec!["g1".to_owned()], ..Default::default() });
+        let mut watch = client.watch_many(WatchGenerationsRequest { resume_token, filter, ..Default::default() });
         let mut seen = Vec::new();
         while let Some(event) = watch.next().await {
             seen.push(shown(&event.unwrap()));

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use hfgateway_client::{StreamExt, Submit, dop, model, motion, soul, speak, v1::*};
 use serde_json::Value;
+use tonic::Code;
 
 use crate::{
     cases,
-    gateway::{End, Gateway, Seen},
+    gateway::{End, Gateway, Seen, status},
     protojson::{self, Fields, Object},
     vectors,
 };
@@ -144,16 +145,16 @@ async fn requests() {
                 assert!(client.list(request).next().await.is_none(), "{name}");
             }
             "watch" => {
-                gateway.streams(vec![], End::Ok);
+                gateway.streams(vec![], End::Error(status(Code::NotFound, "NOT_FOUND", None)));
                 let request = WatchGenerationRequest {
                     after_revision: given.int("after_revision").unwrap_or_default(),
                     include_input: given.truth("include_input").unwrap_or_default(),
                     ..given.text("id").into()
                 };
-                assert!(client.watch(request).next().await.is_none(), "{name}");
+                assert!(client.watch(request).next().await.unwrap().is_err(), "{name}");
             }
             "watch_many" => {
-                gateway.streams_of_many(vec![], End::Ok);
+                gateway.streams_of_many(vec![], End::Error(status(Code::NotFound, "NOT_FOUND", None)));
                 let interval = given.float("forecast_interval").map(Duration::from_secs_f64);
                 let request = WatchGenerationsRequest {
                     resume_token: given.text("resume_token"),
@@ -161,7 +162,7 @@ async fn requests() {
                     forecast_interval: interval.map(|time| time.try_into().unwrap()),
                     ..filter(&mut given).into()
                 };
-                assert!(client.watch_many(request).next().await.is_none(), "{name}");
+                assert!(client.watch_many(request).next().await.unwrap().is_err(), "{name}");
             }
             "create_watch_token" => {
                 let ttl = given.float("ttl").map(Duration::from_secs_f64);

@@ -8,7 +8,7 @@ use hfgateway_client::{
     soul,
     v1::{
         Forecast, Generation, GenerationFilter, GenerationState, ListGenerationsResponse, WaitFor,
-        WatchGenerationRequest, WatchGenerationResponse,
+        WatchGenerationRequest, WatchGenerationResponse, WatchGenerationsResponse,
     },
 };
 
@@ -69,8 +69,8 @@ async fn every_call_sends_key_user_agent_and_deadline() {
     assert!(agent.starts_with(&format!("hfgateway-client-rust/{} ", env!("CARGO_PKG_VERSION"))), "{agent}");
     assert!(headers.contains_key("grpc-timeout"));
 
-    gateway.streams(vec![], End::Ok);
-    assert!(client.watch("g1").next().await.is_none());
+    gateway.streams(vec![change(GenerationState::Completed, 1)], End::Ok);
+    assert!(client.watch("g1").next().await.unwrap().unwrap().done);
     let headers = gateway.state.headers.lock().unwrap().clone();
     assert_eq!(headers["authorization"], "Bearer hfg_secret");
     assert!(!headers.contains_key("grpc-timeout"));
@@ -258,12 +258,28 @@ async fn the_error_of_a_broken_generate_has_the_key() {
 }
 
 #[tokio::test]
-async fn a_watch_that_ends_too_early_is_no_end_of_the_generation() {
+async fn a_watch_that_ends_too_early_is_resumed() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
-    gateway.answers(at(GenerationState::Pending, 1)).streams(vec![change(GenerationState::Queued, 2)], End::Ok);
-    let error = client.generate(Submit::new(soul("a fox")).key("order-7"), |_| {}).await.unwrap_err();
-    assert_eq!((error.kind(), error.idempotency_key(), error.retryable()), (Kind::Unavailable, "order-7", true));
+    gateway.answers(at(GenerationState::Pending, 1)).streams(vec![], End::Ok);
+    gateway.streams(vec![change(GenerationState::Queued, 2)], End::Ok);
+    gateway.streams(vec![change(GenerationState::Completed, 3)], End::Ok);
+    assert_eq!(client.generate(Submit::new(soul("a fox")), |_| {}).await.unwrap().revision, 3);
+}
+
+#[tokio::test]
+async fn only_a_watch_of_given_ids_ends_with_its_stream() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    let caught_up = || WatchGenerationsResponse { caught_up: true, ..Default::default() };
+    gateway.streams_of_many(vec![caught_up()], End::Ok);
+    let filter = GenerationFilter { ids: vec!["g1".to_owned()], ..Default::default() };
+    assert_eq!(client.watch_many(filter).collect::<Vec<_>>().await.len(), 1);
+
+    gateway.streams_of_many(vec![caught_up()], End::Ok);
+    gateway.streams_of_many(vec![], End::Error(status(tonic::Code::NotFound, "NOT_FOUND", None)));
+    let seen: Vec<_> = client.watch_many(GenerationFilter::default()).collect().await;
+    assert_eq!(seen.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false]);
 }
 
 #[tokio::test]
@@ -405,9 +421,9 @@ async fn forecasts_are_progress() {
     }
     assert_eq!(intervals, [Some(2), Some(5), None]);
     // A forecast before the first change belongs to nothing.
-    gateway.streams(vec![only(0.1), changed, only(0.3)], End::Ok);
+    gateway.streams(vec![only(0.1), changed, only(0.3), change(GenerationState::Completed, 3)], End::Ok);
     let forecast_interval = Some(prost_types::Duration { seconds: 1, nanos: 0 });
     let request = WatchGenerationRequest { forecast_interval, .."g1".into() };
     let seen: Vec<_> = client.watch(request).map(|change| progress(&change.unwrap())).collect().await;
-    assert_eq!(seen, [(2, 0.2), (2, 0.3)]);
+    assert_eq!(seen, [(2, 0.2), (2, 0.3), (3, 0.0)]);
 }

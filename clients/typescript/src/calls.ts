@@ -107,11 +107,15 @@ export class Calls {
     } while (pageToken);
   }
 
-  /** Yields the messages of a stream, and opens a new one when it breaks. Each has its own request. */
+  /**
+   * Yields the messages of a stream, and opens a new one when it breaks. Each has its own request. If a stream ends with
+   * OK, `ended` returns whether the gateway may have ended it. Otherwise a proxy has cut it off.
+   */
   async *resumed<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
     request: () => MessageInitShape<I>,
     { signal, timeoutMs = Number.POSITIVE_INFINITY }: CallOptions,
+    ended = () => false,
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
     const deadline = this.options.timers.now() + timeoutMs;
     const outage = new Outage(this, this.options.policy.resumeWatchesForMs, deadline);
@@ -123,7 +127,8 @@ export class Calls {
           outage.over();
           yield message;
         }
-        return;
+        if (ended()) return;
+        throw new Unavailable("the watch ended without its last message", { code: "INTERNAL" });
       } catch (error) {
         if (!(await outage.endure(error, signal))) throw error;
       }

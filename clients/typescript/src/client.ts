@@ -5,7 +5,7 @@ import { equals } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { Calls } from "./calls.js";
 import { WatchCursor } from "./cursor.js";
-import { type GatewayError, Unavailable } from "./errors.js";
+import type { GatewayError } from "./errors.js";
 import type { WatchEvent } from "./events.js";
 import type { Input } from "./inputs.js";
 import { newIdempotencyKey, withKey } from "./keys.js";
@@ -181,7 +181,6 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       };
       const follow = async () => {
         for await (generation of this.#changes(generation.id, rest, generation)) onProgress?.(generation);
-        if (!generation.done) throw cutOff();
       };
       await withKey(submission.idempotencyKey, follow());
     }
@@ -257,8 +256,11 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     let revision = afterRevision;
     const forecastInterval = duration(forecastIntervalMs);
     const request = () => ({ id, afterRevision: revision, includeInput, forecastInterval });
-    // If the gateway ends the stream, there is no later revision.
-    for await (const { forecast, generation } of this.#calls.resumed(RPC.watchGeneration, request, call)) {
+    // If the given revision is the last one, the gateway ends the stream without a message.
+    let mayBeLast = afterRevision > 0 && !last;
+    const messages = this.#calls.resumed(RPC.watchGeneration, request, call, () => mayBeLast);
+    for await (const { forecast, generation } of messages) {
+      mayBeLast = false;
       if (forecastInterval && forecast && last) {
         last = { ...last, forecast };
         yield last;
@@ -284,7 +286,8 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       forecastInterval: duration(options.forecastIntervalMs),
     };
     const request = () => ({ ...wanted, resumeToken: cursor.resumeToken });
-    for await (const message of this.#calls.resumed(RPC.watchGenerations, request, options)) {
+    const ended = () => !!wanted.filter.ids?.length;
+    for await (const message of this.#calls.resumed(RPC.watchGenerations, request, options, ended)) {
       yield* cursor.received(message);
     }
   }
@@ -426,7 +429,6 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       const rest = { signal: options.signal, timeoutMs: left() };
       const follow = async () => {
         for await (character of this.watchCharacter(character.id, rest));
-        if (!character.done) throw cutOff();
       };
       await withKey(idempotencyKey, follow());
     }
@@ -572,11 +574,6 @@ function headersOf<Source>(
   if (typeof apiKey === "function") return () => sent(apiKey());
   const fixed = sent(apiKey);
   return () => fixed;
-}
-
-/** Returns the error of a watch that ended with OK before its last change. The gateway ends none like this. */
-function cutOff(): GatewayError {
-  return new Unavailable("the watch ended before its last change", { code: "INTERNAL" });
 }
 
 function isLoopback(host: string): boolean {

@@ -101,17 +101,21 @@ for (const transport of TRANSPORTS) {
       assert.equal(submits, 1);
     });
 
-    test("a watch that ends too early is no end of the generation", async (t) => {
+    test("a watch that ends too early is resumed", async (t) => {
+      const asked: number[] = [];
       const { client } = await serve(t, transport, {
         generations: {
           submitGeneration: () => ({ generation: generation({ revision: 1 }) }),
-          async *watchGeneration() {
-            yield { generation: generation({ revision: 2, state: GenerationState.QUEUED }) };
+          async *watchGeneration({ afterRevision }) {
+            if (asked.push(afterRevision) === 1) return;
+            const done = afterRevision === 2;
+            const state = done ? GenerationState.COMPLETED : GenerationState.QUEUED;
+            yield { generation: generation({ revision: afterRevision + 1, state, done }) };
           },
         },
       });
-      const call = client.generate(soul("a"), { idempotencyKey: "k" });
-      await assert.rejects(call, { name: "Unavailable", idempotencyKey: "k", retryable: true });
+      assert.equal((await client.generate(soul("a"))).revision, 3);
+      assert.deepEqual(asked, [1, 1, 2]);
     });
 
     test("the error of a broken generate has the key of the submission", async (t) => {

@@ -296,6 +296,7 @@ describe("inputs.json", () => {
       async function* stream(request: unknown) {
         yield* [];
         unary(request);
+        throw new ConnectError("a watch that ended would be resumed", Code.NotFound);
       }
       const script: Script = {
         generations: {
@@ -308,7 +309,8 @@ describe("inputs.json", () => {
         tokens: { createWatchToken: unary },
       };
       const { client } = await serve(t, "grpc", script);
-      await called(client, one.method, one.arguments);
+      const call = called(client, one.method, one.arguments);
+      await (one.method.startsWith("watch") ? assert.rejects(call, { name: "NotFound" }) : call);
       assert.deepEqual(seen, [toJson(schema, fromJson(schema, one.request))]);
     });
   }

@@ -256,6 +256,27 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(seen, ["missing ", "changed a", "caughtUp b", "changed c", "changed d", "forecasts f"]);
     });
 
+    test("watchMany: only a watch of given ids ends with its stream", async (t) => {
+      let streams = 0;
+      const { client } = await serve(t, transport, {
+        generations: {
+          async *watchGenerations() {
+            streams += 1;
+            yield { resumeToken: "a", caughtUp: true };
+            if (streams === 3) yield { resumeToken: "b", generation: generation({ id: "g", revision: 1 }) };
+          },
+        },
+      });
+      const seen: string[] = [];
+      for await (const { type } of client.watchMany({ ids: ["g"] })) seen.push(type);
+      for await (const { type } of client.watchMany()) {
+        seen.push(type);
+        if (type === "changed") break;
+      }
+      assert.deepEqual(seen, ["caughtUp", "caughtUp", "changed"]);
+      assert.equal(streams, 3);
+    });
+
     test("a wait is repeated in steps until the generation has ended, or the timeout", async (t) => {
       const steps: number[] = [];
       const { client, timers } = await serve(t, transport, {

@@ -111,8 +111,13 @@ class Calls(Attempts):
                 return
             request.page_token = response.next_page_token
 
-    async def resumed(self, request: Message, timeout: float | None) -> AsyncGenerator[Any, None]:
-        """Yield the messages of a stream. If it breaks, open it again with the request as it is then."""
+    async def resumed(
+        self, request: Message, timeout: float | None, *, ended: Callable[[], bool] = lambda: False
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the messages of a stream. If it breaks, open it again with the request as it is then.
+
+        If it ends with OK, ``ended`` returns whether the gateway may have ended it. Otherwise a proxy has cut it off.
+        """
         deadline = self.deadline(timeout)
         outage = Outage(self, self.policy.resume_watches_for, deadline)
         while True:
@@ -121,6 +126,7 @@ class Calls(Attempts):
                     async for message in messages:
                         outage.reset()
                         yield message
+                received(ended() or None)
                 return
             except GatewayError as error:
                 if not await outage.wait_to_retry(error):

@@ -9,7 +9,6 @@ from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
 from hfgateway.v1.generation_input_pb2 import SoulVersion
 from hfgateway_client._async.calls import Calls
-from hfgateway_client.attempts import received
 from hfgateway_client.errors import TrainingFailed, attach_key
 from hfgateway_client.inputs import SoulVersionName, enum_value
 from hfgateway_client.requests import key_or_new
@@ -108,8 +107,6 @@ class CharacterMethods:
                         if on_progress and seen != character:
                             on_progress(seen)
                         character = seen
-                # The gateway ends a watch with OK only after the last change. A broken proxy may end it earlier.
-                received(character if character.done else None)
         if character.state != CharacterState.CHARACTER_STATE_COMPLETED:
             raise TrainingFailed(character, created.idempotency_key)
         return character

@@ -23,7 +23,6 @@ from hfgateway_client._async.characters import CharacterMethods
 from hfgateway_client._async.timers import Timers
 from hfgateway_client._async.uploads import UploadMethods
 from hfgateway_client._async.watching import WatchMethods
-from hfgateway_client.attempts import received
 from hfgateway_client.channel import TlsConfig, channel_credentials
 from hfgateway_client.configuration import address_or_default, key_source, require_secrecy
 from hfgateway_client.errors import attach_key
@@ -276,8 +275,6 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
                     async for generation in changes:
                         if on_progress:
                             on_progress(generation)
-                # The gateway ends a watch with OK only after the last change. A broken proxy may end it earlier.
-                received(generation if generation.done else None)
         if generation.state != GenerationState.GENERATION_STATE_COMPLETED:
             raise error_from_generation(generation)
         return generation

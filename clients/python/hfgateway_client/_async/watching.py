@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
+from copy import deepcopy
 from datetime import datetime
 from functools import partial
 
@@ -86,13 +87,14 @@ class WatchMethods:
         self, request: pb.WatchGenerationRequest, timeout: float | None, last: Generation | None
     ) -> AsyncGenerator[Generation, None]:
         """Yield the changes that a request asks for. ``last`` is the generation at its revision, if it is known."""
-        # If the gateway ends the stream with OK, there is no change after the known revision.
-        async with aclosing(self._calls.resumed(request, timeout)) as messages:
+        # If the given revision is the last one, the gateway ends the stream without a message.
+        may_be_last = request.after_revision > 0 and last is None
+        async with aclosing(self._calls.resumed(request, timeout, ended=lambda: may_be_last)) as messages:
             async for message in messages:
+                may_be_last = False
                 generation = message.generation
                 if request.HasField("forecast_interval") and message.HasField("forecast") and last is not None:
-                    generation = Generation()
-                    generation.CopyFrom(last)
+                    generation = deepcopy(last)
                     generation.forecast.CopyFrom(message.forecast)
                 elif not message.HasField("generation") or generation.revision <= request.after_revision:
                     continue
@@ -153,7 +155,7 @@ class WatchMethods:
         self, request: pb.WatchGenerationsRequest, timeout: float | None
     ) -> AsyncGenerator[WatchEvent, None]:
         cursor = WatchCursor(request.resume_token)
-        async with aclosing(self._calls.resumed(request, timeout)) as messages:
+        async with aclosing(self._calls.resumed(request, timeout, ended=lambda: bool(request.filter.ids))) as messages:
             async for message in messages:
                 for event in cursor.received(message):
                     yield event

@@ -24,7 +24,6 @@ from hfgateway_client._sync.characters import CharacterMethods
 from hfgateway_client._sync.timers import Timers
 from hfgateway_client._sync.uploads import UploadMethods
 from hfgateway_client._sync.watching import WatchMethods
-from hfgateway_client.attempts import received
 from hfgateway_client.channel import TlsConfig, channel_credentials
 from hfgateway_client.configuration import address_or_default, key_source, require_secrecy
 from hfgateway_client.errors import attach_key
@@ -272,13 +271,10 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
                 forecast_interval=every,
             )
             changes = self._changes(request, deadline.left(), generation)
-            with attach_key(submission.idempotency_key):
-                with closing(changes):
-                    for generation in changes:
-                        if on_progress:
-                            on_progress(generation)
-                # The gateway ends a watch with OK only after the last change. A broken proxy may end it earlier.
-                received(generation if generation.done else None)
+            with attach_key(submission.idempotency_key), closing(changes):
+                for generation in changes:
+                    if on_progress:
+                        on_progress(generation)
         if generation.state != GenerationState.GENERATION_STATE_COMPLETED:
             raise error_from_generation(generation)
         return generation

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
+from copy import deepcopy
 from datetime import datetime
 from functools import partial
 
@@ -87,13 +88,14 @@ class WatchMethods:
         self, request: pb.WatchGenerationRequest, timeout: float | None, last: Generation | None
     ) -> Generator[Generation, None, None]:
         """Yield the changes that a request asks for. ``last`` is the generation at its revision, if it is known."""
-        # If the gateway ends the stream with OK, there is no change after the known revision.
-        with closing(self._calls.resumed(request, timeout)) as messages:
+        # If the given revision is the last one, the gateway ends the stream without a message.
+        may_be_last = request.after_revision > 0 and last is None
+        with closing(self._calls.resumed(request, timeout, ended=lambda: may_be_last)) as messages:
             for message in messages:
+                may_be_last = False
                 generation = message.generation
                 if request.HasField("forecast_interval") and message.HasField("forecast") and last is not None:
-                    generation = Generation()
-                    generation.CopyFrom(last)
+                    generation = deepcopy(last)
                     generation.forecast.CopyFrom(message.forecast)
                 elif not message.HasField("generation") or generation.revision <= request.after_revision:
                     continue
@@ -152,7 +154,7 @@ class WatchMethods:
 
     def _events(self, request: pb.WatchGenerationsRequest, timeout: float | None) -> Generator[WatchEvent, None, None]:
         cursor = WatchCursor(request.resume_token)
-        with closing(self._calls.resumed(request, timeout)) as messages:
+        with closing(self._calls.resumed(request, timeout, ended=lambda: bool(request.filter.ids))) as messages:
             for message in messages:
                 yield from cursor.received(message)
                 request.resume_token = cursor.resume_token

@@ -70,7 +70,6 @@ public final class AsyncCharacters extends CharacterRpcs {
   }
 
   private static SoulCharacter completed(SoulCharacter ended) {
-    if (!ended.getDone()) throw Errors.ofCall(Attempts.NO_RESPONSE, null, null);
     if (ended.getState() != CharacterState.CHARACTER_STATE_COMPLETED) throw Errors.ofTraining(ended);
     return ended;
   }

@@ -121,7 +121,6 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
   }
 
   private static Generation completed(Generation ended) {
-    if (!ended.getDone()) throw Errors.ofCall(Attempts.NO_RESPONSE, null, null);
     if (ended.getState() != GenerationState.GENERATION_STATE_COMPLETED) throw Errors.ofGeneration(ended);
     return ended;
   }

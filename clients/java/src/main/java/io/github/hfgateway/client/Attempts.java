@@ -19,7 +19,7 @@ import java.util.concurrent.CompletableFuture;
  * attempt, and asks it for a message, only while the reader waits. All of its state belongs to {@code serial}.
  */
 final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
-  /** The status of a call that ended with OK, but without its response or last message, as behind a broken proxy. */
+  /** The status of a call that a proxy has ended with OK: its response or its last message is missing. */
   static final Status NO_RESPONSE = Status.INTERNAL.withDescription("the call ended without its last message");
 
   private final Connection connection;
@@ -134,7 +134,7 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   public void onClose(Status status, Metadata trailers) {
     serial.execute(() -> {
       call = null;
-      boolean lost = status.isOk() && unary() && response == null;
+      boolean lost = status.isOk() && (unary() ? response == null : !exchange.mayEnd);
       if (!status.isOk() || lost) {
         broken = connection.error(lost ? NO_RESPONSE : status, trailers, context);
         broken.after(last);

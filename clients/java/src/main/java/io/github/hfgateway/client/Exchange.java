@@ -40,9 +40,12 @@ final class Exchange<Q extends Message, M, E> {
   /** Whether nothing follows what was received. */
   boolean done;
 
+  /** Whether the gateway may end a stream that is not done. */
+  boolean mayEnd;
+
   /** Creates a call of the method that takes this request. {@code last} is null if it is not known, or not needed. */
   @SuppressWarnings("unchecked") // the caller names the response of its request
-  Exchange(Q request, E last, Reader<Q, M, E> reader) {
+  Exchange(Q request, E last, boolean mayEnd, Reader<Q, M, E> reader) {
     // The encoding would have a question mark in place of a surrogate without its pair.
     String texts = TextFormat.printer().escapingNonAscii(false).printToString(request);
     if (!UTF_8.newEncoder().canEncode(texts)) throw new IllegalArgumentException("a text has half of a surrogate pair");
@@ -50,6 +53,7 @@ final class Exchange<Q extends Message, M, E> {
     this.reader = reader;
     this.request = request;
     this.last = last;
+    this.mayEnd = mayEnd;
   }
 
   /** Returns the items of a message. It may change the request, and whether the exchange is done. */
@@ -69,7 +73,7 @@ final class Exchange<Q extends Message, M, E> {
   /** A unary call, or those of a list, whose pages have the token of the next one. All lists have the same fields. */
   @SuppressWarnings("unchecked")
   static <Q extends Message, A extends Message, E> Exchange<Q, A, E> unary(Q request, Function<A, List<E>> items) {
-    return new Exchange<>(request, null, (exchange, response) -> {
+    return new Exchange<>(request, null, false, (exchange, response) -> {
       FieldDescriptor next = response.getDescriptorForType().findFieldByName("next_page_token");
       Object token = next == null ? "" : response.getField(next);
       exchange.done = token.equals("");

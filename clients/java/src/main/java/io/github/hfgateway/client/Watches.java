@@ -13,7 +13,10 @@ final class Watches {
    */
   static Exchange<WatchGenerationRequest, WatchGenerationResponse, Generation> one(
       WatchGenerationRequest first, Generation known) {
-    return new Exchange<>(first, known, (watch, message) -> {
+    // If the given revision is the last one, the gateway ends the stream without a message.
+    boolean mayBeLast = known.getRevision() == 0 && first.getAfterRevision() > 0;
+    return new Exchange<>(first, known, mayBeLast, (watch, message) -> {
+      watch.mayEnd = false;
       Generation generation = message.getGeneration();
       if (message.hasGeneration() && generation.getRevision() > watch.request.getAfterRevision()) {
         watch.request = first.toBuilder().setAfterRevision(generation.getRevision()).build();
@@ -31,7 +34,7 @@ final class Watches {
   /** The events of all generations that match a filter. */
   static Exchange<WatchGenerationsRequest, WatchGenerationsResponse, WatchEvent> many(WatchGenerationsRequest first) {
     Cursor cursor = new Cursor(first.getResumeToken());
-    return new Exchange<>(first, null, (watch, message) -> {
+    return new Exchange<>(first, null, first.getFilter().getIdsCount() > 0, (watch, message) -> {
       List<WatchEvent> events = cursor.received(message);
       watch.request = first.toBuilder().setResumeToken(cursor.token).build();
       return events;
@@ -40,7 +43,7 @@ final class Watches {
 
   /** Every change of the list of models after a revision. */
   static Exchange<WatchModelsRequest, WatchModelsResponse, WatchModelsResponse> models(WatchModelsRequest first) {
-    return new Exchange<>(first, null, (watch, message) -> {
+    return new Exchange<>(first, null, false, (watch, message) -> {
       watch.request = first.toBuilder().setAfterRevision(message.getRevision()).build();
       return message.hasModel() ? List.of(message) : List.of();
     });
@@ -48,7 +51,7 @@ final class Watches {
 
   /** A character as it is, and then every change until its training has ended. */
   static Exchange<WatchCharacterRequest, WatchCharacterResponse, SoulCharacter> training(WatchCharacterRequest first) {
-    return new Exchange<>(first, null, (watch, message) -> {
+    return new Exchange<>(first, null, false, (watch, message) -> {
       // Each stream begins with the current state, which may be the last one of the previous stream.
       if (!message.hasCharacter() || message.getCharacter().equals(watch.last)) {
         return List.of();

@@ -231,7 +231,7 @@ class AsyncClientTest {
           caller.setOnReadyHandler(
               () -> {
                 while (caller.isReady() && revision[0] < 100) {
-                  Generation next = large.toBuilder().setRevision(++revision[0]).build();
+                  Generation next = large.toBuilder().setRevision(++revision[0]).setDone(revision[0] == 100).build();
                   caller.onNext(WatchGenerationResponse.newBuilder().setGeneration(next).build());
                   sent.countDown();
                 }
@@ -304,12 +304,13 @@ class AsyncClientTest {
   @Test
   void consumersMayWaitForCalls() throws Exception {
     int watches = 20;
+    Generation ended = generation(1).toBuilder().setDone(true).build();
     CountDownLatch consuming = new CountDownLatch(watches);
     for (int call = 0; call < 2 * watches; call++) {
       gateway.then(
           (request, caller) -> {
             if (request instanceof WatchGenerationRequest) {
-              caller.onNext(changes(1)[0]);
+              caller.onNext(WatchGenerationResponse.newBuilder().setGeneration(ended).build());
             } else {
               consuming.await(); // no consumer continues before all of them wait
               caller.onNext(GetGenerationResponse.getDefaultInstance());

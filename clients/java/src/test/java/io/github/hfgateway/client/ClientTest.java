@@ -30,6 +30,7 @@ import io.github.hfgateway.v1.WaitGenerationRequest;
 import io.github.hfgateway.v1.WaitGenerationResponse;
 import io.github.hfgateway.v1.WatchGenerationRequest;
 import io.github.hfgateway.v1.WatchGenerationResponse;
+import io.github.hfgateway.v1.WatchGenerationsResponse;
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientCall;
@@ -182,11 +183,11 @@ class ClientTest {
     assertEquals(List.of(2L, 5L, 0L), intervals);
     assertThrows(IllegalArgumentException.class, () -> fox.forecastInterval(Duration.ofSeconds(-1)));
     // A forecast before the first change belongs to nothing.
-    gateway.answers(forecast(0.1), changed(running), forecast(0.3));
+    gateway.answers(forecast(0.1), changed(running), forecast(0.3), changed(COMPLETED));
     WatchGenerationRequest request =
         WatchGenerationRequest.newBuilder().setId("g1").setForecastInterval(Durations.of(Duration.ofSeconds(1))).build();
     try (Watch<Generation> changes = client.watch(request, null)) {
-      assertEquals(List.of("2 0.2", "2 0.3"), changes.stream().map(ClientTest::progress).toList());
+      assertEquals(List.of("2 0.2", "2 0.3", "3 0.0"), changes.stream().map(ClientTest::progress).toList());
     }
   }
 
@@ -250,12 +251,22 @@ class ClientTest {
   }
 
   @Test
-  void watchThatEndsTooEarlyIsNoEndOfTheGeneration() {
-    gateway.answers(submitted(STORED)).answers(changed(QUEUED));
-    GatewayException error =
-        assertThrows(GatewayException.Unavailable.class, () -> client.generate(Inputs.soul("a fox")));
-    assertEquals(submit(0).getIdempotencyKey(), error.idempotencyKey());
-    assertTrue(error.retryable());
+  void watchThatEndsTooEarlyIsResumed() {
+    gateway.answers(submitted(STORED)).answers().answers(changed(QUEUED)).answers(changed(COMPLETED));
+    assertEquals(COMPLETED, client.generate(Inputs.soul("a fox")));
+  }
+
+  @Test
+  void onlyWatchOfGivenIdsEndsWithItsStream() {
+    Message caughtUp = WatchGenerationsResponse.newBuilder().setCaughtUp(true).build();
+    gateway.answers(caughtUp);
+    Watch<WatchEvent> ids = client.watchMany(GenerationFilter.newBuilder().addIds("g1").build(), "");
+    assertEquals(1, ids.stream().count());
+
+    gateway.answers(caughtUp).fails(Status.NOT_FOUND.asRuntimeException());
+    Watch<WatchEvent> all = client.watchMany(GenerationFilter.getDefaultInstance(), "");
+    assertTrue(all.next() instanceof WatchEvent.CaughtUp);
+    assertThrows(GatewayException.NotFound.class, all::hasNext);
   }
 
   @Test

@@ -87,7 +87,7 @@ class CursorTest {
     List<WatchEvent> seen = new ArrayList<>();
     String token = Vectors.string(vector, "resume_token");
     try (HfGatewayClient client = gateway.client(new ManualTimers(1));
-        Watch<WatchEvent> watch = client.watchMany(GenerationFilter.getDefaultInstance(), token)) {
+        Watch<WatchEvent> watch = client.watchMany(GenerationFilter.newBuilder().addIds("g1").build(), token)) {
       watch.forEachRemaining(seen::add);
       assertFalse(watch.hasNext());
     }
