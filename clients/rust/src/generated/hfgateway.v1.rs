@@ -917,9 +917,9 @@ pub struct SubmitGenerationRequest {
     /// order number, and the same key for every retry.
     ///
     /// A key is unique in its tenant. It stays used as long as the gateway keeps the generation, and for at least 7 days,
-    /// even if the generation is deleted. A retry must have the same input and outputs_ttl. Its other fields are
-    /// ignored, except wait_for and wait_timeout. A refusal frees the key: then nothing is stored, or the generation is
-    /// FAILED without accept_time.
+    /// even if the generation is deleted. A retry must have the same input and outputs_ttl. Its other fields must be
+    /// valid, but are ignored, except wait_for and wait_timeout. A refusal frees the key: then nothing is stored, or the
+    /// generation is FAILED without accept_time.
     #[prost(string, tag = "2")]
     pub idempotency_key: ::prost::alloc::string::String,
     /// At most 32. A key has 1 to 63 characters of a-z, 0-9, ".", "_", "-", "/". A value has at most 255 characters, and

@@ -30,9 +30,9 @@ export declare type SubmitGenerationRequest = Message<"hfgateway.v1.SubmitGenera
    * order number, and the same key for every retry.
    *
    * A key is unique in its tenant. It stays used as long as the gateway keeps the generation, and for at least 7 days,
-   * even if the generation is deleted. A retry must have the same input and outputs_ttl. Its other fields are
-   * ignored, except wait_for and wait_timeout. A refusal frees the key: then nothing is stored, or the generation is
-   * FAILED without accept_time.
+   * even if the generation is deleted. A retry must have the same input and outputs_ttl. Its other fields must be
+   * valid, but are ignored, except wait_for and wait_timeout. A refusal frees the key: then nothing is stored, or the
+   * generation is FAILED without accept_time.
    *
    * @generated from field: string idempotency_key = 2;
    */
