@@ -19,7 +19,7 @@ from bench.charges.faults import submissions
 from bench.charges.sandbox import Sandbox, sandbox
 from bench.figures import Figure, at_least, promised, value
 from bench.load import Effort
-from gateway.private_sockets import admin_pointer
+from gateway.process.private_sockets import admin_pointer
 from harness.final_states import UNFINISHED, wait_until_none_in
 from harness.gateway_process import START_TIMEOUT, GatewayProcess
 from harness.history import Recorder

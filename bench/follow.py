@@ -13,15 +13,15 @@ from uuid import uuid4
 from bench import processes
 from bench.figures import Figure, at_least, at_most, value
 from bench.load import Effort
-from gateway.app import tune_garbage_collector
-from gateway.assembly import assemble
-from gateway.config import read_settings
-from gateway.core import Core
 from gateway.due_times import DueTimes
 from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
 from gateway.generations.stores import Claim
 from gateway.generations.watching.feed import Feed
 from gateway.higgsfield.credentials import Credentials
+from gateway.process.app import tune_garbage_collector
+from gateway.process.assembly import assemble
+from gateway.process.core import Core
+from gateway.settings.config import read_settings
 
 FULL_COUNT, QUICK_COUNT = 50_000, 2_000
 CREDENTIALS = Credentials("sandbox", "sandbox")

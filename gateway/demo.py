@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.extras import missing
+from gateway.settings.extras import missing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

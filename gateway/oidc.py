@@ -24,7 +24,7 @@ from gateway.concurrency import Wakeup
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import sleep
 from gateway.generations.ports import Clock
-from gateway.setting_values import Address, ProxyFor, no_proxy
+from gateway.settings.values import Address, ProxyFor, no_proxy
 
 log = logging.getLogger(__name__)
 

@@ -33,10 +33,10 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gateway import tracing
-from gateway.config import WEBHOOK_PATH
 from gateway.generations.model import Generation, GenerationId, State, UpstreamCall
 from gateway.generations.stores import Saved, Webhook
 from gateway.generations.watching.feed import Entries
+from gateway.settings.config import WEBHOOK_PATH
 
 PROVIDER = "higgsfield"
 OPERATION = "generate_content"

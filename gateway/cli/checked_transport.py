@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from gateway import addresses
-from gateway.setting_values import Address
+from gateway.settings.values import Address
 
 
 class CheckedTransport(httpx.HTTPTransport):

@@ -70,7 +70,7 @@ class Connection:
     @property
     def local(self) -> bool:
         """Whether the address of the gateway is a loopback address."""
-        from gateway.setting_values import Address
+        from gateway.settings.values import Address
 
         return Address(urlsplit(f"//{self.address}").hostname or "", 0).loopback
 

@@ -29,9 +29,9 @@ from gateway.cli.serve import config_option
 if TYPE_CHECKING:
     import httpx
 
-    from gateway.config import Settings
     from gateway.higgsfield.credentials import Credentials
-    from gateway.setting_values import Address
+    from gateway.settings.config import Settings
+    from gateway.settings.values import Address
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 CHECK_TIMEOUT = 10.0
@@ -78,9 +78,9 @@ def doctor(config: Path | None, as_json: bool, production: bool) -> int:
 
 def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
     """Run all checks. If the settings are invalid, the checks that need them are skipped."""
-    from gateway.config import SettingError, read_settings
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
-    from gateway.production import unsafe
+    from gateway.process.production import unsafe
+    from gateway.settings.config import SettingError, read_settings
 
     findings, settings, credentials = [], None, None
     try:
@@ -118,7 +118,7 @@ def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
 
 async def _database(settings: Settings) -> Sequence[Finding]:
     """Check a database of a server as the next start would, without changing it."""
-    from gateway.extras import missing
+    from gateway.settings.extras import missing
 
     try:
         from gateway.store.postgres.store import examine
@@ -136,7 +136,7 @@ async def _database(settings: Settings) -> Sequence[Finding]:
 
 def _store(path: Path) -> Iterator[Finding]:
     """Check the file as the next start would. The file of a running gateway is not checked."""
-    from gateway.config import default_store
+    from gateway.settings.config import default_store
     from gateway.store.sqlite.files import StoreFileError, examine, in_use
     from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
 
@@ -205,9 +205,9 @@ async def _archive(settings: Settings) -> list[Finding]:
 
 async def _issuer(settings: Settings) -> list[Finding]:
     """Fetch the keys of the OpenID Connect issuer, as a gateway does."""
-    from gateway.config import SettingError
     from gateway.generations.clock import SystemClock
-    from gateway.opening import open_issuer
+    from gateway.process.opening import open_issuer
+    from gateway.settings.config import SettingError
 
     url = settings.oidc_issuer
     try:
@@ -233,10 +233,10 @@ async def _issuer(settings: Settings) -> list[Finding]:
 
 def _accounts(settings: Settings) -> list[Finding]:
     """Check that the credentials of added accounts can be decrypted, and that Higgsfield accepts them."""
-    from gateway.accounts import decrypted
-    from gateway.config import SettingError
+    from gateway.accounts.manager import decrypted
     from gateway.higgsfield.credentials import parse_credentials
-    from gateway.opening import open_encryption
+    from gateway.process.opening import open_encryption
+    from gateway.settings.config import SettingError
     from gateway.store.sqlite import files
     from gateway.store.store import StoreOpenError
 
@@ -385,8 +385,8 @@ def _days(seconds: float) -> str:
 async def _addresses(settings: Settings) -> Sequence[Finding]:
     """Check that a gateway could listen at its addresses, or already does."""
     from gateway.cli.operator import in_use
-    from gateway.config import SettingError
-    from gateway.listening import check_free
+    from gateway.process.listening import check_free
+    from gateway.settings.config import SettingError
 
     findings = []
     is_served = {"GRPC_ADDRESS": _answers_grpc, "HTTP_ADDRESS": _answers_http}

@@ -19,13 +19,13 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 if TYPE_CHECKING:
     from gateway.access.identity import Access
-    from gateway.config import Settings
+    from gateway.settings.config import Settings
 T = TypeVar("T")
 SCOPE = "API_KEY_SCOPE_"
 
 
 def _duration(text: str) -> float:
-    from gateway.setting_values import Seconds
+    from gateway.settings.values import Seconds
 
     try:
         return Seconds(0)(text)
@@ -183,12 +183,12 @@ def _settings_of_store(operator: Operator, *, offline: bool, creates: bool = Fal
 def _on_store(settings: Settings, act: Callable[[Access], Awaitable[T]]) -> T:
     """Act on the store of a gateway that does not run. An error is printed and ends the command."""
     from gateway.access.identity import OPERATOR_ID, Access
-    from gateway.config import SettingError, make_default_folder
     from gateway.errors import GatewayError
     from gateway.generations.clock import SystemClock
     from gateway.generations.journal import Caller, caller
     from gateway.generations.stores import UnconfirmedError
-    from gateway.opening import open_store
+    from gateway.process.opening import open_store
+    from gateway.settings.config import SettingError, make_default_folder
     from gateway.store.store import StoreOpenError
 
     def broken(error: Exception) -> None:

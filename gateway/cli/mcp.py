@@ -15,7 +15,7 @@ import click
 from gateway.cli import exit_codes
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import fail
-from gateway.extras import lacks, missing
+from gateway.settings.extras import lacks, missing
 
 if TYPE_CHECKING:
     from hfgateway.v1 import catalog_service_pb2 as catalog

@@ -19,8 +19,8 @@ from gateway.cli.output import fail
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from gateway.config import Settings
-    from gateway.setting_values import Store
+    from gateway.settings.config import Settings
+    from gateway.settings.values import Store
     from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def read_valid_settings() -> Settings:
     If they are invalid, the error is printed and ends the command. TLS files that cannot be loaded are no error: a
     running gateway still uses the previous ones, and a backup or the revocation of a key must not fail because of them.
     """
-    from gateway.config import SettingError, read_settings
+    from gateway.settings.config import SettingError, read_settings
 
     file = os.environ.get("HFGATEWAY_CONFIG")
     try:
@@ -55,7 +55,7 @@ def store_file(instead: str) -> Path:
 
 def in_use(store: Store) -> bool:
     """Return whether a gateway runs on a store; for a database of a server, whether one on this machine does."""
-    from gateway.private_sockets import socket_in_use
+    from gateway.process.private_sockets import socket_in_use
     from gateway.store.sqlite import files
 
     return files.in_use(store) if isinstance(store, Path) else socket_in_use(store)
@@ -63,7 +63,7 @@ def in_use(store: Store) -> bool:
 
 def running_gateway(store: Store) -> str | None:
     """Return the address of the admin socket of the gateway that runs on a store; None if none runs."""
-    from gateway.private_sockets import admin_pointer
+    from gateway.process.private_sockets import admin_pointer
 
     # A gateway that was killed leaves the file with its address behind, but not the lock or the socket.
     if not in_use(store):

@@ -37,12 +37,12 @@ def serve(config: Path | None, production: bool, workers: int, worker: tuple[int
     import gc
 
     gc.disable()  # until `app.tune_garbage_collector`: most of what the imports make stays
-    from gateway.config import SettingError, read_settings
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
-    from gateway.production import unsafe
+    from gateway.process.production import unsafe
+    from gateway.process.workers import Worker, supervise
+    from gateway.settings.config import SettingError, read_settings
     from gateway.store.store import StoreOpenError
     from gateway.telemetry import set_up_logging
-    from gateway.workers import Worker, supervise
 
     try:
         settings = read_settings(os.environ, config)
@@ -56,7 +56,7 @@ def serve(config: Path | None, production: bool, workers: int, worker: tuple[int
         if workers > 1 and this_worker is None:
             gc.enable()
             return asyncio.run(supervise(settings, workers, [sys.executable, *sys.orig_argv[1:]]))
-        from gateway import app
+        from gateway.process import app
 
         asyncio.run(app.serve(settings, credentials, this_worker))
     except (SettingError, CredentialsError) as error:

@@ -15,7 +15,7 @@ from gateway.cli import exit_codes
 from gateway.cli.output import echo, echo_cells, fail, time_text
 
 if TYPE_CHECKING:
-    from gateway.config import Settings
+    from gateway.settings.config import Settings
     from gateway.store.restore import Declared
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def migrate(context: click.Context, restored: bool, moved: bool) -> int:
                 raise click.UsageError(f"--{name} cannot be used with {context.invoked_subcommand}")
         return 0
     from gateway.cli.operator import read_valid_settings, store_file
-    from gateway.setting_values import PostgresUrl
+    from gateway.settings.values import PostgresUrl
     from gateway.store.sqlite import restore
 
     if restored and moved:
@@ -75,8 +75,8 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> None:
     the command again: it continues.
     """
     from gateway.cli.operator import read_valid_settings
-    from gateway.extras import missing
-    from gateway.setting_values import PostgresUrl
+    from gateway.settings.extras import missing
+    from gateway.settings.values import PostgresUrl
 
     target = read_valid_settings().store
     if not isinstance(target, PostgresUrl):
@@ -96,9 +96,9 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> None:
 
 def _migrate_database(settings: Settings, *, restored: bool) -> int:
     """Update a database of a server, or declare it restored. An error is printed and ends the command."""
-    from gateway.config import SettingError
     from gateway.generations.stores import UnconfirmedError
-    from gateway.opening import open_store
+    from gateway.process.opening import open_store
+    from gateway.settings.config import SettingError
     from gateway.store.store import StoreOpenError
 
     def broken(error: Exception) -> None:

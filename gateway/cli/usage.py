@@ -20,7 +20,7 @@ GROUPS = "day, tenant, key, model or label:NAME"
 def parse_time(text: str) -> float:
     """Read a date, of UTC unless it names an offset, or an age such as 7d, as seconds since the epoch."""
     from gateway.generations.model import FIRST_SECOND, LAST_SECOND
-    from gateway.setting_values import Seconds
+    from gateway.settings.values import Seconds
 
     try:
         date = datetime.fromisoformat(text)

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from gateway import addresses, failpoints
 from gateway.archive.ports import Checkpoint, RangeError, SourceError, SourceResponse
-from gateway.setting_values import ProxyFor, no_proxy
+from gateway.settings.values import ProxyFor, no_proxy
 
 if TYPE_CHECKING:  # its import would double the start-up time
     import aiohttp

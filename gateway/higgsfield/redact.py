@@ -2,8 +2,8 @@
 
 import re
 
-from gateway.config import WEBHOOK_PATH
 from gateway.errors import printable
+from gateway.settings.config import WEBHOOK_PATH
 
 REMOVED = "[removed]"
 _MAX_SEARCHED = 4_000

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from gateway import failpoints
 from gateway.errors import upstream_unavailable
 from gateway.higgsfield.client import HiggsfieldClient
-from gateway.setting_values import ProxyFor, no_proxy
-from gateway.uploads import Slot
+from gateway.settings.values import ProxyFor, no_proxy
+from gateway.uploads.service import Slot
 
 if TYPE_CHECKING:  # its import would double the start-up time
     import aiohttp

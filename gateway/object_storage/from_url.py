@@ -10,7 +10,7 @@ from gateway.object_storage.s3 import Bucket
 
 
 def object_storage(url: str, environment: Mapping[str, str]) -> ObjectStorage:
-    """Return the storage for a URL that `gateway.config` has validated. Contacts no server. Raises ArchiveError.
+    """Return the storage for a URL that the settings have validated. Contacts no server. Raises ArchiveError.
 
     `environment` holds the AWS_ variables for a bucket.
     """

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.archive.ports import ArchiveError, Checkpoint
-from gateway.extras import missing
+from gateway.settings.extras import missing
 
 PART_SIZE = 5 << 20
 """Bytes of one part: the minimum of S3, because parts are held in memory. With 10,000 parts a file may have 52 GB."""

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
-from gateway.setting_values import Address
+from gateway.settings.values import Address
 from gateway.telemetry import Rejection
 
 

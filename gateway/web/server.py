@@ -16,8 +16,8 @@ from starlette.routing import BaseRoute, Route
 
 from gateway import failpoints
 from gateway.certificates import Certificates
-from gateway.config import WEBHOOK_PATH
 from gateway.rpc.transports.over_connect import ConnectApp
+from gateway.settings.config import WEBHOOK_PATH
 from gateway.telemetry import Rejection
 from gateway.web.connection import HEAD_TIMEOUT, Connection
 from gateway.web.connection_limit import ConnectionLimit, Slot

@@ -17,7 +17,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.config import WEBHOOK_PATH
 from gateway.errors import GatewayError
 from gateway.frozen import frozen
 from gateway.generations.model import Generation, RequestId, StatusReport, token_hash
@@ -29,6 +28,7 @@ from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.rpc.errors import RpcError
 from gateway.rpc.limits.call_limits import WebhookLimit
 from gateway.rpc.transports.forwarding import ReceiveWebhook
+from gateway.settings.config import WEBHOOK_PATH
 from gateway.telemetry import Rejection
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from gateway import oidc
 from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
 from gateway.oidc import OidcIssuer
-from gateway.setting_values import Proxy
+from gateway.settings.values import Proxy
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb

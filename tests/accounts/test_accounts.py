@@ -12,11 +12,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.accounts import AccountState
-from gateway.config import SettingError
+from gateway.accounts.manager import AccountState
 from gateway.errors import GatewayError
 from gateway.generations import removals
 from gateway.higgsfield.credentials import parse_credentials
+from gateway.settings.config import SettingError
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generations
 from tests.accounts.conftest import (
@@ -328,7 +328,7 @@ async def test_what_cannot_be_stored_is_refused(running: Running, monkeypatch: p
     assert await refused(running, "RotateAccount", default) == "INVALID_ARGUMENT"
     assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="default")) == "INVALID_ARGUMENT"
     assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="no")) == "NOT_FOUND"
-    monkeypatch.setattr("gateway.accounts.MAX_CREDENTIALS", 2)
+    monkeypatch.setattr("gateway.accounts.manager.MAX_CREDENTIALS", 2)
     another = pb.AddAccountRequest(name="x", credentials=NEWER)
     assert await refused(running, "AddAccount", another) == "INVALID_ARGUMENT"
     assert [one.name for one in (await listed(running)).accounts] == ["default", "films", "ads"]

@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 
 from gateway.generations import due_steps
-from gateway.private_sockets import admin_pointer
+from gateway.process.private_sockets import admin_pointer
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb

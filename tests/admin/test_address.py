@@ -12,10 +12,10 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from gateway import serving
 from gateway.access.scopes import Scope
 from gateway.cli import exit_codes
-from gateway.private_sockets import socket_in_use
+from gateway.process import serving
+from gateway.process.private_sockets import socket_in_use
 from gateway.rpc.limits import call_limits
 from gateway.rpc.limits.requests import MAX_REQUEST_BYTES
 from gateway.web.server import WebServer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import exit_codes
-from gateway.private_sockets import admin_pointer
+from gateway.process.private_sockets import admin_pointer
 from tests.admin.conftest import Start, submit_and_lose
 from tests.app.command import Finished, environment, run
 from tests.support.running import Running, name_of

@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from gateway.private_sockets import admin_pointer
+from gateway.process.private_sockets import admin_pointer
 from gateway.rpc.services import ADMIN_SERVICE, GENERATION_SERVICE
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub

@@ -151,10 +151,10 @@ def test_libraries_log_only_warnings_at_any_level() -> None:
     """At debug, some log the bodies that they send, with prompts."""
     program = (
         "import logging\nfrom gateway.telemetry import set_up_logging\nset_up_logging('json', 'debug')\n"
-        "for name in ('gateway.app', 'sse_starlette.sse'):\n    logging.getLogger(name).debug('a fox')\n"
+        "for name in ('gateway.process.app', 'sse_starlette.sse'):\n    logging.getLogger(name).debug('a fox')\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert [json.loads(line)["logger"] for line in ended.stderr.splitlines()] == ["gateway.app"]
+    assert [json.loads(line)["logger"] for line in ended.stderr.splitlines()] == ["gateway.process.app"]
 
 
 async def test_a_stalled_reader_of_the_log_stops_no_program_that_logs_errors() -> None:
@@ -216,7 +216,7 @@ async def test_a_gateway_whose_first_call_was_refused_becomes_ready_once_its_cre
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It gets no traffic from a load balancer until then, so no other call would show it."""
-    monkeypatch.setattr("gateway.app.CHECK_CREDENTIALS_INTERVAL", 0.05)
+    monkeypatch.setattr("gateway.process.app.CHECK_CREDENTIALS_INTERVAL", 0.05)
     async with running_gateway(tmp_path) as running, asyncio.timeout(WAIT_TIMEOUT):
         running.plan(on="time", kind="401", times=10_000)
         asking = asyncio.create_task(running.gateway.check_credentials())
@@ -267,7 +267,7 @@ async def test_an_idle_gateway_notices_that_credentials_are_accepted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The alert about the refusal must not stay until a caller happens to use them."""
-    monkeypatch.setattr("gateway.app.CHECK_CREDENTIALS_INTERVAL", 0.05)
+    monkeypatch.setattr("gateway.process.app.CHECK_CREDENTIALS_INTERVAL", 0.05)
     async with running_gateway(tmp_path) as running, asyncio.timeout(WAIT_TIMEOUT):
         asking = asyncio.create_task(running.gateway.check_credentials())
         await eventually(lambda: running.gateway._core.upstream.default.credentials_were_accepted)

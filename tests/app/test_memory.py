@@ -6,8 +6,8 @@ import ctypes
 
 import pytest
 
-from gateway import memory
-from gateway.memory import Memory
+from gateway.process import memory
+from gateway.process.memory import Memory
 
 BLOCK = 64 * 1024
 """Bytes: smaller than the blocks that glibc maps one by one, and returns when they are freed."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway import app
 from gateway.cli import doctor
-from gateway.config import read_settings
 from gateway.higgsfield.credentials import read_credentials
-from gateway.production import unsafe
+from gateway.process import app
+from gateway.process.production import unsafe
+from gateway.settings.config import read_settings
 from gateway.store.sqlite import mounts
 from gateway.store.sqlite.mounts import network_filesystem
 from tests.app.test_production import SAFE

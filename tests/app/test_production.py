@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import read_settings
 from gateway.higgsfield.credentials import read_credentials
-from gateway.production import unsafe
+from gateway.process.production import unsafe
+from gateway.settings.config import read_settings
 from tests.app.certificates import Authority
 from tests.app.command import environment, run
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import SettingError, read_settings
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.settings.config import SettingError, read_settings
 from hfgateway_client import AsyncClient, soul
 from tests.app.certificates import Authority
 from tests.app.command import FRESH, environment, run

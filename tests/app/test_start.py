@@ -22,14 +22,14 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.app import Gateway
 from gateway.cli import exit_codes
-from gateway.config import SettingError, default_store, read_settings, settings_table
 from gateway.higgsfield.credentials import read_credentials
-from gateway.listening import reachable_at
-from gateway.opening import open_store
+from gateway.process.app import Gateway
+from gateway.process.listening import reachable_at
+from gateway.process.opening import open_store
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.setting_values import Address
+from gateway.settings.config import SettingError, default_store, read_settings, settings_table
+from gateway.settings.values import Address
 from gateway.store.sqlite import files
 from gateway.store.sqlite.files import StoreFileError
 from gateway.store.sqlite.store import SqliteStore
@@ -613,7 +613,7 @@ async def test_unknown_settings_are_only_warned_of(tmp_path: Path) -> None:
     ended = await run("serve", environment=given)
     assert ended.out.count("hfgateway: gRPC on ") == 1
     lines = [json.loads(line) for line in ended.err.splitlines()]
-    (warning,) = (line for line in lines if line["logger"] == "gateway.app")
+    (warning,) = (line for line in lines if line["logger"] == "gateway.process.app")
     assert warning["level"] == "warning"
     assert "HFGATEWAY_SERVICE_HOST" in warning["message"]
     assert SECRET not in ended.err
@@ -695,7 +695,7 @@ async def test_a_store_of_the_former_default_is_not_left_behind(tmp_path: Path) 
 def test_the_start_imports_no_module_that_it_does_not_need() -> None:
     late = {"aiohttp", "starlette", "uvicorn", "connectrpc", "jsonschema_rs"}
     never = {"rich", "pygments", "jsonschema", "mcp", "PIL", "av", "obstore"}
-    assert imported("import gateway.__main__, gateway.app", of=late | never) == []
+    assert imported("import gateway.__main__, gateway.process.app", of=late | never) == []
 
 
 async def test_a_container_that_is_stopped_during_its_start_ends(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import workers
-from gateway.setting_values import Address
-from gateway.workers import Worker, _Supervisor
+from gateway.process import workers
+from gateway.process.workers import Worker, _Supervisor
+from gateway.settings.values import Address
 from tests.support.running import WAIT_TIMEOUT, eventually
 
 SERVES_ONCE = """#!/bin/sh

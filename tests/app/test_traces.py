@@ -21,11 +21,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway.config import SettingError, read_settings
 from gateway.open_telemetry import CLOSING, Exporter
-from gateway.opening import open_traces
+from gateway.process.opening import open_traces
 from gateway.rpc.limits import call_limits
 from gateway.rpc.limits.call_limits import Bounds
+from gateway.settings.config import SettingError, read_settings
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import stub
 from tests.mcp.conftest import over_http

@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from gateway import core
 from gateway.archive.ports import ArchiveError
 from gateway.object_storage import s3
 from gateway.object_storage.s3 import Bucket
+from gateway.process import core
 from tests.support.addresses import free_port
 from tests.support.running import WAIT_TIMEOUT
 

@@ -15,7 +15,7 @@ from gateway.archive.ports import Checkpoint, SourceError
 from gateway.archive.throttle import Throttle
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.media import MediaSource
-from gateway.setting_values import Proxy
+from gateway.settings.values import Proxy
 from tests.archive.media import MediaServer
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.running import WAIT_TIMEOUT

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import addresses, assembly
+from gateway import addresses
 from gateway.addresses import LOOPBACK, Network, allowed
 from gateway.callbacks.model import NotSentError, Outcome, Problem
 from gateway.callbacks_http import client, transport
 from gateway.callbacks_http.client import LOOKUP_THREADS, MAX_CONCURRENT_LOOKUPS, HttpReceivers, Lookup
+from gateway.process import assembly
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.app.certificates import Authority
 from tests.callbacks.conftest import Start

@@ -12,11 +12,11 @@ import pytest
 from google.protobuf.message import Message
 from standardwebhooks import WebhookVerificationError
 
-from gateway import core as cores
 from gateway.callbacks import dispatcher, schedule
 from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.service import BEGINNING
 from gateway.generations.model import Change
+from gateway.process import core as cores
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generation_pb
 from tests.callbacks.receiver import (

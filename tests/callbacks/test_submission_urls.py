@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway import assembly
 from gateway.callbacks import dispatcher, service
+from gateway.process import assembly
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generation_pb
 from tests.callbacks.conftest import Start

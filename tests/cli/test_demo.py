@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway import demo
-from gateway.extras import missing
+from gateway.settings.extras import missing
 from tests.cli.conftest import Command, finish
 
 

@@ -26,9 +26,9 @@ import aiohttp
 from aiohttp import web
 
 from gateway.access.keys import ApiKey
-from gateway.app import Gateway
-from gateway.config import read_settings
+from gateway.process.app import Gateway
 from gateway.sandbox.server import SandboxOptions
+from gateway.settings.config import read_settings
 from gateway.store.postgres.store import PostgresStore
 from gateway.store.sqlite.store import SqliteStore
 from gateway.store.store import Store

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway import config, production
 from gateway.higgsfield.credentials import read_credentials
+from gateway.process import production
+from gateway.settings import config
 from tests.app.certificates import Authority, Pair
 from tools import generate
 from tools.deployment import read_yaml, tools

@@ -18,9 +18,9 @@ import grpc
 import pytest
 
 from gateway.cli import exit_codes
-from gateway.listening import listen
+from gateway.process.listening import listen
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.setting_values import Address, parse_address
+from gateway.settings.values import Address, parse_address
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import AsyncClient, RetryPolicy, soul

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from gateway import config, core
 from gateway.generations import clock, due_steps, ports, state
 from gateway.generations.admission import admission
 from gateway.generations.model import State
 from gateway.generations.polling import missing
 from gateway.higgsfield import client
+from gateway.process import core
 from gateway.rpc.errors import CODES
+from gateway.settings import config
 from tests.docs.markdown import ROOT
 
 PROTO = ROOT / "protos" / "hfgateway" / "v1" / "error.proto"

@@ -26,10 +26,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway import listening, serving
 from gateway.certificates import Certificates
-from gateway.listening import listen
-from gateway.setting_values import Address
+from gateway.process import listening, serving
+from gateway.process.listening import listen
+from gateway.settings.values import Address
 from gateway.telemetry import LINES_PERIOD, MAX_LINES, LogRateLimit, Rejection
 from gateway.web import connection
 from gateway.web import server as web_server

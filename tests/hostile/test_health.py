@@ -10,7 +10,7 @@ import pytest
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway import serving
+from gateway.process import serving
 from gateway.rpc.services import GENERATION_SERVICE
 from gateway.rpc.transports import health
 from harness.proxy import Proxy

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from gateway.cli.exit_codes import INTERRUPTED, OUTPUT_NOT_WRITTEN
 from gateway.cli.mcp import MISSING, ClientPort
-from gateway.extras import missing
 from gateway.mcp.tools import all_tools
+from gateway.settings.extras import missing
 from hfgateway_client import AsyncClient, RetryPolicy
 from tests.app.command import environment
 from tests.cli.test_lost_output import CLOSED, broken
@@ -78,7 +78,8 @@ async def test_a_missing_library_is_reported_with_the_install_command(tmp_path: 
 
 def test_the_mcp_library_is_imported_only_by_mcp() -> None:
     imports = (
-        "import gateway.app, gateway.serving, gateway.web.server, gateway.rpc.transports.over_connect, gateway.cli.mcp"
+        "import gateway.process.app, gateway.process.serving, gateway.web.server,"
+        "gateway.rpc.transports.over_connect, gateway.cli.mcp"
     )
     assert imported(imports, of={"mcp", "mcp_types", "jsonschema"}) == []
 

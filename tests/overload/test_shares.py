@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.access.identity import Identity
 from gateway.generations.follower import Follower
-from gateway.private_sockets import admin_pointer
+from gateway.process.private_sockets import admin_pointer
 from gateway.rpc.call import Call
 from gateway.rpc.limits import call_limits
 from gateway.rpc.limits.call_limits import RETRY_DELAYS, UPSTREAM_RPCS, Pool

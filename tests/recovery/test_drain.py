@@ -12,11 +12,11 @@ import aiohttp
 import grpc.aio
 import pytest
 
-from gateway import serving
 from gateway.generations import due_steps
 from gateway.generations.model import GenerationId, State
 from gateway.generations.stores import StoreError, UnknownCommitError
-from gateway.private_sockets import admin_pointer
+from gateway.process import serving
+from gateway.process.private_sockets import admin_pointer
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb

@@ -50,7 +50,7 @@ async def test_a_task_of_the_ports_that_fails_because_of_a_bug_is_started_again(
         report(self, serving=serving)
 
     monkeypatch.setattr(Health, "set", second_fails)
-    monkeypatch.setattr("gateway.serving.HEALTH_INTERVAL", 0.01)
+    monkeypatch.setattr("gateway.process.serving.HEALTH_INTERVAL", 0.01)
     monkeypatch.setattr("gateway.concurrency.RESTART_DELAY", 0.01)
     async with run(tmp_path):
         await eventually(lambda: reports > 2)

@@ -19,7 +19,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.core import PRUNE_INTERVAL
+from gateway.process.core import PRUNE_INTERVAL
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.recovery.conftest import Start
 from tests.support.commits import commits
@@ -237,7 +237,7 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
 
 async def test_a_gateway_stops_although_its_disk_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process then exits at once. What it has sent is in the store."""
-    monkeypatch.setattr("gateway.core.STORE_CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr("gateway.process.core.STORE_CLOSE_TIMEOUT", 0.1)
     async with run(tmp_path, DRAIN="0") as running:
         await running.learn_time()
         with hung():
@@ -253,5 +253,5 @@ async def test_retention_waits_for_a_store_that_refuses_writes(start: Start, cap
     timed = await start()
     async with held(timed):
         await timed.advance(PRUNE_INTERVAL)
-    (warning,) = (record for record in caplog.records if record.name == "gateway.core")
+    (warning,) = (record for record in caplog.records if record.name == "gateway.process.core")
     assert (warning.getMessage(), warning.exc_info) == ("pruning failed; will retry in an hour", None)

@@ -14,12 +14,12 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.listening import listen as _listen
+from gateway.process.listening import listen as _listen
 from gateway.rpc.chain import Chain
 from gateway.rpc.handlers.generations import GenerationHandlers, GenerationReads
 from gateway.rpc.transports.over_connect import ConnectApp
 from gateway.rpc.transports.over_grpc import add_service, method_name
-from gateway.setting_values import Address
+from gateway.settings.values import Address
 from gateway.telemetry import Telemetry
 from gateway.web.server import WebServer, web_app
 from hfgateway.v1 import generation_service_pb2 as pb

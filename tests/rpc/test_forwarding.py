@@ -14,9 +14,10 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc.status_pb2 import Status
 
-from gateway import serving, tracing
+from gateway import tracing
 from gateway.access.identity import ANONYMOUS
 from gateway.errors import GatewayError, Reason
+from gateway.process import serving
 from gateway.rpc.call import Call
 from gateway.rpc.errors import Code, RpcError
 from gateway.rpc.handlers.generations import GenerationReads

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gateway.core import Core
 from gateway.higgsfield.credentials import Credentials
+from gateway.process.core import Core
 from tests.simulation.gateway import CREDENTIALS, Endpoint, confirmed
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.world import World

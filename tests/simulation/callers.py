@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from gateway.core import Core
 from gateway.errors import GatewayError, Reason
 from gateway.generations.adopt import Adoption
 from gateway.generations.inputs import Input, ModelInput, SoulInput
@@ -18,6 +17,7 @@ from gateway.generations.model import Generation, RequestId
 from gateway.generations.service import Submission
 from gateway.generations.stores import Filter
 from gateway.generations.watching.watch import Position
+from gateway.process.core import Core
 from tests.simulation.gateway import Endpoint, NotConnectedError
 from tests.simulation.higgsfield import Higgsfield, Request
 from tests.simulation.world import HOUR, World

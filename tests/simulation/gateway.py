@@ -11,16 +11,16 @@ from typing import Any, Protocol, TypeVar
 from starlette.requests import Request
 from starlette.routing import Route
 
-from gateway.assembly import Machine, assemble
-from gateway.config import WEBHOOK_PATH, Settings
-from gateway.core import Core
 from gateway.errors import GatewayError, gateway_unavailable
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.webhooks import Signatures
+from gateway.process.assembly import Machine, assemble
+from gateway.process.core import Core
+from gateway.process.serving import STOP_GRACE
 from gateway.rpc.limits.call_limits import WebhookLimit
-from gateway.serving import STOP_GRACE
+from gateway.settings.config import WEBHOOK_PATH, Settings
 from gateway.store.store import StoreOpenError
 from gateway.web.webhook import Proofs, webhook_route
 from tests.simulation.disk import Disk

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 
-from gateway.config import Settings, read_settings
+from gateway.settings.config import Settings, read_settings
 from tests.simulation.accounts import KEY
 from tests.simulation.books import PRICE_OF_V1
 from tests.simulation.callers import CallerBehaviour

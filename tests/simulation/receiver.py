@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from gateway import assembly
 from gateway.callbacks.model import Callback, NotSentError, Outcome, Problem
-from gateway.core import Core
 from gateway.errors import GatewayError
 from gateway.generations.model import State
 from gateway.generations.stores import Filter
+from gateway.process import assembly
+from gateway.process.core import Core
 from tests.simulation.accounts import TENANTS
 from tests.simulation.gateway import Endpoint, NotConnectedError
 from tests.simulation.loop import CURRENT_PROCESS, START_TIME

@@ -12,7 +12,7 @@ from gateway.generations.model import Change
 from gateway.generations.sender import _SendCheck
 from gateway.generations.stores import StoreError, UnknownCommitError
 from gateway.generations.watching.feed import Entry, Feed
-from gateway.replica import Freshness
+from gateway.process.replica import Freshness
 from gateway.store.postgres.database import Database
 from gateway.store.postgres.log_writer import Job, LogWriter, Stored
 from gateway.store.postgres.tail import Tail

@@ -11,12 +11,7 @@ from unittest import mock
 import grpc
 from grpc.aio import Metadata
 
-from gateway import app
 from gateway.access.identity import ANONYMOUS
-from gateway.app import Gateway
-from gateway.assembly import Machine
-from gateway.config import Settings
-from gateway.core import Core
 from gateway.errors import gateway_unavailable
 from gateway.generations.adopt import Adoption
 from gateway.generations.clock import SystemClock
@@ -25,7 +20,11 @@ from gateway.generations.service import Submission
 from gateway.generations.stores import Filter, UnconfirmedError
 from gateway.generations.watching.feed import Entry
 from gateway.generations.watching.watch import Position, WatchMessage
-from gateway.replica import Replica
+from gateway.process import app
+from gateway.process.app import Gateway
+from gateway.process.assembly import Machine
+from gateway.process.core import Core
+from gateway.process.replica import Replica
 from gateway.rpc.call import Call
 from gateway.rpc.limits.call_limits import WebhookLimit
 from gateway.rpc.transports.forwarding import (
@@ -36,6 +35,7 @@ from gateway.rpc.transports.forwarding import (
     ReceiveWebhook,
     ToLeader,
 )
+from gateway.settings.config import Settings
 from gateway.store.store import SharedStore
 from gateway.web.webhook import forwarding_route, webhook_receiver
 from tests.simulation.gateway import CREDENTIALS, Instance, NotConnectedError, Server, received_webhooks

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gateway.core import Core
 from gateway.errors import GatewayError
 from gateway.generations.adopt import Adoption
 from gateway.generations.model import Generation, RequestId, State
 from gateway.generations.stores import Filter
+from gateway.process.core import Core
 from tests.simulation.accounts import TENANTS
 from tests.simulation.checker import Evidence
 from tests.simulation.gateway import Endpoint, NotConnectedError, confirmed

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from unittest import mock
 
-from gateway import core, replica
 from gateway.audit import GENESIS, Entry
 from gateway.generations import timeline
 from gateway.generations.limits.model import utc_date
+from gateway.process import core, replica
 from gateway.rpc.transports import forwarding
-from gateway.setting_values import PostgresUrl
+from gateway.settings.values import PostgresUrl
 from gateway.store import auditor
 from gateway.store.postgres import audit, lease, store, tail
 from tests.simulation.accounts import KEY

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gateway.agents.model import Message, Session
-from gateway.core import Core
 from gateway.errors import GatewayError, Reason
+from gateway.process.core import Core
 from tests.simulation.gateway import Endpoint, NotConnectedError
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.world import HOUR, MINUTE, World

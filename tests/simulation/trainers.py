@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass, field
 
 from gateway.characters.model import Character, Order
-from gateway.core import Core
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import SoulVersion
+from gateway.process.core import Core
 from tests.simulation.gateway import Endpoint, NotConnectedError, confirmed
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.world import HOUR, MINUTE, World

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from gateway import core
 from gateway.generations import timeline
 from gateway.generations.stores import UnconfirmedError
+from gateway.process import core
 from tests.simulation.loop import CURRENT_PROCESS, SimulatedLoop
 
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86_400.0

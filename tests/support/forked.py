@@ -34,12 +34,12 @@ from tests.support.canary import LEAKS, Canary
 
 ROOT = Path(__file__).parents[2]
 LOADED = (
-    "grpc_reflection.v1alpha.reflection", "gateway.app", "gateway.catalog.validate", "gateway.encryption",
-    "gateway.higgsfield.transport", "gateway.higgsfield.webhooks", "gateway.production",
+    "gateway.accounts.encryption", "gateway.catalog.validate", "gateway.higgsfield.transport",
+    "gateway.higgsfield.webhooks", "gateway.process.app", "gateway.process.production",
     "gateway.rpc.transports.over_connect", "gateway.rpc.transports.reflection", "gateway.sandbox.server",
-    "gateway.store.postgres.moving",
-    "gateway.store.postgres.store", "gateway.web.events", "gateway.web.page", "gateway.web.server",
-    "gateway.web.webhook", "hfgateway_client", "rich.console",
+    "gateway.store.postgres.moving", "gateway.store.postgres.store", "gateway.web.events", "gateway.web.page",
+    "gateway.web.server", "gateway.web.webhook", "grpc_reflection.v1alpha.reflection", "hfgateway_client",
+    "rich.console",
     *(f"gateway.cli.{module.name}" for module in pkgutil.iter_modules(gateway.cli.__path__) if module.name != "mcp"),
 )  # fmt: skip
 """Modules that commands import only when needed; the server process imports them in advance."""

@@ -7,7 +7,7 @@ with its parent.
 
 import gc
 
-from gateway.config import read_settings
+from gateway.settings.config import read_settings
 from gateway.store import statements
 from gateway.web.page import page_routes
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc.aio
 
-from gateway.private_sockets import admin_pointer
+from gateway.process.private_sockets import admin_pointer
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from tests.app.command import Finished, environment, run
 from tests.support.running import WAIT_TIMEOUT, Running

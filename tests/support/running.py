@@ -17,16 +17,16 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.app import Gateway
-from gateway.assembly import ClockFrom, Machine
-from gateway.config import read_settings
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import GenerationId, Wall
 from gateway.higgsfield.credentials import Credentials
+from gateway.process.app import Gateway
+from gateway.process.assembly import ClockFrom, Machine
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.ledger import Ledger
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.settings.config import read_settings
 from gateway.store.sqlite.database import Database
 from gateway.store.sqlite.store import SqliteStore
 from hfgateway.v1 import generation_input_pb2, generation_pb2

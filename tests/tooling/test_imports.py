@@ -50,7 +50,7 @@ def test_an_import_cycle_is_found() -> None:
 
 
 def test_no_function_of_the_assembly_is_longer_than_60_lines() -> None:
-    module = ast.parse((ROOT / "gateway/assembly.py").read_text())
+    module = ast.parse((ROOT / "gateway/process/assembly.py").read_text())
     functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     lines = {one.name: (one.end_lineno or 0) - one.lineno + 1 for one in functions}
     assert max(lines.values()) > 40

@@ -24,8 +24,8 @@ from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.http.upload_routes import URL_SECONDS
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.spool import RETRY_AFTER, Spool
-from gateway.uploads import Uploads
+from gateway.uploads.service import Uploads
+from gateway.uploads.spool import RETRY_AFTER, Spool
 from hfgateway.v1 import upload_service_pb2 as pb
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client.errors import GatewayOverloaded

@@ -12,7 +12,7 @@ import pytest
 from gateway.errors import GatewayError, Reason
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.uploads import HiggsfieldStorage, _Source, fit_for_files
-from gateway.uploads import Slot
+from gateway.uploads.service import Slot
 from tests.support.running import WAIT_TIMEOUT
 
 SIZE, PIECES = 1 << 20, 100

@@ -14,10 +14,10 @@ import grpc
 import pytest
 from PIL import Image
 
-from gateway import uploads
 from gateway.higgsfield.uploads import SLOT_SECONDS
 from gateway.rpc.limits import call_limits
-from gateway.uploads import MAX_CHUNK_BYTES, MEDIA_KEPT
+from gateway.uploads import service
+from gateway.uploads.service import MAX_CHUNK_BYTES, MEDIA_KEPT
 from hfgateway.v1 import upload_service_pb2 as pb
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client import AsyncClient, dop
@@ -170,7 +170,7 @@ async def test_an_invalid_upload_leaves_no_file(running: Running, stub: UploadSe
 async def test_the_size_of_a_file_is_limited(
     running: Running, stub: UploadServiceStub, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
-    monkeypatch.setattr(uploads, "MAX_MEDIA_BYTES", 3000)
+    monkeypatch.setattr(service, "MAX_MEDIA_BYTES", 3000)
     with pytest.raises(InvalidInput) as refused:
         await uploaded(stub, [header(size=3001 if known else None), *chunks(PNG[:3001])])
     assert [one.field for one in refused.value.field_violations] == ["header.size" if known else "chunk"]
@@ -181,7 +181,7 @@ async def test_the_size_of_a_file_is_limited(
 async def test_an_upload_of_one_tenant_leaves_space_for_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.spool._free", lambda descriptor: len(PNG) * 3 // 2)
+    monkeypatch.setattr("gateway.uploads.spool._free", lambda descriptor: len(PNG) * 3 // 2)
     ended = asyncio.Event()
 
     async def source(*, slow: bool = False) -> AsyncIterator[bytes]:

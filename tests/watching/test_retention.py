@@ -14,10 +14,10 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway import core as cores
 from gateway.generations.clock import SystemClock
 from gateway.generations.watching import feed
 from gateway.generations.watching import watch as watch_module
+from gateway.process import core as cores
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as agents_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub

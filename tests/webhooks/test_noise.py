@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.config import WEBHOOK_PATH
 from gateway.generations.stores import MAX_WEBHOOKS
 from gateway.rpc.limits import call_limits
+from gateway.settings.config import WEBHOOK_PATH
 from gateway.web import connection, webhook
 from tests.support.running import WAIT_TIMEOUT, Generation, Running, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body, webhook_outcomes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from gateway.config import SettingError, read_settings
+from gateway.settings.config import SettingError, read_settings
 from tests.support.addresses import free_address
 from tests.support.running import soul
 from tests.support.webhooks import path_of, post, webhook_body

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from gateway.access.identity import Access
 from gateway.access.keys import ApiKey
 from gateway.access.scopes import Scope
-from gateway.accounts import AccountManager
+from gateway.accounts.manager import AccountManager
 from gateway.agents.service import Agents
 from gateway.audit import GENESIS, AuditStore, time_of
 from gateway.characters.service import Characters

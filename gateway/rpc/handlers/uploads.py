@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from gateway.errors import invalid_field
 from gateway.rpc.call import Call
 from gateway.rpc.messages.wire import timestamp
-from gateway.uploads import MAX_CHUNK_BYTES, Uploads
+from gateway.uploads.service import MAX_CHUNK_BYTES, Uploads
 from hfgateway.v1 import upload_service_pb2 as pb
 
 

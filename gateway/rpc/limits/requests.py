@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError, Message
 
 from gateway.errors import Failure, GatewayError, Reason, Violation, printable
 from gateway.telemetry import Rejection
-from gateway.uploads import MAX_CHUNK_BYTES
+from gateway.uploads.service import MAX_CHUNK_BYTES
 
 M = TypeVar("M", bound=Message)
 MAX_REQUEST_BYTES = 512 * 1024

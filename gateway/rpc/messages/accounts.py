@@ -1,6 +1,6 @@
 """Converts Higgsfield accounts and the accounts of tenants."""
 
-from gateway.accounts import AccountState
+from gateway.accounts.manager import AccountState
 from gateway.generations.accounts import Pool
 from gateway.rpc.messages.wire import timestamp
 from hfgateway.admin.v1 import admin_service_pb2 as pb

@@ -14,7 +14,7 @@ from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import RpcError
 from gateway.rpc.transports.over_grpc import method_name
-from gateway.uploads import MAX_CHUNK_BYTES
+from gateway.uploads.service import MAX_CHUNK_BYTES
 from hfgateway.v1 import catalog_service_pb2 as catalog
 from hfgateway.v1 import character_service_pb2 as character
 from hfgateway.v1 import error_pb2, generation_pb2, upload_service_pb2

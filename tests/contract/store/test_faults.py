@@ -17,8 +17,8 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 
-from gateway.app import EXIT_STORE_BROKEN
 from gateway.generations.stores import StoreError
+from gateway.process.app import EXIT_STORE_BROKEN
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store.sqlite import files, migrations
 from gateway.store.sqlite.store import SqliteStore

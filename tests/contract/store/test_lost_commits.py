@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.app import EXIT_STORE_BROKEN
 from gateway.cli import exit_codes
 from gateway.generations.stores import StoreError, Webhook
+from gateway.process.app import EXIT_STORE_BROKEN
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb

@@ -1148,7 +1148,7 @@ def test_a_statement_has_a_description(name: str) -> None:
 async def test_a_server_that_refuses_is_reported_without_the_password(
     postgres: Server, user: str, database: str, message: str
 ) -> None:
-    from gateway.setting_values import PostgresUrl
+    from gateway.settings.values import PostgresUrl
     from gateway.store.postgres.errors import ServerError
     from gateway.store.postgres.store import examine
 

@@ -20,28 +20,29 @@ import yarl
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway import concurrency, serving
+from gateway import concurrency
 from gateway.access.scopes import Scope
-from gateway.app import Gateway
 from gateway.audit import Entry, chained
 from gateway.catalog import builtin
-from gateway.config import SettingError, read_settings
-from gateway.core import Core
 from gateway.generations.due_steps import Step
 from gateway.generations.limits.model import Limits
 from gateway.generations.model import GenerationId, Spec
 from gateway.generations.run_times import ENOUGH_RUN_TIMES
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials
-from gateway.private_sockets import admin_pointer
-from gateway.replica import Replica
+from gateway.process import serving
+from gateway.process.app import Gateway
+from gateway.process.core import Core
+from gateway.process.private_sockets import admin_pointer
+from gateway.process.replica import Replica
+from gateway.process.serving import Ports
 from gateway.rpc.services import PUBLIC_SERVICES
 from gateway.rpc.transports.forwarding import PATH_METADATA, READ_HERE, WEBHOOK_METHOD
 from gateway.rpc.transports.over_grpc import FORWARDED_METADATA
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.serving import Ports
+from gateway.settings.config import SettingError, read_settings
 from gateway.store.postgres import database, tail
 from gateway.store.postgres.tail import Tail
 from harness.checker import INVARIANTS
@@ -113,7 +114,7 @@ def settings(sandbox: Sandbox, emptied: str) -> dict[str, str]:
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let replicas serve what they have read, however slow the machine is. Real clients repeat a refused call."""
     monkeypatch.setattr(tail, "STALE_AFTER", WAIT_TIMEOUT)
-    monkeypatch.setattr("gateway.replica.MAX_KEYS_AGE", WAIT_TIMEOUT)
+    monkeypatch.setattr("gateway.process.replica.MAX_KEYS_AGE", WAIT_TIMEOUT)
 
 
 @asynccontextmanager
@@ -742,7 +743,7 @@ async def test_the_next_leader_knows_the_keys_that_were_changed_right_before_its
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the leader it does not read them again, because it makes all changes itself."""
-    monkeypatch.setattr("gateway.replica.REPORT_SERVING_INTERVAL", 3600.0)
+    monkeypatch.setattr("gateway.process.replica.REPORT_SERVING_INTERVAL", 3600.0)
     settings["HFGATEWAY_AUTH"] = "keys"
     async with gateways(settings, {}) as (leader,):
         key, revoked = await leader.access.create_key("team", "")
@@ -752,7 +753,7 @@ async def test_the_next_leader_knows_the_keys_that_were_changed_right_before_its
         await leader.access.revoke_key(key.id)
     try:  # the leader has stopped
         await eventually(lambda: heir._replica is None)
-        monkeypatch.setattr("gateway.replica.MAX_KEYS_AGE", 0.0)
+        monkeypatch.setattr("gateway.process.replica.MAX_KEYS_AGE", 0.0)
         async with AsyncClient(heir.grpc_address, api_key=secret, retry=RETRY) as client:
             assert (await client.submit(soul("a fox"))).generation.id
         async with AsyncClient(heir.grpc_address, api_key=revoked) as client:
@@ -797,7 +798,7 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
     from gateway.store.postgres import tail
 
     monkeypatch.setattr(tail, "STALE_AFTER", 0.5)
-    monkeypatch.setattr("gateway.replica.REPORT_SERVING_INTERVAL", 0.05)
+    monkeypatch.setattr("gateway.process.replica.REPORT_SERVING_INTERVAL", 0.05)
     async with Proxy() as proxy:
         proxy.target = f"127.0.0.1:{postgres.port}"
         behind = settings["HFGATEWAY_STORE_URL"].replace(str(postgres.port), proxy.address.rpartition(":")[2])
@@ -969,7 +970,7 @@ async def test_a_replica_with_refused_credentials_is_not_ready_until_they_are_ac
     sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a rollout with wrong credentials stops at the first replica."""
-    monkeypatch.setattr("gateway.replica.CHECK_CREDENTIALS_INTERVAL", 0.05)
+    monkeypatch.setattr("gateway.process.replica.CHECK_CREDENTIALS_INTERVAL", 0.05)
     sandbox.state.plan.add([Fault.parse({"on": "time", "kind": "401", "times": 10_000})])
     async with gateways(settings, {}, {}) as (_, replica), asyncio.timeout(WAIT_TIMEOUT):
         asking = asyncio.create_task(replica.check_credentials())
@@ -986,7 +987,7 @@ async def test_a_replica_is_ready_when_an_operator_has_added_an_account_that_is_
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It asks about the credentials that are stored now, and not only about those of its start."""
-    monkeypatch.setattr("gateway.replica.CHECK_CREDENTIALS_INTERVAL", 0.05)
+    monkeypatch.setattr("gateway.process.replica.CHECK_CREDENTIALS_INTERVAL", 0.05)
     options = SandboxOptions(port=0, credentials="films:films-secret")
     async with Sandbox(options, ManualClock()) as sandbox, asyncio.timeout(WAIT_TIMEOUT):
         settings |= {"HFGATEWAY_UPSTREAM_URL": sandbox.url}
@@ -1021,7 +1022,7 @@ async def test_the_next_leader_recovers_nothing_that_a_paused_one_may_still_send
     sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.store.postgres.store.SEND_TIMEOUT", 3600.0)
-    monkeypatch.setattr("gateway.app._store_broke", lambda error: None)
+    monkeypatch.setattr("gateway.process.app._store_broke", lambda error: None)
     sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "hang"})])
     async with gateways(settings | {"HFGATEWAY_DRAIN": "0"}, {}, {}) as (paused, heir):
         async with grpc.aio.insecure_channel(paused.grpc_address) as channel:
@@ -1054,7 +1055,7 @@ async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
             await has_taken_over.wait()
         return await open_grpc(ports)
 
-    monkeypatch.setattr("gateway.app._store_broke", broken.append)
+    monkeypatch.setattr("gateway.process.app._store_broke", broken.append)
     async with gateways(settings, {}):
         monkeypatch.setattr(Core, "start", starts)
         monkeypatch.setattr(Ports, "open_grpc", opens_late)
@@ -1242,8 +1243,8 @@ async def test_a_leader_stops_although_the_server_does_not_respond(
 ) -> None:
     """Its lease expires by itself. Its process exits although statements are still waiting for the server."""
     monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 10 * WAIT_TIMEOUT)
-    monkeypatch.setattr("gateway.core.LAST_WRITES_TIMEOUT", 0.1)
-    monkeypatch.setattr("gateway.core.STORE_CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr("gateway.process.core.LAST_WRITES_TIMEOUT", 0.1)
+    monkeypatch.setattr("gateway.process.core.STORE_CLOSE_TIMEOUT", 0.1)
     failed_poll = [Fault.parse({"on": "status", "kind": "500"})]
     leader = Gateway(read_settings(settings | {"HFGATEWAY_DRAIN": "0"}), CREDENTIALS)
     await leader.start()

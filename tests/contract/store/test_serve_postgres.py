@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.app import EXIT_STORE_BROKEN
 from gateway.cli import exit_codes
+from gateway.process.app import EXIT_STORE_BROKEN
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.command import Finished, environment, run

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.app import EXIT_STORE_BROKEN
+from gateway.process.app import EXIT_STORE_BROKEN
 from harness.proxy import Proxy
 from tests.contract.store.load import load, sandbox_for_load
 from tests.durability.process import GatewayProcess

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from gateway.bounded_json import MAX_KEPT_ERROR_BYTES
-from gateway.config import WEBHOOK_PATH
 from gateway.errors import Reason
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MaybeTaken, NotTaken
 from gateway.headers import parse_http_date
 from gateway.higgsfield.errors import Response, capped_retry_after, judge_call, judge_submission, judge_submission_error
+from gateway.settings.config import WEBHOOK_PATH
 
 DETAIL = json.dumps({"detail": "some text"}).encode()
 

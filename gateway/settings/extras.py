@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.config import PREFIX, SettingError
+from gateway.settings.config import PREFIX, SettingError
 
 
 def missing(extra: str) -> str:

@@ -18,10 +18,10 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.config import PREFIX, SettingError, Settings
 from gateway.frozen import frozen
-from gateway.listening import reserve
-from gateway.setting_values import LAST_PORT, Address, PostgresUrl, parse_address
+from gateway.process.listening import reserve
+from gateway.settings.config import PREFIX, SettingError, Settings
+from gateway.settings.values import LAST_PORT, Address, PostgresUrl, parse_address
 from gateway.telemetry import announce
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from gateway.config import PREFIX, STORE_URL, Settings
 from gateway.higgsfield.credentials import Credentials
-from gateway.setting_values import Address, PostgresUrl
+from gateway.settings.config import PREFIX, STORE_URL, Settings
+from gateway.settings.values import Address, PostgresUrl
 from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
 
 _SANDBOX = "sandbox"

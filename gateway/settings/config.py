@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from gateway.certificates import find_unusable
 from gateway.frozen import frozen
-from gateway.setting_values import (
+from gateway.settings.values import (
     Address,
     Network,
     Number,

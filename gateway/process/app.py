@@ -11,23 +11,23 @@ from pathlib import Path
 
 from gateway import failpoints
 from gateway.access.identity import Access
-from gateway.assembly import Machine, join, lead
 from gateway.concurrency import keep_running
-from gateway.config import PREFIX, SettingError, Settings, make_default_folder
-from gateway.core import Core
-from gateway.core_metrics import register_metrics, register_role
 from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
-from gateway.listening import listen
-from gateway.memory import trim_after_bursts
-from gateway.open_files import raise_limit
-from gateway.opening import open_traces
-from gateway.replica import CHECK_CREDENTIALS_INTERVAL, Replica
-from gateway.serving import Ports
+from gateway.process.assembly import Machine, join, lead
+from gateway.process.core import Core
+from gateway.process.core_metrics import register_metrics, register_role
+from gateway.process.listening import listen
+from gateway.process.memory import trim_after_bursts
+from gateway.process.open_files import raise_limit
+from gateway.process.opening import open_traces
+from gateway.process.replica import CHECK_CREDENTIALS_INTERVAL, Replica
+from gateway.process.serving import Ports
+from gateway.process.workers import Worker, connect_supervisor
+from gateway.settings.config import PREFIX, SettingError, Settings, make_default_folder
 from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
 from gateway.store.store import StoreOpenError
 from gateway.telemetry import Telemetry, announce
-from gateway.workers import Worker, connect_supervisor
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from gateway.archive.archiver import Archiver
 from gateway.catalog.cached import CachedCatalog
-from gateway.core import Core
 from gateway.generations.admission.admission import Admission
 from gateway.generations.stores import Saved
-from gateway.replica import Replica
+from gateway.process.core import Core
+from gateway.process.replica import Replica
 from gateway.store.store import SharedStore
 from gateway.telemetry import Telemetry
 

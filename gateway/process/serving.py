@@ -13,15 +13,14 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.certificates import Certificates
 from gateway.concurrency import keep_running
-from gateway.config import PREFIX, SettingError, Settings
-from gateway.core import Core
-from gateway.extras import needed_by
 from gateway.generations.clock import SystemClock, sleep
 from gateway.generations.stores import UnconfirmedError
-from gateway.listening import check_free, listen, reachable_at
-from gateway.open_files import connection_limits
-from gateway.private_sockets import PrivateSockets, socket_in_use
-from gateway.replica import Replica
+from gateway.process.core import Core
+from gateway.process.listening import check_free, listen, reachable_at
+from gateway.process.open_files import connection_limits
+from gateway.process.private_sockets import PrivateSockets, socket_in_use
+from gateway.process.replica import Replica
+from gateway.process.workers import Worker
 from gateway.rpc.admin_access import AddressChain, ReplicasChain
 from gateway.rpc.chain import Chain
 from gateway.rpc.handlers.admin import AdminHandlers
@@ -52,10 +51,11 @@ from gateway.rpc.transports.health import SERVICE as HEALTH
 from gateway.rpc.transports.health import Health
 from gateway.rpc.transports.over_grpc import add_service
 from gateway.rpc.transports.tls import peer_credentials, server_credentials
-from gateway.setting_values import Address, PostgresUrl
+from gateway.settings.config import PREFIX, SettingError, Settings
+from gateway.settings.extras import needed_by
+from gateway.settings.values import Address, PostgresUrl
 from gateway.store.store import SharedStore
 from gateway.telemetry import Telemetry
-from gateway.workers import Worker
 
 if TYPE_CHECKING:
     from gateway.open_telemetry import Traces

@@ -4,8 +4,8 @@ import contextlib
 import socket
 import sys
 
-from gateway.config import PREFIX, SettingError
-from gateway.setting_values import Address
+from gateway.settings.config import PREFIX, SettingError
+from gateway.settings.values import Address
 
 USER_TIMEOUT = 60
 """Seconds after which a connection fails if its client acknowledges or reads nothing of what was sent. The system's

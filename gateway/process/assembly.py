@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.access.identity import Access, Issuer
-from gateway.accounts import AccountManager, decrypted
+from gateway.accounts.manager import AccountManager, decrypted
 from gateway.addresses import LOOPBACK
 from gateway.agents.conversation import FIRST_PAUSE, MAX_PAUSE, Pace
 from gateway.agents.service import Agents
@@ -19,8 +19,6 @@ from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.registry import Registry
 from gateway.characters.service import Characters
-from gateway.config import WEBHOOK_PATH, Settings
-from gateway.core import Core
 from gateway.errors import Violation
 from gateway.generations.accounts import Accounts
 from gateway.generations.admission.admission import Admission
@@ -61,14 +59,16 @@ from gateway.higgsfield.credentials import Credentials, parse_credentials
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
-from gateway.opening import join_store, open_archive, open_encryption, open_issuer, open_store
-from gateway.replica import Freshness, Replica
+from gateway.process.core import Core
+from gateway.process.opening import join_store, open_archive, open_encryption, open_issuer, open_store
+from gateway.process.replica import Freshness, Replica
 from gateway.rpc.messages.callback_bodies import JsonBodies
-from gateway.setting_values import PostgresUrl
+from gateway.settings.config import WEBHOOK_PATH, Settings
+from gateway.settings.values import PostgresUrl
 from gateway.store.sqlite.database import WriterFrom
 from gateway.store.sqlite.writer import Writer
 from gateway.store.store import SharedStore, Store, StoreOpenError
-from gateway.uploads import Uploads
+from gateway.uploads.service import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
 ClockFrom = Callable[[float], Clock]

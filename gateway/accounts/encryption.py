@@ -1,6 +1,6 @@
 """Encrypts the credentials of Higgsfield accounts before they are stored, with keys that are not in the store.
 
-docs/accounts.md specifies it. `gateway/accounts.py` uses it through its port `Encryption`.
+docs/accounts.md specifies it. `gateway/accounts/manager.py` uses it through its port `Encryption`.
 """
 
 from collections.abc import Sequence

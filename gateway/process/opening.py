@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from gateway.accounts import Encryption
+from gateway.accounts.manager import Encryption
 from gateway.archive.ports import ArchiveError, ObjectStorage
-from gateway.config import PREFIX, SettingError, Settings
-from gateway.extras import needed_by
 from gateway.generations.ports import Clock
 from gateway.object_storage.from_url import object_storage
 from gateway.rpc.messages.wire import input_json
-from gateway.setting_values import PostgresUrl
+from gateway.settings.config import PREFIX, SettingError, Settings
+from gateway.settings.extras import needed_by
+from gateway.settings.values import PostgresUrl
 from gateway.store.sqlite.database import WriterFrom
 from gateway.store.sqlite.store import SqliteStore
 from gateway.store.sqlite.writer import Writer
@@ -102,7 +102,7 @@ def open_encryption(settings: Settings) -> Encryption | None:
     if not keys:
         return None
     with needed_by("ACCOUNTS_KEY", "accounts", "cryptography"):
-        from gateway.encryption import FernetEncryption  # its import takes 0.1 s
+        from gateway.accounts.encryption import FernetEncryption  # its import takes 0.1 s
     return FernetEncryption(keys, PREFIX + ("ACCOUNTS_KEY_FILE" if settings.accounts_key_file else "ACCOUNTS_KEY"))
 
 

@@ -12,8 +12,8 @@ import socket
 import tempfile
 from pathlib import Path
 
-from gateway.config import default_store
-from gateway.setting_values import Store
+from gateway.settings.config import default_store
+from gateway.settings.values import Store
 
 CHECK_POINTER_INTERVAL = 1.0
 """Seconds between looks for the file."""

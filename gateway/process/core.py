@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from gateway.access.identity import Access, Issuer
-from gateway.accounts import AccountManager
+from gateway.accounts.manager import AccountManager
 from gateway.agents.service import Agents
 from gateway.archive.archiver import Archiver
 from gateway.callbacks.dispatcher import Dispatcher
@@ -19,7 +19,6 @@ from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.service import Characters
 from gateway.concurrency import OwnedTasks, keep_running
-from gateway.config import Settings
 from gateway.generations.admission.admissions import Admissions
 from gateway.generations.adopt import Adopter
 from gateway.generations.clock import sleep
@@ -42,8 +41,9 @@ from gateway.generations.webhooks.inbox import WebhookInbox
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED, HiggsfieldAccounts, shown
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
+from gateway.settings.config import Settings
 from gateway.store.store import STORE_UNREACHABLE, SharedStore, Store
-from gateway.uploads import Uploads
+from gateway.uploads.service import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
 log = logging.getLogger(__name__)

@@ -11,13 +11,13 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.access.keys import NAME_RULE, is_name
 from gateway.concurrency import OwnedTasks
-from gateway.config import PREFIX, SettingError
 from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, invalid_field, invalid_input
 from gateway.frozen import frozen
 from gateway.generations.accounts import DEFAULT, Account, Accounts, Pool
 from gateway.generations.model import Wall
 from gateway.generations.ports import Clock
 from gateway.generations.stores import AccountStore, StoredCredentials, UnconfirmedError
+from gateway.settings.config import PREFIX, SettingError
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Uploads media to Higgsfield's storage in constant memory.
 
-A file of known size is streamed. A file of unknown size is first written to a temporary file (`gateway/spool.py`),
-because the storage needs the length in advance. An upload costs nothing, so a failed one is reported to the caller,
+A file of known size is streamed. A file of unknown size is first written to a temporary file (`spool.py`), because the
+storage needs the length in advance. An upload costs nothing, so a failed one is reported to the caller,
 who may retry.
 """
 
@@ -13,7 +13,7 @@ from typing import Protocol
 from gateway.errors import GatewayError, invalid_field
 from gateway.frozen import frozen
 from gateway.generations.ports import Clock
-from gateway.spool import Spool
+from gateway.uploads.spool import Spool
 
 MAX_CHUNK_BYTES = 1 << 20
 MAX_MEDIA_BYTES = 5 * 1000**3

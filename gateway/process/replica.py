@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from gateway.access.identity import Access, Issuer
 from gateway.concurrency import OwnedTasks, keep_running
-from gateway.config import SettingError, Settings
 from gateway.generations.clock import since_boot
 from gateway.generations.model import RunTime, run_time
 from gateway.generations.reads import Reads
@@ -17,6 +16,7 @@ from gateway.generations.watching.feed import Feed
 from gateway.generations.watching.forecast import Forecaster
 from gateway.generations.watching.watch import Watches
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
+from gateway.settings.config import SettingError, Settings
 from gateway.store.store import STORE_UNREACHABLE, SharedStore
 
 REPORT_SERVING_INTERVAL = 1.0

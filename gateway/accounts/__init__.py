@@ -1,0 +1,1 @@
+"""Higgsfield accounts that operators manage at runtime, with encrypted credentials."""

@@ -1,0 +1,1 @@
+"""The settings: their names, defaults and values, and the libraries that some of them need."""

@@ -1,0 +1,1 @@
+"""Uploads of media to Higgsfield's storage."""
