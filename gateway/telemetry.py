@@ -89,6 +89,7 @@ class Telemetry:
         """The scrape that has not begun yet, which new callers share."""
         self._next_scrape_at = 0.0
         self.registry.register(self._counts)
+        self.add_counter("hfgateway_critical_log_lines", "Log lines of the level critical", lambda: _Stderr.critical)
         self._refused = Counter(
             "hfgateway_rpc_refused_total",
             "Calls refused because of overload, before they were read",
@@ -342,6 +343,9 @@ class _Stderr(logging.StreamHandler[TextIO]):
     dropped ones in its field `dropped`.
     """
 
+    critical = 0
+    """The lines of the level critical since the start of the process, with the dropped ones."""
+
     def __init__(self) -> None:
         super().__init__(sys.stderr)
         self._dropped = 0
@@ -351,6 +355,8 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line in parts that a writable pipe has room for. A line of which a part was dropped ends there."""
+        if record.levelno >= logging.CRITICAL:
+            _Stderr.critical += 1
         if not self._wait_writable(record.levelno):
             self._dropped += 1
             return

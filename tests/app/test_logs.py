@@ -147,6 +147,17 @@ async def test_credentials_that_are_refused_by_some_calls_only_cause_few_lines(
     assert 1 <= len([line for line in lines if line["level"] == "error"]) < 5 * MAX_LINES
 
 
+def test_critical_lines_are_counted() -> None:
+    program = (
+        "import asyncio, logging\nfrom gateway.telemetry import Telemetry, set_up_logging\n"
+        "set_up_logging('json', 'info')\nlog = logging.getLogger('gateway')\n"
+        "async def main():\n    telemetry = Telemetry()\n    log.error('a')\n    log.critical('b')\n"
+        "    log.critical('c')\n    print((await telemetry.exposition()).decode())\nasyncio.run(main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "\nhfgateway_critical_log_lines_total 2.0\n" in ended.stdout
+
+
 def test_libraries_log_only_warnings_at_any_level() -> None:
     """At debug, some log the bodies that they send, with prompts."""
     program = (
