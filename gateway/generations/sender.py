@@ -233,11 +233,13 @@ class Sender:
                 return Accepted(receipt(report))
             case NotTaken(failure, may_retry=True):
                 pause = _pause(outcome)
-                if generation.ambiguous and not outcome.was_reached:
+                if outcome.was_reached:
+                    pause = max(pause, _pause_after_refusal(generation))
+                elif generation.ambiguous:
                     pause = max(pause, spread(due_steps.PAUSE_AFTER_SILENCE))
                 return Postponed(marker, failure, pause, outcome.was_reached)
             case NotTaken(failure):
-                return Refused(marker, failure, outcome.is_final)
+                return Refused(marker, failure, outcome.is_final, _pause_after_refusal(generation))
             case MaybeTaken():
                 if outcome.request_id:
                     log.error(
@@ -337,6 +339,11 @@ class _SendCheck:
 def _pause(outcome: NotTaken) -> float:
     """Return the seconds until the next attempt at a submission that was not taken."""
     return jittered(PROBE_PAUSE) if outcome.pause is None else max(outcome.pause, MIN_PAUSE)
+
+
+def _pause_after_refusal(generation: Generation) -> float:
+    """Return the seconds until the next repeat, if Higgsfield has refused a repeat; else 0."""
+    return spread(due_steps.pause_before_repeat(generation.sends, 0.0)) if generation.ambiguous else 0.0
 
 
 def _ids(generation: Generation) -> dict[str, str]:

@@ -69,11 +69,15 @@ class Accepted:
 
 @frozen
 class Refused:
-    """Higgsfield refused a POST in the documented form. `is_final`: the idempotency key belongs to other content."""
+    """Higgsfield refused a POST in the documented form. `is_final`: the idempotency key belongs to other content.
+
+    `pause`: seconds until the next repeat, if an earlier attempt had an unknown outcome.
+    """
 
     marker: Marker
     failure: Failure
     is_final: bool = False
+    pause: float = 0.0
 
 
 @frozen
@@ -341,7 +345,11 @@ def _apply_refused(generation: Generation, observation: Refused, moment: Moment)
     if generation.ambiguous:
         # An earlier attempt may have been charged, so this refusal does not settle the submission.
         return generation.evolve(
-            moment, marker=None, send_by=None, repeats_over=generation.repeats_over or observation.is_final
+            moment,
+            marker=None,
+            send_by=None,
+            not_before=moment.after(observation.pause),
+            repeats_over=generation.repeats_over or observation.is_final,
         )
     if generation.cancel_requested:
         return _end(generation, State.CANCELED, None, moment, Source.CANCEL)

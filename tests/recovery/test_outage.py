@@ -244,6 +244,20 @@ async def test_retries_of_simultaneous_submissions_are_spread(start: Start, rest
     assert most_in_a_second(running, after=sent + 1.0) <= count / 2
 
 
+@pytest.mark.parametrize("status", [402, 429])
+async def test_the_repeat_after_a_refused_one_waits_as_after_an_unknown_outcome(start: Start, status: int) -> None:
+    running = await start()
+    running.plan(on="submit", kind="lost")
+    running.plan(on="submit", status=status, body={"detail": "not now"}, times=2)
+    lost = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await running.advance(900.0, until=lambda: not running.live())
+    _, first, second, third = [one.at for one in running.ledger.submissions]
+    assert second - first >= 60.0
+    assert third - second >= 300.0
+    assert name_of(await running.get(lost.id)) == "COMPLETED"
+    assert len(running.ledger.charges) == 1
+
+
 async def test_the_timer_heap_drops_obsolete_entries(start: Start) -> None:
     running = await start(**MANY)
     busy = running.gateway._core.follower

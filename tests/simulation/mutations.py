@@ -519,7 +519,15 @@ def a_message_without_a_response_frees_its_key() -> Iterator[None]:
         yield
 
 
-@mutation("as never accepted, but charged", 162_553)
+def _lose_answers_to_claims(planned: Plan) -> None:
+    """Answers to commits are lost, and Higgsfield refuses every second submission of eight callers."""
+    planned.lost_answers, planned.upstream.refusal, planned.caller_count = 0.3, 0.5, 8
+    planned.horizon, planned.caller.horizon, planned.caller.submits_again = 120.0, 60.0, 0.0
+    planned.crashes = planned.sigterms = planned.outages = planned.disk_faults = 0
+    planned.restores, planned.accounts = False, False
+
+
+@mutation("as never accepted, but charged", 152, focus=_lose_answers_to_claims)
 def a_late_claim_is_stored_after_its_repeat_was_refused() -> Iterator[None]:
     """A claim with an unknown outcome looks only for a generation that has its key now."""
     with changed("AND created_at > :used_at", "AND false"):
