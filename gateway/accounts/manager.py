@@ -50,11 +50,11 @@ class Connections(Protocol):
     def identify(self, text: str) -> str:
         """Return the id of credentials. Raises ValueError, without the text, if they are malformed."""
 
-    async def refuses(self, text: str) -> bool:
-        """Ask Higgsfield, and return whether it refuses credentials; False if it does not respond."""
+    async def accepts(self, text: str) -> bool | None:
+        """Ask Higgsfield, and return whether it accepts credentials; None if it does not respond."""
 
-    def connect(self, text: str) -> None:
-        """Open a client."""
+    def connect(self, text: str, accepted: bool | None = None) -> None:
+        """Open a client. `accepted`: whether Higgsfield accepts the credentials, if it was asked."""
 
     def disconnect(self, credentials: str) -> None:
         """Make no more calls with credentials. Those in progress still get their responses."""
@@ -230,7 +230,8 @@ class AccountManager:
         replaces_secret = account is not None and account.credentials[0] == credentials
         if known is not None and not replaces_secret:
             raise invalid_field("credentials", f"belong to the account {known} already")
-        if await self._connections.refuses(text):
+        accepted = await self._connections.accepts(text)
+        if accepted is False:
             raise invalid_field("credentials", "are refused by Higgsfield")
         newest = max((row.create_time for row in self._stored if row.account == name), default=0.0)
         create_time = Wall(max(self._clock.moment().wall, newest + 0.001))  # the clock may have been set back
@@ -238,7 +239,7 @@ class AccountManager:
         await self._confirmed(lambda: self._store.save_credentials(one))
         self._stored = [*(row for row in self._stored if row.id != credentials), one]
         self._connections.disconnect(credentials)
-        self._connections.connect(text)
+        self._connections.connect(text, accepted)
         self._publish()
         await self._changed([credentials])
 

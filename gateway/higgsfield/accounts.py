@@ -51,19 +51,24 @@ class HiggsfieldAccounts:
         """Return the id of credentials, `ID:SECRET`. Raises ValueError."""
         return parse_credentials(text).account
 
-    def connect(self, text: str) -> None:
-        """Open the client of credentials, unless there is one. Raises ValueError."""
-        self.add(parse_credentials(text))
+    def connect(self, text: str, accepted: bool | None = None) -> None:
+        """Open the client of credentials, unless there is one. Raises ValueError.
 
-    async def refuses(self, text: str) -> bool:
-        """Ask Higgsfield, and return whether it refuses credentials; False if it does not respond."""
+        `accepted`: whether Higgsfield accepts them, if it was asked.
+        """
+        client = self.add(parse_credentials(text))
+        if accepted:
+            client.credentials_accepted = client.credentials_were_accepted = True
+
+    async def accepts(self, text: str) -> bool | None:
+        """Ask Higgsfield, and return whether it accepts credentials; None if it does not respond."""
         client = self._open(parse_credentials(text))
         client.logs_credentials = False  # they are not in use, and the operator who offers them gets the error
         try:
             await client.check_credentials()
         finally:
             await client.aclose()
-        return client.credentials_accepted is False
+        return client.credentials_accepted
 
     def accepted(self, credentials: str) -> bool | None:
         """Return whether Higgsfield's newest response accepts credentials; None if it is not known."""

@@ -48,6 +48,16 @@ async def test_the_commands_of_the_guide(start: Start, tmp_path: Path) -> None:
     assert "films" not in await run(running, "list")
 
 
+async def test_new_credentials_are_shown_as_accepted_only_if_higgsfield_responded(start: Start, tmp_path: Path) -> None:
+    running = await start()
+    (tmp_path / "films").write_text(FILMS)
+    (tmp_path / "newer").write_text(NEWER)
+    assert "\taccepted\t" in await run(running, "add", "films", "--file", str(tmp_path / "films"))
+    await running.sandbox.stop()
+    shown = await run(running, "rotate", "films", "--file", str(tmp_path / "newer"))
+    assert [line.split("\t")[3] for line in shown.splitlines()] == ["not checked", "accepted"]
+
+
 async def test_what_is_wrong_is_said_without_secrets(start: Start, tmp_path: Path) -> None:
     running = await start()
     (tmp_path / "wrong").write_text("films:films-secret-of-no-account")

@@ -77,7 +77,7 @@ def times() -> str:
         ),
         (f"{_told(second)}, {_told(third)}", "`LATER_PAUSES`", "at least, before the second and the third repeat"),
         (_told(ports.MAX_RETRY_AFTER), "`MAX_RETRY_AFTER`", "the longest `Retry-After` that is respected"),
-        (_told(admission.PROBE_PAUSE), "`PROBE_PAUSE`", "until the next probe, unless `Retry-After` is longer"),
+        (_told(admission.PROBE_PAUSE), "`PROBE_PAUSE`", "until the next probe, if Higgsfield sent no `Retry-After`"),
         (
             _told(admission.RECOVERY_FOR),
             "`RECOVERY_FOR`",
