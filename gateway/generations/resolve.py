@@ -107,6 +107,9 @@ class Resolver:
         The second needs one of these: its credentials are gone and Higgsfield does not know it with others, or it was
         sent at least GIVE_UP_MISSING ago and a status call now fails or finds nothing.
         """
+        return await self._sender.tasks.finish(self._lost(generation_id))
+
+    async def _lost(self, generation_id: GenerationId) -> Generation:
         generation = await self._generation(generation_id)
         if generation.state is State.LOST:
             return generation

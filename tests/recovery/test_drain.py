@@ -206,6 +206,24 @@ async def test_an_operator_call_canceled_during_its_commit_still_sends(
         assert len(running.ledger.charges) == 1
 
 
+async def test_an_operator_call_canceled_during_its_commit_still_logs_the_loss(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with run(tmp_path, UPSTREAM_IDEMPOTENCY="off") as running:
+        running.plan(on="submit", kind="500")
+        lost = await running.submit(soul("a fox", wait_for=STORED))
+        await running.until(lost.id, "UNCERTAIN")
+        with commits("expired by operator") as ends:
+            ends.hold()
+            waiting = asyncio.create_task(running.gateway._core.resolver.lost(GenerationId(lost.id)))
+            await ends.reached()
+            await disconnect(waiting)
+            ends.release()
+        await running.until(lost.id, "LOST")
+        await running.stop_gateway()
+        assert "LOST" in [getattr(record, "state", None) for record in caplog.records]
+
+
 async def test_an_operator_sends_nothing_during_a_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The drain may not wait for it any more: then its POST would be cut off."""
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
