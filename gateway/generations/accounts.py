@@ -68,6 +68,10 @@ class Accounts:
         name = self.name_of(credentials)
         return None if name is None else self.newest(name)
 
+    def replaced(self, credentials: str) -> bool:
+        """Return whether the account with these credentials has newer ones."""
+        return self.current(credentials) not in {None, credentials}
+
     def pool(self, tenant: str) -> Pool:
         """Return the accounts of a tenant."""
         return self._pools.get(tenant) or {DEFAULT: 1}

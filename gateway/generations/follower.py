@@ -208,6 +208,7 @@ class Follower:
             spec = self._feed.spec(generation_id)
             if spec is not None and spec.account in credentials:
                 self.replan(generation_id)
+        self._wakeup.wake()  # others of their account may be sent now
 
     async def run(self) -> None:
         """Take steps when they are due, until canceled."""

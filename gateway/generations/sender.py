@@ -254,16 +254,23 @@ class Sender:
         return Ambiguous(marker, outcome.failure, pause)
 
     def _update_admission(self, generation: Generation, outcome: Outcome) -> None:
-        """Report the outcome to the admission, because it concerns the whole account."""
-        admission, now = self._admissions.of(generation.spec.account), self._clock.moment().steady
-        if isinstance(outcome, NotTaken) and (
-            outcome.credentials_refused or outcome.failure.reason is Reason.INSUFFICIENT_CREDITS
-        ):
+        """Report the outcome to the admission, because it concerns the whole account.
+
+        A refusal of credentials that were replaced does not: new submissions use others.
+        """
+        credentials, now = generation.spec.account, self._clock.moment().steady
+        admission = self._admissions.of(credentials)
+        refused = (
+            isinstance(outcome, NotTaken)
+            and outcome.credentials_refused
+            and not self._admissions.accounts.replaced(credentials)
+        )
+        if isinstance(outcome, NotTaken) and (refused or outcome.failure.reason is Reason.INSUFFICIENT_CREDITS):
             admission.refuse(now)
         if isinstance(outcome, NotTaken) and outcome.may_retry:
             pause = _pause(outcome)
             admission.close(generation.id, outcome.failure, now, pause)
-        elif isinstance(outcome, NotTaken) and outcome.credentials_refused:
+        elif isinstance(outcome, NotTaken) and refused:
             admission.close(generation.id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))
         else:
             admission.answered(generation.id, now, usable=not isinstance(outcome, MaybeTaken))

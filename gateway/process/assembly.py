@@ -360,7 +360,11 @@ async def _manager(base: _Base, feed: Feed, characters: Characters) -> AccountMa
 
 async def _replan(credentials: Collection[str], lifecycle: _Lifecycle) -> None:
     """Plan again what waits for credentials, because these were added or removed."""
-    lifecycle.admissions.tidy()
+    admissions = lifecycle.admissions
+    admissions.tidy()
+    for one in credentials:
+        if admissions.accounts.current(one) == one:  # it was added
+            admissions.of(one).renew()
     await lifecycle.follower.replan_all(credentials)
     lifecycle.removals.wake()
 

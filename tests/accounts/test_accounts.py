@@ -299,6 +299,25 @@ async def test_a_wrong_secret_is_replaced_by_a_rotation(running: Running) -> Non
     assert sent(running, NEWER) == ["a fox", "an owl"]
 
 
+@pytest.mark.parametrize("renewed", ["films:films-secret-3", NEWER], ids=["same key id", "other key id"])
+async def test_submissions_do_not_wait_for_replaced_credentials(running: Running, renewed: str) -> None:
+    await assign(running, "shop", films=100, ads=1)
+    await assign(running, "agency", films=1)
+    shop, agency = await caller(running, "shop"), await caller(running, "agency")
+    running.sandbox.state.change({"account": "films", "credentials": "films:films-secret-3"})
+    assert await refusal(agency, "refused") == "UPSTREAM_CREDENTIALS_REFUSED"
+    waiting = [await submit(agency, soul(f"{n}", wait_for=STORED)) for n in range(3)]
+    assert [name_of(one) for one in waiting] == ["PENDING"] * 3
+    await rotate(running, "films", renewed)
+    assert name_of(await accepted(agency, "new")) == "QUEUED"
+    if renewed == NEWER:
+        assert [await finish(running, agency, one.id) for one in waiting] == ["FAILED"] * 3
+    else:
+        await eventually(lambda: {*sent(running, renewed)} == {"0", "1", "2", "new"})
+    await asyncio.gather(*(accepted(shop, f"of the pool {n}") for n in range(20)))
+    assert len(sent(running, ADS)) < 10
+
+
 async def test_an_account_of_a_tenant_is_for_that_tenant_only(running: Running) -> None:
     await add(running, "own", NEWER, tenant="shop")
     assert await refused(running, "AssignAccounts", assignment("agency", own=1)) == "INVALID_ARGUMENT"

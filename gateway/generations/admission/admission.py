@@ -229,6 +229,12 @@ class Admission:
         """Record that the account refuses its credentials, or has no credits."""
         self._refused_until = now + REFUSED_FOR
 
+    def renew(self) -> None:
+        """Let the next submission go at once, as a probe, because the account has got new credentials."""
+        self._refused_until = 0.0
+        if self._closed_by is not None and self._closed_by.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
+            self._opens_at = 0.0
+
     def is_refused(self, now: Steady) -> bool:
         """Return whether other accounts are better for new submissions, because this one refuses them."""
         return now < self._refused_until
