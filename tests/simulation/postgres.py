@@ -317,6 +317,13 @@ class _Pool:
             self._free.release()
 
 
+class _Opened:
+    """A connection with which a gateway prepares to lead."""
+
+    async def close(self) -> None:
+        pass
+
+
 @contextlib.contextmanager
 def simulated_connections(server: DatabaseServer) -> Iterator[None]:
     """Let gateways execute their statements on the simulated server."""
@@ -324,8 +331,7 @@ def simulated_connections(server: DatabaseServer) -> Iterator[None]:
     async def once(database: Database, pool: Any, sql: str, values: Mapping[str, object], lock: str) -> Sequence[Any]:
         return await pool.execute(sql, values, lock)
 
-    async def prepare(url: str, shown: str, fence: int | None = None) -> bool:
-        """Wait for the connection with which the schema is checked. The schema itself is up to date."""
+    async def connect(url: str, shown: str) -> _Opened:
         process = CURRENT_PROCESS.get()
         assert process is not None
         link = server.links[process.number]
@@ -334,11 +340,18 @@ def simulated_connections(server: DatabaseServer) -> Iterator[None]:
             await server.world.sleep(CONNECT_TIMEOUT)
         if server.state in (SILENT, REFUSES) or link.cut:
             raise ServerError("cannot be connected to")
+        return _Opened()
+
+    async def prepare(url: str, shown: str, fence: int | None = None, connection: _Opened | None = None) -> bool:
+        """Wait for the connection with which the schema is checked. The schema itself is up to date."""
+        if connection is None:
+            await connect(url, shown)
         return True
 
     with (
         mock.patch.object(gateway_database, "_pool", lambda url, size: _Pool(server, size)),
         mock.patch.object(Database, "_once", once),
+        mock.patch.object(gateway_store, "_connect", connect),
         mock.patch.object(gateway_store, "_prepare", prepare),
     ):
         yield

@@ -53,7 +53,7 @@ def _silent_network(planned: ReplicaPlan) -> None:
     planned.caller_count, planned.horizon = 8, 60.0
 
 
-@mutation("jumped from revision", 3, focus=_silent_network, among=REPLICA_MUTATIONS)
+@mutation("jumped from revision", 11, focus=_silent_network, among=REPLICA_MUTATIONS)
 def writes_do_not_compare_the_fence() -> Iterator[None]:
     """What a leader wrote before it was replaced is stored after that."""
     with changed("WHERE fence = :fence AND replica = :replica AND", "WHERE :fence > 0 AND"):

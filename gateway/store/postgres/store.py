@@ -14,7 +14,7 @@ from gateway.access.keys import ApiKey
 from gateway.concurrency import keep_running
 from gateway.generations.clock import since_boot
 from gateway.generations.state import SEND_TIMEOUT
-from gateway.generations.stores import SpecOf, StoredCredentials, UnconfirmedError
+from gateway.generations.stores import SpecOf, StoredCredentials, StoreError, UnconfirmedError
 from gateway.store.postgres import migrations
 from gateway.store.postgres.agents import PostgresAgents
 from gateway.store.postgres.archive import PostgresCopies
@@ -57,6 +57,8 @@ MOVING = "a store is being moved into it; run hfgateway migrate sqlite-to-postgr
 MIN_SERVER_VERSION = 14
 RECONNECTIONS = 2
 """New connections for migrations after a lost one."""
+REFUSAL_TIMEOUT = 1.0
+"""Seconds in which the refusal of a connection keeps a replica from taking over. Shorter than STALE_AFTER."""
 CHECK_STALENESS_INTERVAL = 0.25
 """Seconds between looks whether what is known of the store is new enough to be shown."""
 ROLE_TIMEOUTS = {
@@ -89,10 +91,12 @@ class PostgresStore(SharedStore):
         self._shown = shown
         self.upgrading: asyncio.Task[None] | None = None
         """Applies the migrations that wait for the end of older gateways."""
+        self._connection: psycopg.AsyncConnection[TupleRow] | None = None
+        """For the preparation to lead, opened before the lease was taken; None if that took long."""
         self._watching: asyncio.Task[None] | None = None
         self._on_stale: Callable[[], None] = lambda: None
         self._writer = writer = LogWriter(database)
-        self.tail = Tail(database, lease)
+        self.tail = Tail(database, lease, self._take)
         self.health = PostgresHealth(database)
         self.claims = PostgresClaims(database, writer)
         self.generations = PostgresGenerations(database, writer)
@@ -202,13 +206,36 @@ class PostgresStore(SharedStore):
         self.database.unlisten()
         await self._prepare_to_lead(orderly=orderly)
 
+    async def _take(self) -> bool | None:
+        """Take the lease as `Lease.take_now` does, with a connection to prepare the store. Raises StoreError.
+
+        If the server refuses connections, a new leader would end, and after it each other replica that takes the lease,
+        although all of them can still serve reads.
+        """
+        connection, taken = None, None
+        try:
+            # The log is not read in this time. The first of several servers may be dead, so no response is no refusal.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFUSAL_TIMEOUT):
+                    connection = await _connect(self._url, self._shown)
+            taken = await self.lease.take_now()
+        except ServerError as error:
+            log.warning("this replica cannot lead at the moment; will try again", extra={"error": str(error)})
+            raise StoreError("the store's server refuses new connections") from error
+        finally:
+            if connection is not None and taken is None:
+                await connection.close()
+        self._connection = connection
+        return taken
+
     async def _prepare_to_lead(self, *, orderly: bool, moving: bool = False, declaring: bool = False) -> None:
         """Prepare a store whose lease was taken. Raises ServerError."""
         self.others_send_for = 0.0 if orderly else SEND_TIMEOUT
         if not orderly:
             await self.lease.await_attempts()
         fence = self.database.fence
-        complete = await _prepare(self._url, self._shown, fence)  # a newer gateway may have changed the schema since
+        # A newer gateway may have changed the schema since.
+        complete = await _prepare(self._url, self._shown, fence, self._connection)
         await self._read_meta(moving=moving, declaring=declaring)
         if not complete:
             self.upgrading = asyncio.create_task(_complete(self._url, self._shown, fence))
@@ -243,6 +270,8 @@ class PostgresStore(SharedStore):
         if self.upgrading is not None:
             self.upgrading.cancel()
             await asyncio.wait((self.upgrading,))
+        if self._connection is not None:
+            await self._connection.close()
         await self._writer.close()
         await self.database.finish_writes()
         await self.lease.give_back()
@@ -298,21 +327,27 @@ async def credentials(url: str, shown: str) -> Sequence[StoredCredentials]:
             return [credentials_of(row) for row in await rows.fetchall()]
 
 
-async def _prepare(url: str, shown: str, fence: int | None = None) -> bool:
+async def _prepare(
+    url: str, shown: str, fence: int | None = None, connection: psycopg.AsyncConnection[TupleRow] | None = None
+) -> bool:
     """Check the server and its database, and apply the migrations that can be applied now. Raises ServerError.
 
-    `fence` is that of the lease, if this gateway has it. Returns whether the schema is up to date.
+    `fence` is that of the lease, if this gateway has it. `connection` is used and closed, if it is given. Returns
+    whether the schema is up to date.
 
     A lost connection is replaced. The server also ends one whose transaction stands still because this process does.
     """
     for _ in range(RECONNECTIONS):
+        first, connection = connection, None
         with contextlib.suppress(ConnectionLostError):
-            return await _prepare_once(url, shown, fence)
+            return await _prepare_once(url, shown, fence, first)
     return await _prepare_once(url, shown, fence)
 
 
-async def _prepare_once(url: str, shown: str, fence: int | None) -> bool:
-    async with _connected(url, shown) as connection:
+async def _prepare_once(
+    url: str, shown: str, fence: int | None, opened: psycopg.AsyncConnection[TupleRow] | None = None
+) -> bool:
+    async with _connected(url, shown, opened) as connection:
         await _check(connection, shown)
         await _limit(connection)
         try:
@@ -332,14 +367,10 @@ async def _complete(url: str, shown: str, fence: int) -> None:
             log.warning("migrations could not be applied; will retry", extra={"error": str(error)})
 
 
-@contextlib.asynccontextmanager
-async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
-    """Connect for the time of the block. Errors of the server in it become ServerError.
-
-    It is a ConnectionLostError if the connection was lost.
-    """
+async def _connect(url: str, shown: str) -> psycopg.AsyncConnection[TupleRow]:
+    """Return a new connection. Raises ServerError."""
     try:
-        connection = await psycopg.AsyncConnection.connect(
+        return await psycopg.AsyncConnection.connect(
             url,
             autocommit=True,
             prepare_threshold=None,
@@ -348,6 +379,18 @@ async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnect
         )
     except psycopg.Error as error:
         raise unreachable(shown, error) from None  # its text may contain parts of the URL
+
+
+@contextlib.asynccontextmanager
+async def _connected(
+    url: str, shown: str, connection: psycopg.AsyncConnection[TupleRow] | None = None
+) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
+    """Connect for the time of the block, unless there is a `connection`. Errors of the server in it become ServerError.
+
+    It is a ConnectionLostError if the connection was lost.
+    """
+    if connection is None:
+        connection = await _connect(url, shown)
     try:
         yield connection
     except psycopg.errors.InsufficientPrivilege as error:

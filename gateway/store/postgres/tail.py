@@ -13,7 +13,7 @@ Positions may be missing: a deletion removes the changes of its generation, and 
 import asyncio
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from psycopg.rows import DictRow
 
@@ -48,12 +48,13 @@ OUTAGE_AFTER = 1.0
 class Tail:
     """The changes after a position. Call `begin`, then `run`, which returns when this gateway has taken the lease.
 
-    `leader` is the gateway that has it.
+    `leader` is the gateway that has it. `take` takes the lease as `Lease.take_now` does. Raises UnconfirmedError.
     """
 
-    def __init__(self, database: Database, lease: Lease) -> None:
+    def __init__(self, database: Database, lease: Lease, take: Callable[[], Awaitable[bool | None]]) -> None:
         self._database = database
         self._lease = lease
+        self._take = take
         self._position = 0
         self._spec_of: SpecOf = lambda _: None
         self.read_at = 0.0
@@ -104,7 +105,7 @@ class Tail:
             try:
                 vacant, found = await self._read()
                 pause = BUSY_PAUSE if found else min(2 * pause, IDLE_PAUSE)
-                if vacant and (orderly := await self._lease.take_now()) is not None:
+                if vacant and (orderly := await self._take()) is not None:
                     break
             except LeaseLostError:
                 raise

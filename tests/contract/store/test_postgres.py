@@ -1022,6 +1022,84 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
             await replica.close()
 
 
+async def test_a_replica_does_not_take_over_while_the_server_refuses_new_connections(
+    emptied: str, postgres: Server, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when `max_connections` is reached. It would end, and so would each other one after it, until none serves."""
+    from gateway.store.postgres.store import PostgresStore
+
+    url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
+    async with asyncio.timeout(60.0):
+        async with opened(emptied):
+            replica = await PostgresStore.join(url, url, _unexpected, 5)
+            await replica.begin(0, lambda _: None)
+            proxy.target = ""
+        following = asyncio.create_task(replica.follow())
+        try:
+            await eventually(lambda: following.done() or "cannot lead" in caplog.text)
+            assert not following.done()
+            assert not replica.leads
+            await replica.change_log.announced()  # it still reads
+            proxy.target = f"127.0.0.1:{postgres.port}"
+            await following
+            assert replica.leads
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+            await replica.close()
+
+
+async def test_a_replica_that_takes_over_needs_no_connection_after_it_has_the_lease(
+    emptied: str, postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The previous leader may free connections that other programs use at once."""
+    from gateway.store.postgres.lease import Lease
+    from gateway.store.postgres.store import PostgresStore
+
+    take_now = Lease.take_now
+
+    async def refused_from_now_on(self: Lease) -> bool | None:
+        proxy.target = ""
+        return await take_now(self)
+
+    url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
+    async with asyncio.timeout(60.0):
+        async with opened(emptied):
+            replica = await PostgresStore.join(url, url, _unexpected, 5)
+            await replica.begin(0, lambda _: None)
+            monkeypatch.setattr(Lease, "take_now", refused_from_now_on)
+        try:
+            await replica.follow()
+            assert replica.leads
+        finally:
+            await replica.close()
+
+
+async def test_a_replica_takes_over_though_a_new_connection_takes_long(
+    emptied: str, postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the first of the servers in the URL is dead. A replica does not read the log while it waits."""
+    from gateway.store.postgres import store
+    from gateway.store.postgres.store import PostgresStore
+
+    monkeypatch.setattr(store, "REFUSAL_TIMEOUT", 0.05)
+    url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
+    async with asyncio.timeout(60.0):
+        async with opened(emptied):
+            replica = await PostgresStore.join(url, url, _unexpected, 5)
+            await replica.begin(0, lambda _: None)
+            proxy.forwards.clear()
+        following = asyncio.create_task(replica.follow())
+        try:
+            await eventually(lambda: following.done() or replica.leads)
+            proxy.forwards.set()
+            await following
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+            await replica.close()
+
+
 async def test_a_replica_reads_few_keys_after_a_change_of_one(emptied: str) -> None:
     """Reading 100,000 keys takes so long that it would refuse all calls until its end."""
     from gateway.store.postgres.store import PostgresStore
