@@ -126,7 +126,7 @@ class Calls(Attempts):
                     async for message in messages:
                         outage.reset()
                         yield message
-                received(ended() or None)
+                received(ended() or None)  # None is the error of a missing message
                 return
             except GatewayError as error:
                 if not await outage.wait_to_retry(error):
