@@ -260,20 +260,18 @@ class Sender:
         """
         credentials, now = generation.spec.account, self._clock.moment().steady
         admission = self._admissions.of(credentials)
-        refused = (
-            isinstance(outcome, NotTaken)
-            and outcome.credentials_refused
-            and not self._admissions.accounts.replaced(credentials)
-        )
-        if isinstance(outcome, NotTaken) and (refused or outcome.failure.reason is Reason.INSUFFICIENT_CREDITS):
+        if not isinstance(outcome, NotTaken):
+            admission.answered(generation.id, now, usable=not isinstance(outcome, MaybeTaken))
+            return
+        refused = outcome.credentials_refused and not self._admissions.accounts.replaced(credentials)
+        if refused or outcome.failure.reason is Reason.INSUFFICIENT_CREDITS:
             admission.refuse(now)
-        if isinstance(outcome, NotTaken) and outcome.may_retry:
-            pause = _pause(outcome)
-            admission.close(generation.id, outcome.failure, now, pause)
-        elif isinstance(outcome, NotTaken) and refused:
+        if outcome.may_retry:
+            admission.close(generation.id, outcome.failure, now, _pause(outcome))
+        elif refused:
             admission.close(generation.id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))
         else:
-            admission.answered(generation.id, now, usable=not isinstance(outcome, MaybeTaken))
+            admission.answered(generation.id, now, usable=True)
 
     async def _settle(self, generation: Generation, observation: Observation) -> Generation:
         """Store the outcome, with as many attempts as it takes, so that no accepted request is lost."""

@@ -93,6 +93,8 @@ class PostgresStore(SharedStore):
         """Applies the migrations that wait for the end of older gateways."""
         self._connection: psycopg.AsyncConnection[TupleRow] | None = None
         """For the preparation to lead, opened before the lease was taken; None if that took long."""
+        self._refused = False
+        """Whether the server refused the last attempt to open it."""
         self._watching: asyncio.Task[None] | None = None
         self._on_stale: Callable[[], None] = lambda: None
         self._writer = writer = LogWriter(database)
@@ -207,26 +209,34 @@ class PostgresStore(SharedStore):
         await self._prepare_to_lead(orderly=orderly)
 
     async def _take(self) -> bool | None:
-        """Take the lease as `Lease.take_now` does, with a connection to prepare the store. Raises StoreError.
-
-        If the server refuses connections, a new leader would end, and after it each other replica that takes the lease,
-        although all of them can still serve reads.
-        """
-        connection, taken = None, None
+        """Take the lease as `Lease.take_now` does, with a connection to prepare the store. Raises UnconfirmedError."""
+        connection, taken = await self._connect_to_lead(), None
+        self._refused = False
         try:
-            # The log is not read in this time. The first of several servers may be dead, so no response is no refusal.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REFUSAL_TIMEOUT):
-                    connection = await _connect(self._url, self._shown)
             taken = await self.lease.take_now()
-        except ServerError as error:
-            log.warning("this replica cannot lead at the moment; will try again", extra={"error": str(error)})
-            raise StoreError("the store's server refuses new connections") from error
         finally:
             if connection is not None and taken is None:
                 await connection.close()
         self._connection = connection
         return taken
+
+    async def _connect_to_lead(self) -> psycopg.AsyncConnection[TupleRow] | None:
+        """Return a connection, or None if that takes long. Raises StoreError if the server refuses it.
+
+        Without one, a new leader would end, and after it each other replica that takes the lease, although all of them
+        can still serve reads.
+        """
+        try:
+            # The log is not read in this time. The first of several servers may be dead, so no response is no refusal.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFUSAL_TIMEOUT):
+                    return await _connect(self._url, self._shown)
+        except ServerError as error:
+            if not self._refused:
+                log.warning("the server refuses the connection to lead; will try again", extra={"error": str(error)})
+            self._refused = True
+            raise StoreError("the store's server refuses new connections") from error
+        return None
 
     async def _prepare_to_lead(self, *, orderly: bool, moving: bool = False, declaring: bool = False) -> None:
         """Prepare a store whose lease was taken. Raises ServerError."""

@@ -80,6 +80,18 @@ async def opened(url: str) -> AsyncIterator[Opened]:
         await store.close()
 
 
+@contextlib.asynccontextmanager
+async def following(replica: PostgresStore) -> AsyncIterator[asyncio.Task[bool]]:
+    """Let a replica follow the log during the block, for at most a minute."""
+    task = asyncio.create_task(replica.follow())
+    try:
+        async with asyncio.timeout(60.0):
+            yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
 @pytest.fixture
 async def behind(emptied: str, postgres: Server, proxy: Proxy) -> AsyncIterator[Opened]:
     """Return an open store whose connections pass through the proxy."""
@@ -543,10 +555,8 @@ async def test_the_log_is_read_in_smaller_parts_after_an_error(
             await replica.begin(0, lambda _: None)  # at the start
             assert len(announced) == count
             await asyncio.gather(*(leader.store.claims.claim(examples.claim()) for _ in range(count)))
-            following = asyncio.create_task(replica.follow())
-            await eventually(lambda: len(announced) >= 2 * count)
-            following.cancel()
-            await asyncio.wait({following})
+            async with following(replica):
+                await eventually(lambda: len(announced) >= 2 * count)
         finally:
             await replica.close()
 
@@ -589,14 +599,12 @@ async def test_who_waits_for_the_log_is_not_answered_by_a_read_that_had_begun(
             return rows
 
         monkeypatch.setattr(replica.database, "run", writes_before_the_answer)
-        following = asyncio.create_task(replica.follow())
         try:
-            await eventually(lambda: waiting)
-            await waiting[0]
-            assert [one.generation for one in announced] == [claim.generation]
+            async with following(replica):
+                await eventually(lambda: waiting)
+                await waiting[0]
+                assert [one.generation for one in announced] == [claim.generation]
         finally:
-            following.cancel()
-            await asyncio.wait({following})
             await replica.close()
 
 
@@ -1000,61 +1008,75 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
         replica = await PostgresStore.join(url, url, _unexpected, 5)
         monkeypatch.setattr(shared, "CONNECT_TIMEOUT", 0.5)
         await replica.begin(0, lambda _: None)
-        following = asyncio.create_task(replica.follow())
         try:
-            proxy.target = ""
-            proxy.cut()
-            await eventually(lambda: replica.health.trouble)
-            assert silent.store.lease._beats is not None
-            silent.store.lease._beats.cancel()
-            postgres.execute("UPDATE replicas SET beat = now() - interval '1 hour'", database=database)
-            proxy.target = f"127.0.0.1:{postgres.port}"
-            await eventually(lambda: not replica.health.trouble)
-            for _ in range(2):  # a read that finds the leader silent, and what follows it
-                await replica.change_log.announced()
-            assert not replica.leads
-            monkeypatch.setattr(tail, "LEADER_RETURN_TIMEOUT", 0.0)
-            await following
-            assert replica.leads
+            async with following(replica) as task:
+                proxy.target = ""
+                proxy.cut()
+                await eventually(lambda: replica.health.trouble)
+                assert silent.store.lease._beats is not None
+                silent.store.lease._beats.cancel()
+                postgres.execute("UPDATE replicas SET beat = now() - interval '1 hour'", database=database)
+                proxy.target = f"127.0.0.1:{postgres.port}"
+                await eventually(lambda: not replica.health.trouble)
+                for _ in range(2):  # a read that finds the leader silent, and what follows it
+                    await replica.change_log.announced()
+                assert not replica.leads
+                monkeypatch.setattr(tail, "LEADER_RETURN_TIMEOUT", 0.0)
+                await task
+                assert replica.leads
         finally:
-            following.cancel()
-            await asyncio.wait({following})
             await replica.close()
 
 
-async def test_a_replica_does_not_take_over_while_the_server_refuses_new_connections(
-    emptied: str, postgres: Server, proxy: Proxy, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As when `max_connections` is reached. It would end, and so would each other one after it, until none serves."""
+@pytest.fixture
+async def heir(emptied: str, postgres: Server, proxy: Proxy) -> AsyncIterator[PostgresStore]:
+    """Return a replica behind the proxy, whose leader has ended."""
     from gateway.store.postgres.store import PostgresStore
 
     url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
-    async with asyncio.timeout(60.0):
-        async with opened(emptied):
-            replica = await PostgresStore.join(url, url, _unexpected, 5)
-            await replica.begin(0, lambda _: None)
-            proxy.target = ""
-        following = asyncio.create_task(replica.follow())
-        try:
-            await eventually(lambda: following.done() or "cannot lead" in caplog.text)
-            assert not following.done()
-            assert not replica.leads
-            await replica.change_log.announced()  # it still reads
-            proxy.target = f"127.0.0.1:{postgres.port}"
-            await following
-            assert replica.leads
-        finally:
-            following.cancel()
-            await asyncio.wait({following})
-            await replica.close()
+    async with opened(emptied):
+        replica = await PostgresStore.join(url, url, _unexpected, 5)
+        await replica.begin(0, lambda _: None)
+    try:
+        yield replica
+    finally:
+        await replica.close()
+
+
+async def test_a_replica_does_not_take_over_while_the_server_refuses_new_connections(
+    heir: PostgresStore,
+    postgres: Server,
+    proxy: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As when `max_connections` is reached. It would end, and so would each other one after it, until none serves."""
+    from gateway.store.postgres import store
+
+    connect, attempts = store._connect, []
+
+    async def counted(url: str, shown: str) -> psycopg.AsyncConnection[Any]:
+        attempts.append(url)
+        return await connect(url, shown)
+
+    monkeypatch.setattr(store, "_connect", counted)
+    proxy.target = ""
+    async with following(heir) as task:
+        await eventually(lambda: task.done() or len(attempts) > 2)
+        assert not task.done()
+        assert not heir.leads
+        assert caplog.text.count("refuses the connection to lead") == 1
+        await heir.change_log.announced()  # it still reads
+        proxy.target = f"127.0.0.1:{postgres.port}"
+        await task
+        assert heir.leads
 
 
 async def test_a_replica_that_takes_over_needs_no_connection_after_it_has_the_lease(
-    emptied: str, postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    heir: PostgresStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The previous leader may free connections that other programs use at once."""
     from gateway.store.postgres.lease import Lease
-    from gateway.store.postgres.store import PostgresStore
 
     take_now = Lease.take_now
 
@@ -1062,42 +1084,24 @@ async def test_a_replica_that_takes_over_needs_no_connection_after_it_has_the_le
         proxy.target = ""
         return await take_now(self)
 
-    url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
-    async with asyncio.timeout(60.0):
-        async with opened(emptied):
-            replica = await PostgresStore.join(url, url, _unexpected, 5)
-            await replica.begin(0, lambda _: None)
-            monkeypatch.setattr(Lease, "take_now", refused_from_now_on)
-        try:
-            await replica.follow()
-            assert replica.leads
-        finally:
-            await replica.close()
+    monkeypatch.setattr(Lease, "take_now", refused_from_now_on)
+    async with following(heir) as task:
+        await task
+        assert heir.leads
 
 
 async def test_a_replica_takes_over_though_a_new_connection_takes_long(
-    emptied: str, postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    heir: PostgresStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the first of the servers in the URL is dead. A replica does not read the log while it waits."""
     from gateway.store.postgres import store
-    from gateway.store.postgres.store import PostgresStore
 
     monkeypatch.setattr(store, "REFUSAL_TIMEOUT", 0.05)
-    url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
-    async with asyncio.timeout(60.0):
-        async with opened(emptied):
-            replica = await PostgresStore.join(url, url, _unexpected, 5)
-            await replica.begin(0, lambda _: None)
-            proxy.forwards.clear()
-        following = asyncio.create_task(replica.follow())
-        try:
-            await eventually(lambda: following.done() or replica.leads)
-            proxy.forwards.set()
-            await following
-        finally:
-            following.cancel()
-            await asyncio.wait({following})
-            await replica.close()
+    proxy.forwards.clear()
+    async with following(heir) as task:
+        await eventually(lambda: task.done() or heir.leads)
+        proxy.forwards.set()
+        await task
 
 
 async def test_a_replica_reads_few_keys_after_a_change_of_one(emptied: str) -> None:
