@@ -127,6 +127,17 @@ def emptied(postgres: Server, database: str) -> str:
     return postgres.url(database)
 
 
+@pytest.fixture
+async def stores(tmp_path: Path, emptied: str) -> AsyncIterator[tuple[Store, Store]]:
+    """Open a store of each engine."""
+    engines = SqliteEngine(tmp_path), PostgresEngine(emptied)
+    try:
+        yield await engines[0].open(), await engines[1].open()
+    finally:
+        for engine in engines:
+            await engine.close()
+
+
 def _pooler(server: Server) -> Pooler:
     from tests.support import postgres as support
 

@@ -46,6 +46,13 @@ async def test_a_key_is_claimed_once_for_a_tenant(characters: Any) -> None:
     assert [one.id for one in await characters.creations()] == ["1", "3"]
 
 
+async def test_a_claim_can_be_repeated(characters: Any) -> None:
+    await characters.claim(CREATION)
+    await characters.bind("1", "c")
+    await characters.claim(CREATION)
+    assert await characters.creations() == [replace(CREATION, character_id="c")]
+
+
 async def test_a_character_belongs_to_one_creation_of_its_account(characters: Any) -> None:
     for number, account in (("1", "a"), ("2", "a"), ("3", "b")):
         await characters.claim(replace(CREATION, id=number, key=number, account=account))

@@ -6,10 +6,7 @@ The other tests of this folder run on each engine alone. What they do not think 
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +19,7 @@ from gateway.generations.limits.model import (
     UnpricedError,
     Use,
 )
-from gateway.generations.model import Generation, GenerationId, Marker, Source, State
+from gateway.generations.model import Generation, Marker, Source, State
 from gateway.generations.state import (
     Accepted,
     Ambiguous,
@@ -42,49 +39,29 @@ from gateway.generations.state import (
 from gateway.generations.stores import Claim, Claimed, Filter, RequestIdTakenError, Webhook
 from gateway.store.store import Store
 from tests.contract.store import examples
-from tests.contract.store.conftest import PostgresEngine, SqliteEngine
+from tests.contract.store.pairs import ACCOUNTS, TENANTS, Pair
 
 SEEDS = range(1, int(os.environ.get("ENGINE_SEEDS", "2")) + 1)
 """The default keeps the everyday suite short."""
 OPERATIONS, COMPARED_EVERY = 250, 10
 DAYS = ("2026-01-30", "2026-01-31", "2026-02-01", "2026-02-02")
-TENANTS, ACCOUNTS, KEYS = ("one", "two"), ("account 1", "account 2"), ("k1", "k2", "")
+KEYS = ("k1", "k2", "")
 SUBJECTS = ("tenant", "key:k1", "label:a=b")
-REFUSED = "refused"
 ENDS = (State.COMPLETED, State.FAILED, State.NSFW, State.CANCELED)
 
 pytestmark = pytest.mark.toolchain("postgres")
 
 
-@pytest.fixture
-async def stores(tmp_path: Path, emptied: str) -> AsyncIterator[tuple[Store, Store]]:
-    engines = SqliteEngine(tmp_path), PostgresEngine(emptied)
-    try:
-        yield await engines[0].open(), await engines[1].open()
-    finally:
-        for engine in engines:
-            await engine.close()
+class Generations(Pair):
+    """Two stores with the same generations."""
 
-
-class Pair:
-    """Two stores to which the same happens. `live` has the newest version of each generation."""
+    refusals = (LimitExceededError, RequestIdTakenError, UnpricedError)
 
     def __init__(self, stores: tuple[Store, Store], seed: int) -> None:
-        self.stores = stores
-        self.pick = random.Random(seed)
-        self.live: dict[GenerationId, Generation] = {}
+        super().__init__(stores, seed)
         self.keys: list[str] = []
         self.day = 0
-        self.now = 0.0
-        self.refused = 0
         self.reached: set[State] = set()
-
-    async def both(self, call: Callable[[Store], Awaitable[Any]]) -> Any:
-        """Make a call to both stores, and return its result, which must be the same."""
-        first, second = [await result(call(store)) for store in self.stores]
-        assert first == second
-        self.refused += first == REFUSED
-        return first
 
     def one(self) -> Generation:
         return self.live[self.pick.choice([*self.live])]
@@ -93,13 +70,13 @@ class Pair:
         """Return one of few request ids, so that some belong to another generation already."""
         return f"request {self.pick.randrange(60)}"
 
-    async def claim(self) -> None:
+    async def submit(self) -> None:
         if self.pick.random() < 0.1:
             self.day = min(self.day + 1, len(DAYS) - 1)
         reused = self.keys and self.pick.random() < 0.2
         key = self.pick.choice(self.keys) if reused else f"key {len(self.keys)}"
         self.keys.append(key)
-        at = examples.moment(self.now)
+        at = self.moment()
         generation = examples.generation(
             tenant=self.pick.choice(TENANTS),
             idempotency_key=key,
@@ -116,7 +93,7 @@ class Pair:
         await self._claim(replace(claim, submission_time=SubmissionTime(day, int(at.steady // 60))))
 
     async def adopt(self) -> None:
-        at, request_id = examples.moment(self.now), self.request_id()
+        at, request_id = self.moment(), self.request_id()
         spec = examples.generation(
             tenant=self.pick.choice(TENANTS),
             idempotency_key=f"adopted {request_id}",
@@ -135,7 +112,7 @@ class Pair:
 
     async def step(self) -> None:
         before = self.one()
-        after = advance(before, self._observation(before), examples.moment(self.now))
+        after = advance(before, self._observation(before), self.moment())
         if after is None:
             return
         outdated = replace(before, version=before.version + 5) if self.pick.random() < 0.05 else before
@@ -171,12 +148,12 @@ class Pair:
     async def delete(self) -> None:
         generation = self.one()
         if generation.done:
-            at_upstream, steady = bool(generation.request_id), examples.moment(self.now).steady
+            at_upstream, steady = bool(generation.request_id), self.moment().steady
             await self.both(lambda store: store.deletions.delete(generation, at_upstream=at_upstream, steady=steady))
             del self.live[generation.id]
 
     async def prune(self) -> None:
-        ended, keys = (examples.moment(self.now - self.pick.choice([60, 600, 2000])).steady for _ in range(2))
+        ended, keys = (self.moment(self.pick.choice([60, 600, 2000])).steady for _ in range(2))
         await self.both(lambda store: store.deletions.prunable(ended, keys))
         await self.both(lambda store: store.deletions.prune(ended, keys))
         for name in [*self.live]:
@@ -198,7 +175,7 @@ class Pair:
 
     async def webhook(self) -> None:
         webhook = Webhook(self.one().id, f"name {self.pick.randrange(4)}", self.request_id(), "completed")
-        wall = examples.moment(self.now).wall
+        wall = self.moment().wall
         await self.both(lambda store: store.webhooks.store_webhook(webhook, wall))
 
     async def process(self) -> None:
@@ -213,14 +190,6 @@ class Pair:
         for name in self.live:
             await self.both(lambda store, name=name: store.change_log.history(name, 0, 100))
             await self.both(lambda store, name=name: store.generations.request(name))
-
-
-async def result(call: Awaitable[Any]) -> Any:
-    """Return the result of a call, or REFUSED: of two limits that are exceeded, the engines may name either."""
-    try:
-        return await call
-    except (RequestIdTakenError, LimitExceededError, UnpricedError):
-        return REFUSED
 
 
 async def seen(store: Store) -> dict[str, Any]:
@@ -247,17 +216,12 @@ async def seen(store: Store) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_both_engines_do_the_same(stores: tuple[Store, Store], seed: int) -> None:
-    pair = Pair(stores, seed)
-    often = {pair.step: 25, pair.claim: 8, pair.adopt: 2, pair.limit: 2, pair.webhook: 2, pair.delete: 2}
+    pair = Generations(stores, seed)
+    often = {pair.step: 25.0, pair.submit: 8, pair.adopt: 2, pair.limit: 2, pair.webhook: 2, pair.delete: 2}
     seldom = {pair.process: 1, pair.prune: 0.3}
-    for number in range(OPERATIONS):
-        pair.now += pair.pick.choice([0.1, 1.0, 30.0])
-        chosen = {**often, **seldom} if pair.live else {pair.claim: 1}
-        (operation,) = pair.pick.choices([*chosen], [*chosen.values()])
-        await operation()
-        if number % COMPARED_EVERY == 0:
-            await pair.compare()
-    await pair.compare()
+    for _ in range(OPERATIONS // COMPARED_EVERY):
+        await pair.run(often | seldom, COMPARED_EVERY)
+        await pair.compare()
     assert pair.refused > 0
     assert State.QUEUED in pair.reached
     assert pair.reached & {*ENDS}

@@ -796,12 +796,12 @@ SELECT count(*) AS waiting FROM archive_files WHERE state IN (0, 3);
 -- Characters ----------------------------------------------------------------------------------------------------------
 
 -- name: insert_character
--- Store an order before it is sent. Inserts no row if the tenant has used the idempotency key.
-INSERT OR IGNORE INTO characters (
+-- Store an order before it is sent. Inserts no row if the tenant has used the idempotency key for another one.
+INSERT INTO characters (
     id, tenant, idempotency_key, fingerprint, account, name, version, known, sent_date, sent_at
 ) VALUES (
     :id, :tenant, :idempotency_key, :fingerprint, :account, :name, :version, :known, :sent_date, :sent_at
-);
+) ON CONFLICT (tenant, idempotency_key) DO UPDATE SET id = excluded.id WHERE characters.id = excluded.id;
 
 -- name: bind_character
 -- Store the id of the character that an order created.
