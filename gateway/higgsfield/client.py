@@ -64,6 +64,8 @@ OnCall = Callable[[str, GenerationId | None, UpstreamCall], None]
 NOT_SERVED = (404, 405)
 """The statuses of a path or an id that Higgsfield does not serve."""
 UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
+LAST_DATE = 253_370_764_799.0
+"""The end of the year 9998, in seconds since the epoch: the calendar ends before the month that follows a later one."""
 LAST_READ_TIMEOUT = 0.05
 """Seconds for a last read of the socket after the timeout: a response may be there if the event loop stalled."""
 
@@ -286,7 +288,7 @@ class HiggsfieldClient:
     async def time(self) -> Wall | None:
         """Return the Date of a response to a status call for the nil id; None without one. Raises GatewayError."""
         response = await self.call_uncharged("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
-        return _wall(parse_http_date(response.date))
+        return _read_date(response.date)
 
     async def check_credentials(self) -> None:
         """Make a call that is free and shows whether Higgsfield accepts the credentials. Its failure shows nothing."""
@@ -430,7 +432,7 @@ class HiggsfieldClient:
         if self._on_date is None or date == self._last_date:
             return
         self._last_date = date
-        self._on_date(_wall(parse_http_date(date)))
+        self._on_date(_read_date(date))
 
     def _read_receipt(self, response: Response, *, v1: bool) -> StatusReport | None:
         """Parse the response to a submission: a request, or a job set.
@@ -489,5 +491,7 @@ def _target(path: str, query: str) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _wall(seconds: float | None) -> Wall | None:
-    return None if seconds is None else Wall(seconds)
+def _read_date(date: str) -> Wall | None:
+    """Parse the Date of a response; None if it is malformed, or if budgets could not count its day and its month."""
+    seconds = parse_http_date(date)
+    return Wall(seconds) if seconds is not None and 0.0 <= seconds <= LAST_DATE else None

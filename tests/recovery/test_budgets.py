@@ -50,6 +50,23 @@ async def test_the_first_limits_begin_with_the_day_of_higgsfield(start: Start) -
     assert (await used(running)).day == today.strftime("%Y-%m-%d")
 
 
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 01 Jan 0999 00:00:00 GMT"])
+async def test_a_date_that_no_day_follows_begins_no_day(
+    start: Start, date: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start()
+    with monkeypatch.context() as wrong:
+        wrong.setattr("aiohttp.web_response.rfc822_formatted_time", lambda: date)
+        await set_limits(running, credits_per_day="9", credits_per_month="9")
+        await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        now = await used(running)
+        assert (now.day, now.reserved_today) == ("", "0.05")
+    await running.advance(60.0)
+    await running.submit(soul("an owl", wait_for=pb.WAIT_FOR_STORED))
+    today = parsedate_to_datetime(running.time.true_date()).astimezone(UTC)
+    assert (await used(running)).day == today.strftime("%Y-%m-%d")
+
+
 async def test_a_minute_and_the_time_of_a_retry_are_those_of_higgsfield(start: Start) -> None:
     running = await start(wall_is_ahead=40 * DAY)
     await set_limits(running, submissions_per_minute=1)
