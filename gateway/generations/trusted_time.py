@@ -66,6 +66,7 @@ class TrustedTime:
         self._tried = False
         self._doubted = False
         self._wall_is_wrong = False
+        self._wall_was_wrong_at = Steady(0.0)
         self._reading: _Reading | None = None
         self._asking = asyncio.Lock()
         self._learning = asyncio.Lock()
@@ -178,21 +179,23 @@ class TrustedTime:
         """
         now, wall = self._clock.moment()
         if theirs is not None:
-            self._warn_of_wall(wall - theirs)
+            self._warn_of_wall(wall - theirs, now)
         self._doubted = theirs is None or abs(now - theirs - self._ahead_now()) >= DISAGREEMENT
         if not self._placed or (self._doubted and theirs is not None):
             self._wakeup.wake()
 
-    def _warn_of_wall(self, ahead: float) -> None:
-        """Log that the wall clock is wrong, once until it is right again.
+    def _warn_of_wall(self, ahead: float, now: Steady) -> None:
+        """Log that the wall clock is wrong, once until it has been right for a minute.
 
         It is the clock that an operator can correct. Steady time may be right while the wall clock is not, and differ
-        from Higgsfield's by less, because it never goes back.
+        from Higgsfield's by less, because it never goes back. Higgsfield's servers may disagree, too.
         """
-        wrong = abs(ahead) >= DISAGREEMENT
-        if wrong and not self._wall_is_wrong:
-            log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
-        self._wall_is_wrong = wrong
+        if abs(ahead) >= DISAGREEMENT:
+            if not self._wall_is_wrong:
+                log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
+            self._wall_is_wrong, self._wall_was_wrong_at = True, now
+        elif now - self._wall_was_wrong_at >= DISAGREEMENT:
+            self._wall_is_wrong = False
 
     async def run(self) -> None:
         """Ask for the time if a Date is missing or contradicts what is known, and store the correction."""

@@ -249,5 +249,14 @@ def test_the_log_asks_to_check_the_wall_clock_once_while_it_is_wrong(caplog: pyt
     time.note_date(now)  # the wall clock is right, although steady time was ahead before
     assert not caplog.records
     for clock.wall_ahead in (-90.0, -91.0, 0.0, 3_600.0):
+        clock.now, now = clock.now + 60.0, Wall(now + 60.0)
         time.note_date(now)
     assert [record.__dict__["seconds_ahead"] for record in caplog.records] == [-90, 3_600]
+
+
+def test_servers_of_higgsfield_whose_clocks_differ_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    now = Wall(200_000.0)
+    time = trusted(FixedClock(now), Corrections(), Higgsfield(now))
+    for ahead in (0.0, 90.0) * 10:
+        time.note_date(Wall(now + ahead))
+    assert [record.__dict__["seconds_ahead"] for record in caplog.records] == [-90]
