@@ -1,8 +1,8 @@
 """Removes the data of deleted generations from Higgsfield, and repeats what Higgsfield has not confirmed.
 
 A deletion is recorded in the commit that removes the generation here. DELETE is idempotent at Higgsfield, so it is
-repeated until it is confirmed, also after a restart: one request at a time, with growing pauses after failures. The
-failure of one account does not delay the removals of another one.
+repeated until it is confirmed, also after a restart: one request at a time, with growing pauses after failures, and not
+before the end of a Retry-After. The failure of one account does not delay the removals of another one.
 """
 
 import logging
@@ -28,6 +28,8 @@ class Removals:
         self._upstream = upstream
         self._clock = clock
         self._wakeup = Wakeup()
+        self._not_before: dict[str, float] = {}
+        """By the id of the credentials: when Higgsfield's Retry-After ends, in steady time."""
 
     def wake(self) -> None:
         """Wake `run`, because a removal was recorded."""
@@ -35,7 +37,11 @@ class Removals:
 
     async def remove(self, removal: Removal) -> None:
         """Send the DELETE, and record the removal as confirmed. Raises GatewayError, UnconfirmedError."""
-        await self._upstream.delete(removal)
+        try:
+            await self._upstream.delete(removal)
+        except GatewayError as error:
+            self._not_before[removal.account] = self._clock.moment().steady + (error.failure.retry_after or 0.0)
+            raise
         await self._deletions.removed(removal)
 
     async def run(self) -> None:
@@ -53,7 +59,8 @@ class Removals:
                 await self._clock.wait(recorded, None)
                 await sleep(self._clock, FIRST_PAUSE)  # the call that recorded it tries first
             random.shuffle(reachable)  # so that one that always fails does not keep the others back
-            failed: set[str] = set()
+            now = self._clock.moment().steady
+            failed = {removal.account for removal in reachable if now < self._not_before.get(removal.account, now)}
             for removal in reachable:
                 if removal.account not in failed and not await self._repeat(removal):
                     failed.add(removal.account)

@@ -55,6 +55,7 @@ class Higgsfield(FixedClock):
     async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
         self.rounds.append([])
         self.rests.append(seconds)
+        self.now += seconds or 0.0
         await super().wait(signal, seconds)
 
     async def run_until(self, done: Any) -> None:
@@ -135,3 +136,21 @@ async def test_the_pauses_begin_again_after_a_success() -> None:
     assert (rests[5] or 0.0) >= 32 * FIRST_PAUSE
     after = [seconds for seconds in rests[grown:] if seconds not in {None, FIRST_PAUSE}]
     assert FIRST_PAUSE <= (after[0] or 0.0) <= 1.5 * FIRST_PAUSE
+
+
+async def test_a_retry_after_is_kept_and_delays_no_other_account() -> None:
+    class Full(Higgsfield):
+        def __init__(self, *recorded: Removal) -> None:
+            super().__init__(*recorded)
+            self.asked: list[tuple[str, float]] = []
+
+        async def delete(self, removal: Removal) -> None:
+            self.asked.append((removal.request_id, self.now))
+            if self.now < 1_300.0:
+                raise upstream_unavailable("full", retry_after=300.0 if removal.account == "red" else 1.0)
+
+    higgsfield = Full(removal("a"), removal("b", "blue"))
+    await higgsfield.run_until(lambda: not higgsfield.recorded)
+    first, second = [at for name, at in higgsfield.asked if name == "a"]
+    assert second - first >= 300.0
+    assert len([at for name, at in higgsfield.asked if name == "b"]) > 2
