@@ -21,7 +21,7 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
     "--lost",
     is_flag=True,
     help="The generation never ran, or its outcome will never be known. It becomes LOST. Also for one that was "
-    "accepted a day ago, if Higgsfield sends no status of it.",
+    "accepted a day ago, if Higgsfield sends no status of it that the gateway knows.",
 )
 @click.option("--resubmit", is_flag=True, help="Send the generation again with its key.")
 @click.option("--may-charge-twice", is_flag=True, help="With --resubmit: even if Higgsfield may not know the key.")

@@ -102,10 +102,10 @@ class Resolver:
             raise invalid_field("request_id", "belongs to another generation") from None
 
     async def lost(self, generation_id: GenerationId) -> Generation:
-        """Declare a generation LOST that is UNCERTAIN, or for which Higgsfield returns no status.
+        """Declare a generation LOST that is UNCERTAIN, or for which Higgsfield returns no known status.
 
         The second needs one of these: its credentials are gone and Higgsfield does not know it with others, or it was
-        sent at least GIVE_UP_MISSING ago and a status call now fails or finds nothing.
+        sent at least GIVE_UP_MISSING ago and a status call now fails, or finds nothing or a word that is not known.
         """
         return await self._sender.tasks.finish(self._lost(generation_id))
 
@@ -115,7 +115,7 @@ class Resolver:
             return generation
         at_rest = generation.state is State.UNCERTAIN and generation.marker is None
         if not at_rest and not (generation.state in FOLLOWED and await self._has_no_status(generation)):
-            why = "only what is UNCERTAIN, or was sent a day ago and has no status at Higgsfield, can be lost"
+            why = "only what is UNCERTAIN, or was sent a day ago and has no known status at Higgsfield, can be lost"
             raise invalid_field("id", f"is {generation.state.name}: {why}")
         return await self._service.observe(generation, Expired(BY_OPERATOR, Source.OPERATOR))
 
@@ -128,9 +128,10 @@ class Resolver:
         if self._clock.moment().steady - sent_at < GIVE_UP_MISSING:
             return False
         try:
-            return await self._upstream.status(generation) is None
+            report = await self._upstream.status(generation)
         except GatewayError:
             return True
+        return report is None or report.state is None
 
     async def resubmit(self, generation_id: GenerationId, *, may_charge_twice: bool) -> Generation:
         """Send an UNCERTAIN generation again under its key.

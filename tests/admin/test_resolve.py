@@ -275,7 +275,11 @@ async def test_a_404_does_not_lose_a_generation_whose_account_can_be_asked(runni
     assert (await running.finish(queued.id)).outputs
 
 
-@pytest.mark.parametrize("response", [{"status": 403}, {"status": 404}, {"status": 500}, {"body": {"id": 1}}], ids=str)
+@pytest.mark.parametrize(
+    "response",
+    [{"status": 403}, {"status": 404}, {"status": 500}, {"body": {"id": 1}}, {"patch": {"status": "expired"}}],
+    ids=str,
+)
 async def test_what_has_no_status_for_a_day_can_be_declared_lost(tmp_path: Path, response: dict[str, Any]) -> None:
     async with run_timed(tmp_path, queue_seconds=10 * DAY, POLL_MAX=3_600) as running:
         odd = await running.submit(soul("odd"))

@@ -18,8 +18,8 @@ pub mod resolve_generation_request {
         #[prost(string, tag = "2")]
         RequestId(::prost::alloc::string::String),
         /// The generation never ran, or its outcome will never be known. It becomes LOST. An accepted one must have been sent
-        /// at least a day ago, and Higgsfield, which is asked now, must send no status of it. Or the gateway has its
-        /// credentials no longer, and Higgsfield does not know it with others.
+        /// at least a day ago, and Higgsfield, which is asked now, must send no status of it that the gateway knows. Or the
+        /// gateway has its credentials no longer, and Higgsfield does not know it with others.
         #[prost(message, tag = "3")]
         Lost(super::Lost),
         /// Send the generation again.

@@ -185,8 +185,8 @@ type ResolveGenerationRequest_RequestId struct {
 
 type ResolveGenerationRequest_Lost struct {
 	// The generation never ran, or its outcome will never be known. It becomes LOST. An accepted one must have been sent
-	// at least a day ago, and Higgsfield, which is asked now, must send no status of it. Or the gateway has its
-	// credentials no longer, and Higgsfield does not know it with others.
+	// at least a day ago, and Higgsfield, which is asked now, must send no status of it that the gateway knows. Or the
+	// gateway has its credentials no longer, and Higgsfield does not know it with others.
 	Lost *Lost `protobuf:"bytes,3,opt,name=lost,proto3,oneof"`
 }
 

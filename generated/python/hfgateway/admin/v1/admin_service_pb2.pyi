@@ -72,8 +72,8 @@ class ResolveGenerationRequest(_message.Message):
     @_builtins.property
     def lost(self) -> Global___Lost:
         """The generation never ran, or its outcome will never be known. It becomes LOST. An accepted one must have been sent
-        at least a day ago, and Higgsfield, which is asked now, must send no status of it. Or the gateway has its
-        credentials no longer, and Higgsfield does not know it with others.
+        at least a day ago, and Higgsfield, which is asked now, must send no status of it that the gateway knows. Or the
+        gateway has its credentials no longer, and Higgsfield does not know it with others.
         """
 
     @_builtins.property

@@ -40,8 +40,8 @@ export declare type ResolveGenerationRequest = Message<"hfgateway.admin.v1.Resol
   } | {
     /**
      * The generation never ran, or its outcome will never be known. It becomes LOST. An accepted one must have been sent
-     * at least a day ago, and Higgsfield, which is asked now, must send no status of it. Or the gateway has its
-     * credentials no longer, and Higgsfield does not know it with others.
+     * at least a day ago, and Higgsfield, which is asked now, must send no status of it that the gateway knows. Or the
+     * gateway has its credentials no longer, and Higgsfield does not know it with others.
      *
      * @generated from field: hfgateway.admin.v1.Lost lost = 3;
      */
