@@ -121,7 +121,8 @@ class _Source:
     async def read(self, limit: asyncio.Timeout, seconds: float) -> AsyncIterator[bytes]:
         """Yield the chunks. `limit` ends the upload if the storage does not take one within so many seconds.
 
-        The timeouts of aiohttp do not include the time in which a body is written.
+        After the last one it has as many for the whole response. The timeouts of aiohttp do not include the time in
+        which a body is written, and begin again with each byte of a response.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -132,6 +133,8 @@ class _Source:
                 yield chunk
                 if not limit.expired():
                     limit.reschedule(None)
+            if not limit.expired():
+                limit.reschedule(loop.time() + seconds)
             failpoints.amid("storage call")
         except asyncio.CancelledError:
             raise

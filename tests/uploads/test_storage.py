@@ -101,6 +101,23 @@ async def test_a_storage_that_does_not_respond_ends_the_upload() -> None:
     assert raised.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
 
 
+async def test_a_response_that_never_ends_ends_the_upload() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            while not reader.at_eof():
+                writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+                await writer.drain()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.01):
+                        await reader.read(SIZE)
+
+    async with serving(drip) as url, opened(timeout=0.1) as storage:
+        with pytest.raises(GatewayError) as raised:
+            await storage.put(Slot(url, url, {}, 3600.0), SIZE, one_chunk(SIZE))
+    assert raised.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+
+
 async def test_the_time_of_a_slow_source_does_not_count() -> None:
     limits: list[bool] = []
 
