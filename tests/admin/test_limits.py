@@ -336,6 +336,15 @@ async def test_a_batch_of_an_unclear_size_is_refused_only_by_a_budget(start: Sta
     assert len(running.ledger.submissions) == asked
 
 
+@pytest.mark.parametrize("credits", ["1000000000.1", 123456789012345678])
+async def test_an_estimate_that_is_too_large_to_count_is_refused(start: Start, credits: Any) -> None:
+    running = await start(PRICES="higgsfield-ai/=1", UNKNOWN_PRICE="allow")
+    await set_limits(running, credits_per_day="1000000000")
+    running.plan(on="estimate", status=200, body={"credits": credits, "usd": "1"})
+    assert (await refusal(running.grpc, soul("a fox"))).reason == "PRICE_UNKNOWN"
+    assert not running.ledger.submissions
+
+
 async def test_keys_labels_and_shares_have_their_own_limits(keyed: Running) -> None:
     red, blue = await keyed.key("red"), await keyed.key("red")
     first, second = keyed.caller("grpc", red), keyed.caller("grpc", blue)

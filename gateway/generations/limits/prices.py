@@ -10,7 +10,6 @@ stored or sent, and the same call can be repeated.
 """
 
 import asyncio
-import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from gateway.generations.inputs import Input
 from gateway.generations.limits.model import MAX_CREDITS, MILLION, format_credits, parse_credits
 from gateway.generations.ports import Clock, Prepared, Upstream
 
+TOO_MUCH = f"more than {MAX_CREDITS} credits are not counted"
 MAX_PRICES = 10_000
 """Prices that are cached; the one that was not used for longest is dropped first."""
 
@@ -87,8 +87,11 @@ class Prices:
             if error.failure.reason is not Reason.MODEL_UNKNOWN:  # which may only have no estimate
                 raise
         else:
-            with contextlib.suppress(ValueError):  # it is a description
-                price = Price(parse_credits(estimate.credits), estimate.credits, estimate.usd)
+            if estimate.credits:  # otherwise it is a description
+                try:
+                    price = Price(parse_credits(estimate.credits), estimate.credits, estimate.usd)
+                except ValueError:
+                    raise _unknown(prepared, TOO_MUCH) from None
         price = price or self._without_estimate(prepared)
         self._cached[key] = (self._clock.moment().steady, price)
         self._cached.move_to_end(key)
@@ -104,7 +107,7 @@ class Prices:
                     raise _unknown(prepared, "the number of outputs has to be a whole number")
                 total = credits * prepared.outputs
                 if total > MAX_CREDITS * MILLION:
-                    raise _unknown(prepared, f"more than {MAX_CREDITS} credits are not counted")
+                    raise _unknown(prepared, TOO_MUCH)
                 return Price(total, format_credits(total))
         if self._unknown_allowed:
             return UNKNOWN_PRICE
