@@ -17,7 +17,8 @@ from pathlib import Path
 def main() -> int:
     """Return the exit code."""
     config = os.environ.get("HFGATEWAY_CONFIG")
-    settings = (tomllib.loads(Path(config).read_text("utf-8")) if config else {}) | os.environ
+    settings = tomllib.loads(Path(config).read_text("utf-8")) if config else {}
+    settings |= {name: text for name, text in os.environ.items() if text.strip()}
     host, _, port = (settings.get("HFGATEWAY_HTTP_ADDRESS") or "127.0.0.1:8080").rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 # the gateway listens there, too
     cert, key = settings.get("HFGATEWAY_TLS_CERT"), settings.get("HFGATEWAY_TLS_KEY")

@@ -150,12 +150,12 @@ class Settings:
 def read_settings(environment: Mapping[str, str], file: Path | None = None, *, tls: bool = True) -> Settings:
     """Read the settings; the environment overrides the TOML file. Raises SettingError.
 
-    Without `tls`, for commands that open no port, the TLS files are ignored. Unknown names with the prefix are an error
-    in the file and a warning in the environment.
+    An empty variable counts as not set. Without `tls`, for commands that open no port, the TLS files are ignored.
+    Unknown names with the prefix are an error in the file and a warning in the environment.
     """
     given = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
     warnings = tuple(f"{name}: {_unknown(name)}" for name in sorted(given) if name not in KNOWN)
-    texts = _file_settings(file) | {name: text for name, text in given.items() if name in TABLE}
+    texts = _file_settings(file) | {name: text for name, text in given.items() if name in TABLE and text.strip()}
     if not texts.get(STORE_URL, "").strip():
         texts[STORE_URL] = f"sqlite:///{_chosen_store(environment)}"
     if not tls:

@@ -235,6 +235,15 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert (settings.drain, settings.poll_max) == (6.0, 7.0)
 
 
+def test_an_empty_variable_does_not_override_the_file(tmp_path: Path) -> None:
+    """Such as one that a compose file names and the machine does not set."""
+    file = tmp_path / "gateway.toml"
+    file.write_text("HFGATEWAY_AUTH = 'keys'\nHFGATEWAY_STORE_URL = 'sqlite:////srv/gateway.db'")
+    for text in ("", " "):
+        settings = read_settings({"HFGATEWAY_AUTH": text, "HFGATEWAY_STORE_URL": text}, file)
+        assert (settings.auth, settings.store) == ("keys", Path("/srv/gateway.db"))
+
+
 def test_two_sources_of_the_encryption_key_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "gateway.key"
     file.touch()

@@ -73,3 +73,5 @@ async def test_settings_in_a_file_are_read(tmp_path: Path) -> None:
     async with GatewayProcess(tmp_path, f"http://{free_address()}", config=str(config)) as gateway:
         address = gateway.http_address.removeprefix("https://")
         assert await exit_code(address, {"HFGATEWAY_CONFIG": str(config)}) == 0
+        empty = {"HFGATEWAY_TLS_CERT": "", "HFGATEWAY_TLS_KEY": " "}
+        assert await exit_code(address, {"HFGATEWAY_CONFIG": str(config), **empty}) == 0
