@@ -205,9 +205,18 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         show_envvar=True,
         metavar="HOST:PORT",
+        callback=lambda _context, _option, address: _reachable(address),
         help="The address of the gateway.",
     )
     return connection_options(command, address, "The API key.")
+
+
+def _reachable(address: str) -> str:
+    """Return the loopback address of a gateway on this machine that listens on all addresses."""
+    for everywhere, loopback in (("0.0.0.0:", "127.0.0.1:"), ("[::]:", "[::1]:")):
+        if address.startswith(everywhere):
+            return loopback + address.removeprefix(everywhere)
+    return address
 
 
 def connection_options(command: Callable[..., Any], address_option: Decorator, key_help: str) -> Callable[..., Any]:

@@ -178,6 +178,18 @@ async def test_commands_use_the_address_of_the_clients(gateway: ScriptedGateway,
     assert (ended.code, "QUEUED" in ended.out) == (0, True)
 
 
+async def test_a_gateway_that_listens_on_all_addresses_is_called_at_a_loopback_one(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 1)))
+    everywhere = gateway.address.replace("127.0.0.1", "0.0.0.0")
+    hfgateway.environment |= {"HFGATEWAY_GRPC_ADDRESS": everywhere, "HFGATEWAY_API_KEY": "hfg_secret"}
+
+    ended = await hfgateway("get", "g1")
+
+    assert (ended.code, "QUEUED" in ended.out) == (0, True)
+
+
 async def test_a_key_is_not_sent_in_plaintext_to_another_machine(hfgateway: Command) -> None:
     ended = await hfgateway("get", "g1", "--gateway", "gateway.invalid:443", "--api-key", "hfg_secret")
     assert ended.code == 2
