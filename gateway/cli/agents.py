@@ -84,7 +84,7 @@ class _Conversation:
         self._as_json = as_json
 
     def send(self, text: str, key: str | None = None) -> Turn:
-        """Send a message and follow its turn until it ends. If interrupted, print the command that continues."""
+        """Send a message, follow its turn, and report if it fails. If interrupted, print the command that continues."""
         from hfgateway_client import new_idempotency_key
 
         key = new_idempotency_key() if key is None else key
@@ -95,7 +95,12 @@ class _Conversation:
                 self.session_id = client.agents.create_session().id
                 echo(f"session {self.session_id}", err=True)
             advice.replace(f"The turn continues if the message was sent. {self._advice(text, key)}")
-            return self._turn(client, text, key, print_json if self._as_json else shown)
+            turn = self._turn(client, text, key, print_json if self._as_json else shown)
+        if turn.failed:
+            echo("The turn failed or was interrupted: the answer may not be complete.", err=True)
+        elif not turn.messages:
+            echo("The turn ended without an answer.", err=True)
+        return turn
 
     def command(self, *arguments: str) -> str:
         """Return the command that continues this session."""

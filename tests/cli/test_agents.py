@@ -97,10 +97,22 @@ async def test_a_question_can_be_answered_on_a_terminal(gateway: ScriptedGateway
     assert [one.text for one in gateway.requests["SendMessage"]] == ["a fox", "red"]
 
 
-async def test_a_failed_turn_exits_with_1(gateway: ScriptedGateway, hfgateway: Command) -> None:
+async def test_a_failed_turn_is_reported_and_exits_with_1(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SendMessage", sent())
     gateway.on("WatchSession", [says("No", "FAILED"), session("IDLE")])
-    assert (await hfgateway("agents", "ask", "--session", "s1", "a fox")).code == 1
+    ended = await hfgateway("agents", "ask", "--session", "s1", "a fox")
+    assert (ended.code, ended.out) == (1, "No\n")
+    assert ended.err == "The turn failed or was interrupted: the answer may not be complete.\n"
+
+
+async def test_a_turn_without_an_answer_is_reported_and_exits_with_1(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    gateway.on("SendMessage", sent())
+    gateway.on("WatchSession", [session("IDLE")])
+    ended = await hfgateway("agents", "ask", "--session", "s1", "a fox")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "The turn ended without an answer.\n"
 
 
 async def test_a_timeout_leaves_the_turn_running(gateway: ScriptedGateway, hfgateway: Command) -> None:
