@@ -45,7 +45,8 @@ def _of_parameters(before: Schema, after: Schema) -> Iterator[str]:
         elif name not in old.fields:
             yield f"{name}: a new parameter"
         elif old.fields[name] != new.fields[name]:
-            yield f"{name}: {_text(old.fields[name])} is now {_text(new.fields[name])}"
+            was, now = _text(old.fields[name]), _text(new.fields[name])
+            yield f"{name}: {was} is now {now}" if was != now else f"{name}: still {now}, with other rules"
         if name in old.required - new.required:
             yield f"{name}: no longer required"
         elif name in new.required - old.required:
@@ -107,7 +108,7 @@ def _defaults(schema: Schema, levels: int) -> dict[str, Any]:
 
 
 def _text(field: Mapping[str, Any]) -> str:
-    """Return what a field accepts as a short text: `integer 4..15, default 5`."""
+    """Return what a field accepts as a short text: `integer 4..15, default 5`, or `array 1..3 of string`."""
     if "enum" in field:
         text = " ".join(str(option) for option in field["enum"])
     else:
@@ -116,6 +117,8 @@ def _text(field: Mapping[str, Any]) -> str:
         for least, most in (("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems")):
             if least in field or most in field:
                 text += f" {field.get(least, '')}..{field.get(most, '')}"
+        if isinstance(items := field.get("items"), Mapping) and items:
+            text += f" of {_text(items)}"
     return f"{text}, default {json.dumps(field['default'])}" if "default" in field else text
 
 

@@ -108,6 +108,16 @@ FLAGS = {"properties": {"a": {"type": "boolean"}, "b": {"type": "boolean"}}}
         (of(a=DURATION), of(a=DURATION | {"default": 6}), [
             "a: integer 4..15, default 5 is now integer 4..15, default 6",
         ]),
+        (
+            of(a={"type": "array", "maxItems": 3, "items": {"type": "string"}}),
+            of(a={"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 9}}),
+            ["a: array ..3 of string is now array ..3 of string ..9"],
+        ),
+        (
+            of(a={"type": "number"}),
+            of(a={"type": "number", "exclusiveMinimum": 0}),
+            ["a: still number, with other rules"],
+        ),
         (of(), replace(of(), kind=MediaKind.IMAGE), ["the output is now image"]),
         (of(), replace(of(), tasks=("image-to-video",)), ["the tasks are now image-to-video"]),
         (
