@@ -263,7 +263,8 @@ class Follower:
             return
         at: float = due.at
         if due.step is Step.POLL:
-            at = self._schedule.ensure_planned(generation)
+            # If it was accepted after its start_timeout, its first poll cancels it.
+            at = self._schedule.ensure_planned(generation, at_once=self._is_start_overdue(generation))
             left = self._left_to_wait(generation) if due_steps.cancels_late_start(generation) else 0.0
             if left > 0:
                 # At its start_timeout it is polled in any case, and canceled.

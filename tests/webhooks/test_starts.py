@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from unittest.mock import patch
@@ -13,8 +13,9 @@ import pytest
 from gateway.generations import follower
 from gateway.generations.clock import sleep
 from gateway.generations.model import Generation as Stored
-from gateway.generations.model import StatusReport
+from gateway.generations.model import PreparedRequest, StatusReport
 from gateway.generations.polling import pace
+from gateway.generations.ports import Outcome
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, eventually, name_of, public_url, soul
 from tests.support.timeline import STEP, Timed, run_timed
@@ -193,5 +194,25 @@ async def test_a_start_timeout_that_passes_during_a_poll_cancels(tmp_path: Path)
             await running.advance(3.0)
             await reading
         await running.advance(4.0)
+        assert len(running.ledger.refunds) == 1
+        await running.until(stored.id, "CANCELED")
+
+
+async def test_a_start_timeout_that_passes_before_the_acceptance_cancels_at_once(tmp_path: Path) -> None:
+    async with run_timed(tmp_path, queue_seconds=1000.0, **SIGNED, **public_url()) as running:
+        core = running.gateway._core
+        core.follower._schedule._reliability.arrive = True
+        submit = core.upstream.submit
+
+        async def respond_late(request: PreparedRequest, may_send: Callable[[], bool]) -> Outcome:
+            outcome = await submit(request, may_send)
+            await sleep(core.clock, 3.0)
+            return outcome
+
+        request = soul("a fox", wait_for=pb.WAIT_FOR_STORED)
+        request.start_timeout.FromSeconds(2)
+        with patch.object(core.upstream, "submit", respond_late):
+            stored = await running.submit(request)
+            await running.advance(4.0)
         assert len(running.ledger.refunds) == 1
         await running.until(stored.id, "CANCELED")

@@ -52,13 +52,13 @@ class PollSchedule:
         self._unpolled: set[GenerationId] = set()
         """The accepted generations that were not polled yet."""
 
-    def ensure_planned(self, generation: Generation) -> float:
-        """Return when the next poll is due, and plan it if this was not done yet."""
+    def ensure_planned(self, generation: Generation, *, at_once: bool) -> float:
+        """Return when the next poll is due, and plan it if this was not done yet, with `at_once` for now."""
         entry = self._feed.entries.get(generation.id)
         if entry is None:
             return self._clock.moment().steady
         if not entry.poll_at:
-            at_once = due_steps.wants_cancel(generation) or due_steps.is_unverified(generation)
+            at_once = at_once or due_steps.wants_cancel(generation) or due_steps.is_unverified(generation)
             self.plan(entry, 0.0 if at_once else self._gap(entry))
             self._unpolled.add(generation.id)
             self._plan_start_check(entry)
