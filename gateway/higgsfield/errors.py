@@ -133,8 +133,13 @@ def refusal(
     message = _MESSAGES[reason]
     violations: tuple[Violation, ...] = ()
     if reason is Reason.INPUT_REFUSED:
-        violations = _violations(detail, input_kind, secrets)
-        said = redacted(detail if isinstance(detail, str) else "; ".join(v.description for v in violations), secrets)
+        fields = _refused_fields(detail)
+        violations = tuple(
+            Violation(redacted(_field_path(input_kind, location), secrets), redacted(text, secrets))
+            for location, text in fields
+        )
+        said = detail if isinstance(detail, str) else "; ".join(_named(location, text) for location, text in fields)
+        said = redacted(said, secrets)
         message = f"{message}: {said}" if said else message
     return Failure(
         reason,
@@ -179,19 +184,23 @@ def capped_retry_after(retry_after: str | None) -> float | None:
     return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
 
 
-def _violations(detail: object, input_kind: InputKind, secrets: tuple[str, ...]) -> tuple[Violation, ...]:
-    if not isinstance(detail, list):
-        return ()
+def _refused_fields(detail: object) -> list[tuple[list[str | int], str]]:
+    """Return the locations of the fields that Higgsfield has refused, each with Higgsfield's text."""
     found = []
-    for item in detail[:50]:
+    for item in detail[:50] if isinstance(detail, list) else ():
         if not isinstance(item, dict):
             continue
-        location = item.get("loc")
-        message = item.get("msg")
+        location, text = item.get("loc"), item.get("msg")
         parts = [part for part in location if isinstance(part, str | int)] if isinstance(location, list) else []
-        description = redacted(message, secrets) if isinstance(message, str) else "was refused"
-        found.append(Violation(redacted(_field_path(input_kind, parts), secrets), description))
-    return tuple(found)
+        found.append((parts, text if isinstance(text, str) else "was refused"))
+    return found
+
+
+def _named(location: list[str | int], text: str) -> str:
+    """Return a text about a field after Higgsfield's own name of the field."""
+    parts = location[1:] if location[:1] == ["body"] else location
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+    return f"{name}: {text}" if name else text
 
 
 def _field_path(input_kind: InputKind, location: list[str | int]) -> str:

@@ -147,7 +147,11 @@ def test_refused_fields_are_named_as_in_the_api() -> None:
         "input.soul.prompt", "input.soul.character_id", "input.soul.motions[0].id", "input.soul.scene.body",
     ]  # fmt: skip
     assert next(v.field for v in model.failure.violations) == "input.model.parameters.prompt"
-    assert "Field required" in soul.failure.message
+    for judged in (soul, model):
+        assert judged.failure.message == (
+            "Higgsfield refused the input: prompt: Field required; custom_reference_id: not a uuid; "
+            "motions[0].id: unknown; scene.body: too long"
+        )
     assert soul.failure.response["detail"][1]["input"] == "[removed]"
 
 
