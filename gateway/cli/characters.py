@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -70,7 +70,7 @@ def create(
         # All images are checked before the first upload, so that no unused file is uploaded.
         types = [_content_type(image) for image in images]
         check_reachable(client)
-        urls = [_url(client, *pair) for pair in zip(images, types, strict=True)]
+        urls = _urls(connection, images, types)
         again = ["characters", "create", name, *urls, *(["--version", version] if version else []), "--key", key]
         advice.replace(
             "The character may have been created. To find out without being charged twice: "
@@ -183,12 +183,17 @@ def _content_type(image: str) -> str:
     return content_type
 
 
-def _url(client: Client, image: str, content_type: str) -> str:
-    if not content_type:
-        return image
-    url = client.upload(image, content_type).url
-    echo(f"uploaded {image}", err=True)
-    return url
+def _urls(connection: Connection, images: Sequence[str], types: Sequence[str]) -> list[str]:
+    """Return the URLs of the images, after uploading the files."""
+    if not any(types):
+        return [*images]
+    urls = []
+    with connection.uploading() as client:
+        for image, content_type in zip(images, types, strict=True):
+            urls.append(client.upload(image, content_type).url if content_type else image)
+            if content_type:
+                echo(f"uploaded {image}", err=True)
+    return urls
 
 
 def _print(character: SoulCharacter, connection: Connection, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import shlex
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _OPTIONS = frozenset({"address", "api_key", "tls", "tls_ca", "tls_cert", "tls_key", "insecure"})
 _RESPONSE_TIMEOUT = 3.0
 """Seconds after which the gateway counts as unavailable, because a person is waiting: calls are repeated until then."""
+_UPLOAD_REPEATED_FOR = 30.0
+"""Seconds for which an upload is repeated. Its delays are those of Higgsfield's storage, and longer."""
 _PRIVATE_AUTHORITY = "--tls-ca FILE for an authority that is not public"
 _UNTRUSTED = range(18, 22)
 """OpenSSL's codes for a certificate whose authority is not known."""
@@ -96,6 +98,16 @@ class Connection:
             client.close()
             raise
         client.close()
+
+    @contextmanager
+    def uploading(self) -> Iterator[Client]:
+        """Open a client for uploads as `client` does, after a call has shown that a gateway answers."""
+        from hfgateway_client.errors import NotAllowed
+
+        with self.client() as client, suppress(NotAllowed):  # a key that may not read may upload
+            check_reachable(client)
+        with self.client(_UPLOAD_REPEATED_FOR) as client:
+            yield client
 
     def _describe(self, error: GatewayError) -> str:
         from hfgateway_client.errors import Unavailable

@@ -66,7 +66,7 @@ def generate(
     with advice.given():
         with connection.client() as client:
             check_reachable(client)
-            message = upload_first(client, input)
+            message = upload_first(connection, input)
             if message is not input:
                 again += ", with the URLs in place of the files"
             if message.WhichOneof("kind") == "model":

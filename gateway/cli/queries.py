@@ -98,8 +98,9 @@ def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
     """Estimate the cost of a generation from PROMPT. Charges nothing."""
     from google.protobuf.json_format import MessageToDict
 
+    message = upload_first(connection, input)
     with connection.client() as client:
-        response = client.estimate(upload_first(client, input))
+        response = client.estimate(message)
     warn(response.warnings)
     if as_json:
         print_json(response)

@@ -11,7 +11,7 @@ from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo
 
 if TYPE_CHECKING:
-    from hfgateway_client import AnyInput, Client, GenerationInput
+    from hfgateway_client import AnyInput, GenerationInput
 
 
 @click.command()
@@ -29,7 +29,7 @@ def upload(connection: Connection, file: Path, content_type: str | None, as_json
     """
     from gateway.cli.progress import print_json
 
-    with connection.client() as client:
+    with connection.uploading() as client:
         try:
             uploaded = client.upload(file, content_type)
         except ValueError as error:
@@ -40,18 +40,20 @@ def upload(connection: Connection, file: Path, content_type: str | None, as_json
         echo(uploaded.url)
 
 
-def upload_first(client: Client, input: AnyInput) -> GenerationInput:
+def upload_first(connection: Connection, input: AnyInput) -> GenerationInput:
     """Upload the files of an input, and return the input with their URLs.
 
     The URLs are printed, so that the command can be repeated with the same input.
     """
     from hfgateway_client import LocalInput
 
-    try:
-        message = client.upload_media(input)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    if isinstance(input, LocalInput):
-        for source, url in zip(input.media, input.urls.values(), strict=True):
-            echo(f"uploaded {source!s} as {url}", err=True)
+    if not isinstance(input, LocalInput):
+        return input
+    with connection.uploading() as client:
+        try:
+            message = client.upload_media(input)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    for source, url in zip(input.media, input.urls.values(), strict=True):
+        echo(f"uploaded {source!s} as {url}", err=True)
     return message

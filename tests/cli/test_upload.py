@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
+from gateway.cli import connection
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.character_service_pb2 import CreateCharacterResponse
 from hfgateway.v1.upload_service_pb2 import UploadMediaResponse
 from tests.cli.conftest import Command
 
@@ -36,6 +38,28 @@ async def test_upload_prints_only_the_url(gateway: ScriptedGateway, hfgateway: C
     assert [(header.content_type, header.size) for header in headers] == [
         ("image/png", 7), ("image/png", 7), ("image/webp", 7),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["upload", "generate", "characters"])
+async def test_an_upload_is_repeated_after_the_delay_that_the_gateway_asks_for(
+    gateway: ScriptedGateway, hfgateway: Command, picture: Path, command: str
+) -> None:
+    """It is longer than the time after which a gateway counts as unavailable."""
+    away = refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", retry_delay=connection._RESPONSE_TIMEOUT + 0.1)
+    gateway.on("UploadMedia", away, STORED)
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=generation("COMPLETED", 2)))
+    gateway.on("CreateCharacter", CreateCharacterResponse(character={"id": "c1"}))
+    arguments = {"generate": ("zoom in", "--dop", "--image"), "characters": ("create", "Ann")}
+
+    ended = await hfgateway(command, *arguments.get(command, ()), str(picture))
+
+    assert (ended.code, len(gateway.requests["UploadMedia"])) == (0, 2)
+
+
+async def test_a_key_that_may_not_read_may_upload(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
+    gateway.unscripted["ListGenerations"] = refusal("PERMISSION_DENIED", "NOT_ALLOWED")
+    gateway.on("UploadMedia", STORED)
+    assert (await hfgateway("upload", str(picture))).out == f"{URL}\n"
 
 
 async def test_a_refused_upload_prints_one_line(gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path) -> None:
