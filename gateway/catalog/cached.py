@@ -53,7 +53,7 @@ class CachedCatalog(Signals):
         self._loaded = False
         self._loading = asyncio.Lock()
         self._refresh_at = 0.0
-        self._failures_in_a_row = 0
+        self._pause = FIRST_PAUSE
         self._failure = upstream_unavailable("this list has not been fetched from Higgsfield yet")
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -82,8 +82,8 @@ class CachedCatalog(Signals):
         return catalog
 
     def unavailable(self) -> GatewayError:
-        """Return the error for a call while there is no catalog, with the time until the next refresh."""
-        pause = 1.0 if self._refreshing is not None else max(self._refresh_at - self._clock.moment().steady, 1.0)
+        """Return the error for a call while there is no catalog, with the time until the next refresh, at least 1 s."""
+        pause = max(self._refresh_at - self._clock.moment().steady, 1.0)
         return upstream_unavailable(self._failure.failure.message, retry_after=pause)
 
     async def close(self) -> None:
@@ -144,16 +144,16 @@ class CachedCatalog(Signals):
 
     def _use(self, catalog: StoredCatalog) -> None:
         self._catalog = catalog
-        self._failures_in_a_row = 0
+        self._pause = FIRST_PAUSE
         self._refresh_at = catalog.fetched_at + jittered(REFRESH_INTERVAL)
 
     def _failed(self, error: GatewayError) -> None:
         """Schedule the next refresh: after Higgsfield's Retry-After, or a pause that grows with each failure."""
         self.failures += 1
         self._failure = error
-        pause = min(FIRST_PAUSE * 2**self._failures_in_a_row, MAX_PAUSE)
-        self._failures_in_a_row = min(self._failures_in_a_row + 1, 16)
-        self._refresh_at = self._clock.moment().steady + max(jittered(pause, 0.25), error.failure.retry_after or 0.0)
+        pause = max(jittered(self._pause, 0.25), error.failure.retry_after or 0.0)
+        self._pause = min(2 * self._pause, MAX_PAUSE)
+        self._refresh_at = self._clock.moment().steady + pause
         log.warning(
             "a catalog could not be refreshed; will retry", extra={"catalog": self.name, "error": error.failure.message}
         )

@@ -17,8 +17,6 @@ MAX_DIFFERENCES = 20
 """The most differences that are described."""
 MAX_DIFFERENCE_LENGTH = 200
 """Characters of one description."""
-MAX_ALL_OF_DEPTH = 50
-"""The most levels of `allOf`."""
 
 
 def differences(before: Model, after: Model) -> tuple[str, ...]:
@@ -62,10 +60,10 @@ class _Parameters:
         self.fields: dict[str, dict[str, Any]] = {}
         self.required: set[str] = set()
         self.rules: set[str] = set()
-        self._defaults = _defaults(schema, MAX_ALL_OF_DEPTH)
-        self._read(sanitized(schema), MAX_ALL_OF_DEPTH)
+        self._defaults = _defaults(schema)
+        self._read(sanitized(schema))
 
-    def _read(self, schema: Mapping[str, Any], levels: int) -> None:
+    def _read(self, schema: Mapping[str, Any]) -> None:
         for name, one in schema.get("properties", {}).items():
             field = self.fields.setdefault(name, {})
             field |= _plain(one)
@@ -73,9 +71,9 @@ class _Parameters:
                 field["default"] = self._defaults[name]
         self.required.update(schema.get("required", ()))
         for keyword, value in schema.items():
-            if keyword == "allOf" and levels:
+            if keyword == "allOf":
                 for part in value:
-                    self._read(part, levels - 1)
+                    self._read(part)
             elif keyword == "if":
                 self.rules.add(_canonical({name: schema[name] for name in ("if", "then", "else") if name in schema}))
             elif keyword not in ("properties", "required", "type", "then", "else"):
@@ -94,13 +92,13 @@ def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _defaults(schema: Schema, levels: int) -> dict[str, Any]:
+def _defaults(schema: Schema) -> dict[str, Any]:
     """Return the defaults of the parameters; sanitized schemas have none."""
     found: dict[str, Any] = {}
     properties, parts = schema.get("properties"), schema.get("allOf")
-    for part in parts if isinstance(parts, list) and levels else ():
+    for part in parts if isinstance(parts, list) else ():
         if isinstance(part, Mapping):
-            found |= _defaults(part, levels - 1)
+            found |= _defaults(part)
     for name, one in properties.items() if isinstance(properties, Mapping) else ():
         if isinstance(one, Mapping) and "default" in one:
             found[name] = one["default"]

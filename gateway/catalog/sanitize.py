@@ -129,7 +129,7 @@ class _Sanitizer:
         if keyword in _ONE and isinstance(value, Mapping | bool):
             part, same = self.reduce(value, inside)
             return (part,), same
-        if keyword == "additionalProperties" and isinstance(value, Mapping | bool):
+        if keyword == "additionalProperties":
             if "patternProperties" in schema:
                 return None, False
             if value is False:
@@ -142,7 +142,7 @@ class _Sanitizer:
             part, same = self.reduce(value, inside)
             # If the inner schema accepts more than it did, its negation would accept less.
             return ((part,), True) if same else (None, False)
-        return None, keyword not in {*_MANY, *_ONE, *_NAMED, "additionalProperties", "oneOf"}
+        return None, keyword not in {*_MANY, *_ONE, *_NAMED, "oneOf"}
 
     def _one_of(self, value: list[Any], inside: tuple[str, ...]) -> tuple[tuple[Any] | None, bool]:
         parts = [self.reduce(part, inside) for part in value]

@@ -16,7 +16,13 @@ import pytest
 from gateway.catalog import builtin
 from gateway.catalog.model import Lifecycle, Model, Motion
 from gateway.generations.inputs import MAX_URL_LENGTH
-from gateway.higgsfield.catalogs import MAX_PAGES, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, read_catalog
+from gateway.higgsfield.catalogs import (
+    MAX_PAGES,
+    MAX_SCHEMA_BYTES,
+    MAX_SCHEMA_DEPTH,
+    HiggsfieldCatalogs,
+    read_catalog,
+)
 from gateway.higgsfield.credentials import Credentials
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2
@@ -24,7 +30,8 @@ from gateway.store import rows
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_pb2
 from tests.support.commits import commits
-from tests.support.running import Running, eventually
+from tests.support.running import WAIT_TIMEOUT, Running, eventually
+from tests.support.running import model as using
 from tests.support.transports import TRANSPORTS, RpcFailure
 
 Z_IMAGE = "z-image/turbo"
@@ -374,6 +381,7 @@ async def test_a_slow_list_is_cached_though_the_call_timed_out(
     with pytest.raises(RpcFailure) as early:
         await running.grpc.call("ListMotions", pb.ListMotionsRequest(), timeout=60.0)
     assert early.value.reason == "UPSTREAM_UNAVAILABLE"
+    assert early.value.failure.retry_delay.seconds == 1
     assert not running.gateway._core.catalogs._cached["motions"].has_waiters
     assert (await running.grpc.call("ListMotions", pb.ListMotionsRequest())).motions
     assert running.ledger.list_calls == {"motions": 1}
@@ -418,7 +426,7 @@ async def test_during_an_outage_the_cache_is_served_with_growing_retry_gaps(
     assert await running.metric("hfgateway_catalog_failures_total") == 10
 
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
-    await eventually(lambda: cached._failures_in_a_row == 0)
+    await eventually(lambda: cached._refreshing is None)
     running.plan(on="motions", kind="503")
     clock_offset.seconds += 4000
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
@@ -469,6 +477,20 @@ async def test_catalogs_survive_a_restart_during_an_outage(running: Running) -> 
     for method, request in REQUESTS.items():
         assert await running.grpc.call(method, request) == before[method]
     assert running.ledger.list_calls == calls  # the lists are younger than an hour
+
+
+async def test_a_gateway_stops_while_a_list_is_being_fetched(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        reading.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(HiggsfieldCatalogs, "read", hang)
+    await running.submit(using(Z_IMAGE, {"prompt": "a fox"}, "key"))
+    await asyncio.wait_for(reading.wait(), WAIT_TIMEOUT)
+    await asyncio.wait_for(running.stop_gateway(), WAIT_TIMEOUT)
+    await running.start_gateway()
 
 
 async def test_lists_are_fetched_only_on_demand(running: Running) -> None:
