@@ -215,6 +215,30 @@ async def test_a_model_that_is_gone_is_submitted_with_a_warning(running: Running
     assert len(running.ledger.submissions) == 1
 
 
+async def test_a_model_that_higgsfield_no_longer_lists_is_submitted_with_a_warning(
+    running: Running, clock_offset: Any
+) -> None:
+    await fetched(running, {})
+    clock_offset.seconds += 7200
+    running.plan(on="models", body={"items": [{"slug": Z_IMAGE}]})
+    await fetched(running)
+    await eventually(lambda: running.gateway._core.catalogs._cached["models"]._refreshing is None)
+    running.plan(on="submit", kind="200", body={"status": "queued", "request_id": str(uuid4())})
+    warned = await warnings_of(running, submission({"prompt": "a fox"}))
+    assert warned == ["input.model.model_id: is probably gone: Higgsfield no longer lists it"]
+
+
+async def test_a_model_with_an_announced_end_is_submitted_with_a_warning(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = replace(KNOWN_SHORT, model=Model(Z_IMAGE), ends=4e9, note="Its end was announced.")
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, ends)
+    running.plan(on="models", body={"items": [{"slug": Z_IMAGE}]})
+    await fetched(running)
+    warned = await warnings_of(running, submission({"prompt": "a fox"}, model_id=Z_IMAGE))
+    assert warned == ["input.model.model_id: will end: Its end was announced."]
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 async def test_conditions_are_checked_in_any_form(running: Running, wrapped: bool) -> None:
     condition = {

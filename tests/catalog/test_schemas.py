@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -67,6 +69,17 @@ def test_known_ends_and_community_notes_are_marked() -> None:
     assert {"bytedance/seedream/v4/text-to-image", "nano-banana-pro"} <= builtin.models().keys()
 
 
+def test_announced_ends_do_not_depend_on_the_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        ends = {one.ends for one in builtin.models.__wrapped__().values() if one.ends is not None}
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert ends == {datetime(2026, 9, 24, tzinfo=UTC).timestamp()}
+
+
 def test_the_defaults_of_a_built_in_model_satisfy_its_schema() -> None:
     for model in (one.model for one in builtin.models().values()):
         for name, one in (model.schema or {"properties": {}})["properties"].items():
@@ -114,6 +127,18 @@ def test_patterns_are_not_evaluated() -> None:
         {"type": "text"},
         {"type": []},
         {"type": ["integer", "integer"]},
+        {"type": ["integer", "text"]},
+        {"type": [["integer"]]},
+        {"multipleOf": 0},
+        {"multipleOf": True},
+        {"required": [5]},
+        {"dependentRequired": ["a"]},
+        {"additionalProperties": 5},
+        {"oneOf": []},
+        {"oneOf": 5},
+        {"$ref": 5},
+        {"$ref": ["#"]},
+        {"enum": ["a fox", "a"], "$ref": "#/properties/prompt/enum/a"},
         {"required": ["a", "a"]},
         {"dependentRequired": {"a": ["b", "b"]}},
         {"enum": "abc"},
@@ -144,6 +169,7 @@ def test_unsupported_or_invalid_keywords_refuse_nothing(schema: Any) -> None:
         {"propertyNames": {"pattern": "z"}},
         {"allOf": [{"properties": {"prompt": {"pattern": "z"}}}]},
         {"if": {"required": ["prompt"]}, "then": {"properties": {"prompt": {"pattern": "z"}}}},
+        {"if": {"required": ["prompt"]}, "then": {"properties": {"prompt": {"pattern": "z"}}}, "else": {}},
         {"$ref": "#/$defs/pattern"},
         {"$ref": "#/$defs/nowhere"},
         {"$ref": "https://elsewhere.invalid/schema.json"},
@@ -360,6 +386,10 @@ def test_a_schema_over_the_depth_limit_is_not_used() -> None:
     for _ in range(1500):
         deep = {"items": deep}
     assert Entry(Model("a/b", schema=deep)).violations({}) == ()
+
+
+def test_a_schema_that_the_validator_refuses_is_not_used() -> None:
+    assert Entry(Model("a/b", schema={"minimum": math.nan})).violations({}) == ()
 
 
 def test_an_input_over_the_step_limit_is_left_to_higgsfield() -> None:

@@ -139,6 +139,27 @@ async def test_a_list_that_was_fetched_before_the_store_can_be_read_again_stays(
     assert running.ledger.list_calls["models"] == calls
 
 
+async def test_a_stored_list_that_two_calls_need_at_once_is_loaded_once(
+    running: Running, clock_offset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lists(running, clock_offset, row("a/a"), row("b/b"))
+    await lists(running, clock_offset, row("a/a"))
+    await running.stop_gateway()
+    load, released = SqliteCatalogs.load_catalog, asyncio.Event()
+
+    async def load_late(self: SqliteCatalogs, account: str, origin: str, name: str) -> StoredCatalog | None:
+        await released.wait()
+        return await load(self, account, origin, name)
+
+    monkeypatch.setattr(SqliteCatalogs, "load_catalog", load_late)
+    await running.start_gateway()
+    calls = [asyncio.create_task(running.grpc.call("ListModels", pb.ListModelsRequest())) for _ in range(2)]
+    await running.calls_open("ListModels", 2, "CatalogService")
+    released.set()
+    await asyncio.gather(*calls)
+    assert shown(await changes(running.grpc, 1, after=0)) == [(1, "GONE", "b/b")]
+
+
 async def test_an_idle_watch_sends_heartbeats_and_ends_with_the_drain(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
