@@ -237,8 +237,6 @@ class Creator:
             character = self._result_of(creation, listing)
             if character is not None:
                 return await self._bind(creation, character)
-            if self.draining:
-                break
         raise errors.unresolved(response)
 
     async def _resolve_others(self, name: str, account: str, listing: Listing) -> None:

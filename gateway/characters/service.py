@@ -188,4 +188,4 @@ def place_of(character: Character) -> Place:
 
 
 def _failed(task: "asyncio.Task[Sequence[Character]]") -> bool:
-    return task.done() and (task.cancelled() or task.exception() is not None)
+    return task.done() and task.exception() is not None

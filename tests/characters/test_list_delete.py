@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
 from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import ResourceInfo
 
+from gateway.characters.ports import Listing
+from gateway.higgsfield.characters import HiggsfieldCharacters
 from hfgateway.v1 import character_service_pb2 as pb
 from tests.characters.conftest import StartStudio, Studio, order
 from tests.support.transports import Transport
@@ -99,6 +104,24 @@ async def test_an_upstream_list_with_one_character_twice_misses_another_and_is_r
     listed = await studio.call_higgsfield("GET", "/list")
     studio.plan(on="characters", body=listed | {"items": [listed["items"][0]] * 2})
     assert len(await studio.names()) == 2
+
+
+async def test_calls_that_need_the_list_at_once_share_one_request(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await several(studio, 1)
+    read, reads = HiggsfieldCharacters.listing, []
+
+    async def counted(self: HiggsfieldCharacters) -> Listing:
+        reads.append(self)
+        return await read(self)
+
+    monkeypatch.setattr(HiggsfieldCharacters, "listing", counted)
+    with studio.held(on="characters"):
+        listing = [asyncio.create_task(studio.names()) for _ in range(3)]
+        await studio.calls_open("ListCharacters", 3, "CharacterService")
+    assert [len(names) for names in await asyncio.gather(*listing)] == [1, 1, 1]
+    assert len(reads) == 1
 
 
 async def test_an_upstream_list_that_keeps_changing_is_unavailable(studio: Studio) -> None:

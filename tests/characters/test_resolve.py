@@ -125,11 +125,12 @@ async def test_contradictory_character_resolutions_are_refused(studio: Studio) -
             resolution(character_id=later.character.id),
             resolution(character_id=elsewhere),
             resolution(character_id="unknown-id"),
+            resolution(character_id="no/such"),
             pb.ResolveCharacterRequest(tenant=TENANT, idempotency_key="key-of-Berta", not_taken={}),
             pb.ResolveCharacterRequest(tenant="another", idempotency_key="key-of-Anna", not_taken={}),
         )
     ]
-    assert refused == ["INVALID_ARGUMENT"] * 7 + ["NOT_FOUND"]
+    assert refused == ["INVALID_ARGUMENT"] * 8 + ["NOT_FOUND"]
     assert await listed(studio) == [(TENANT, "key-of-Anna", "Anna")]
 
 

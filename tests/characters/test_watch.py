@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.characters.registry import MAX_VISIBILITY_DELAY
+from gateway.characters.registry import MAX_VISIBILITY_DELAY, Registry
 from gateway.characters.watch import CharacterWatches
 from hfgateway.v1 import character_service_pb2 as pb
 from tests.characters.conftest import StartStudio, Studio
@@ -130,12 +130,13 @@ async def test_the_poller_slows_down_without_changes_and_obeys_retry_after(
     failed = {"kind": "503", "headers": {"Retry-After": "0"}}
     limited = {"kind": "429", "headers": {"Retry-After": "30"}}
     changed = {"patch": {"status": "queued"}}
-    for fault in ({}, {}, failed, failed, limited, {}, failed, changed, {}, *[{}] * 6):
+    for fault in ({}, {}, failed, failed, limited, {}, failed, changed, {}, *[{}] * 6, *[failed] * 7):
         studio.plan(on="character", processed=True, **fault)
         ends.put_nowait(None)
         pauses.append(await next_rest())
     assert pauses[:10] == [1, 1.5, 2.25, 2, 4, 30, 3.375, 2, 1, 1]
-    assert pauses[10:] == [1.5, 2.25, 3.375, 5.0625, 7.59375, 10]
+    assert pauses[10:16] == [1.5, 2.25, 3.375, 5.0625, 7.59375, 10]
+    assert pauses[16:] == [2, 4, 8, 16, 32, 60, 60]
 
 
 @pytest.mark.parametrize("here", [True, False])
@@ -168,6 +169,20 @@ async def test_a_watch_without_a_known_state_is_unavailable(studio: Studio) -> N
     with pytest.raises(RpcFailure) as refused:
         await collected(watched(studio.grpc, character_id))
     assert (refused.value.code, refused.value.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert state(await anext(watched(studio.grpc, character_id))) == "NOT_READY"
+
+
+async def test_a_bug_in_the_poller_ends_a_watch(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    character_id = (await studio.create()).character.id
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Registry, "record_seen", broken)
+    with pytest.raises(RpcFailure) as ended:
+        await asyncio.wait_for(collected(watched(studio.grpc, character_id)), WAIT_TIMEOUT)
+    assert (ended.value.code, ended.value.reason) == ("INTERNAL", "INTERNAL")
+    monkeypatch.undo()
     assert state(await anext(watched(studio.grpc, character_id))) == "NOT_READY"
 
 

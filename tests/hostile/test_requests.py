@@ -233,10 +233,18 @@ async def test_a_message_over_512_kib_is_refused(running: Running, transport: st
     assert await bad_requests(running, "size") == 1
 
 
+@pytest.mark.parametrize(
+    "many",
+    [
+        {"list": [True] * (MAX_VALUES + 1)},
+        {"list": [{"inside": [True] * MAX_VALUES}]},
+        {"inside": {str(number): True for number in range(MAX_VALUES)}},
+    ],
+    ids=["a list", "a list in a struct", "a struct"],
+)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_parameters_of_many_values_are_refused(running: Running, transport: str) -> None:
+async def test_parameters_of_many_values_are_refused(running: Running, transport: str, many: dict[str, Any]) -> None:
     client: Transport = running.caller(transport, await running.key("one"))
-    many: dict[str, Any] = {"list": [True] * (MAX_VALUES + 1)}
     with pytest.raises(RpcFailure) as refused:
         await client.call("SubmitGeneration", model("m", many, "key"))
     assert refused.value.reason == "INVALID_INPUT"

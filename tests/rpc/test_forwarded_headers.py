@@ -65,3 +65,11 @@ async def test_a_header_that_is_too_long_is_refused(tmp_path: Path) -> None:
             await over_grpc(running, "a fox", {"x-team": "r" * 1025})
         assert "metadata.x-team" in str(error_from_rpc(refused.value))
         assert len(running.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize("value", ["gr\u00fcn", "a\tb"])
+async def test_a_header_that_is_not_printable_ascii_is_refused(tmp_path: Path, value: str) -> None:
+    async with run(tmp_path, FORWARD_HEADERS="x-team") as running:
+        with pytest.raises(AssertionError, match=r"metadata\.x-team"):
+            await over_connect(running, "a fox", {"x-team": value})
+        assert running.ledger.submissions == []
