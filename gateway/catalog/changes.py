@@ -50,7 +50,7 @@ def with_listings(
         revision += 1
         listed.append(replace(model, listing=Listing(wall, change, wall, revision, details)))
     gone: list[Model] = []
-    for model in sorted(known.values(), key=lambda one: one.id):
+    for model in known.values():
         listing = model.listing or Listing(wall)
         if complete and not listing.gone:
             revision += 1

@@ -76,7 +76,7 @@ class _Parameters:
                     self._read(part)
             elif keyword == "if":
                 self.rules.add(_canonical({name: schema[name] for name in ("if", "then", "else") if name in schema}))
-            elif keyword not in ("properties", "required", "type", "then", "else"):
+            elif keyword not in ("properties", "required", "type"):
                 self.rules.add(_canonical({keyword: value}))
 
 

@@ -72,6 +72,11 @@ def test_new_changed_and_gone_models_are_numbered_in_turn() -> None:
     assert [model.id for model, _ in changes_after(stored, 1)] == ["new", "old"]
 
 
+def test_a_model_that_is_gone_has_no_details_of_an_earlier_change() -> None:
+    stored = after((of(),), (of(x={"type": "string"}),), ())
+    assert listing(stored) == Listing(1.0, Change.GONE, 2.0, 2)
+
+
 def test_only_the_last_change_of_a_model_is_kept() -> None:
     stored = after((), (of(),), (of(x={"type": "string"}),), (), (of(),), (of(),))
     assert listing(stored) == Listing(5.0, Change.NEW, 4.0, 4)
@@ -95,6 +100,8 @@ def test_the_models_that_went_last_are_remembered() -> None:
 
 RULES = "the rules between parameters have changed"
 CONDITION = {"if": {"properties": {"a": {"const": True}}}, "then": {"required": ["b"]}}
+OTHER = {"if": {"properties": {"b": {"const": True}}}, "then": {"required": ["a"]}}
+SWAPPED = [CONDITION | {"then": OTHER["then"]}, OTHER | {"then": CONDITION["then"]}]
 FLAGS = {"properties": {"a": {"type": "boolean"}, "b": {"type": "boolean"}}}
 
 
@@ -131,6 +138,8 @@ FLAGS = {"properties": {"a": {"type": "boolean"}, "b": {"type": "boolean"}}}
             ["a: no longer required"],
         ),
         (replace(of(), schema=FLAGS), replace(of(), schema=FLAGS | CONDITION), [RULES]),
+        (replace(of(), schema=FLAGS | CONDITION), replace(of(), schema=FLAGS | CONDITION | {"then": {}}), [RULES]),
+        (replace(of(), schema={"allOf": [CONDITION, OTHER]}), replace(of(), schema={"allOf": SWAPPED}), [RULES]),
         (of(), replace(of(), schema={"properties": {}, "additionalProperties": False}), [RULES]),
     ],
 )  # fmt: skip
@@ -142,9 +151,14 @@ def test_differences_are_described(before: Model, after_: Model, described: list
     ("before", "after_"),
     [
         (FLAGS | CONDITION, FLAGS | {"allOf": [CONDITION]}),
+        ({"properties": {}}, {"type": "object"}),
         ({"properties": {"a": DURATION}}, {"allOf": [{"properties": {"a": DURATION}}]}),
         ({"properties": {"a": DURATION}}, {"properties": {"a": DURATION | {"title": "A", "description": "new"}}}),
         (of(a={"maximum": 3}).schema, of(a={"$ref": "#/$defs/A"}).schema | {"$defs": {"A": {"maximum": 3}}}),
+        (
+            {"properties": {"a": {"minimum": 1, "maximum": 3}}},
+            {"properties": {"a": {"minimum": 1}}, "allOf": [{"properties": {"a": {"maximum": 3}}}]},
+        ),
         ({"properties": {"a": {"enum": ["x", "y"]}}}, {"properties": {"a": {"enum": ["y", "x"]}}}),
         ({"properties": {"a": {"type": ["string", "null"]}}}, {"properties": {"a": {"type": ["null", "string"]}}}),
         ({"properties": {"a": {"default": 1}}, "required": ["a"]}, {"properties": {"a": {"default": 1}}}),
@@ -157,6 +171,13 @@ def test_another_form_of_a_schema_is_no_difference(before: Any, after_: Any) -> 
     assert differences(replace(of(), schema=after_), replace(of(), schema=before)) == ()
 
 
+@pytest.mark.parametrize("lacks", [{"kind": MediaKind.UNKNOWN}, {"tasks": ()}, {"tasks": ("b", "a")}], ids=str)
+def test_what_a_list_leaves_out_or_orders_otherwise_is_no_difference(lacks: dict[str, Any]) -> None:
+    model = replace(of(), tasks=("a", "b"))
+    assert differences(model, replace(model, **lacks)) == ()
+    assert differences(replace(model, **lacks), model) == ()
+
+
 def test_differences_are_bounded() -> None:
     many = of(**{f"p{number}" * 150: {"enum": ["x" * 500]} for number in range(100)})
     found = differences(of(), many)
@@ -164,6 +185,7 @@ def test_differences_are_bounded() -> None:
     assert all(len(one) <= MAX_DIFFERENCE_LENGTH + 1 for one in found)
     wide = of(**{f"p{number}": {} for number in range(MAX_NODES)})
     assert differences(of(), wide) == ("the schema of the parameters has changed",)
+    assert differences(wide, wide) == ()
     deep: Any = {}
     for _ in range(5000):
         deep = {"allOf": [deep]}
