@@ -218,7 +218,7 @@ class Writer:
     def _watch(self) -> None:
         """Check whether the group in the thread is late. One timer serves many groups."""
         self._watching = None
-        if not self._busy or self._hung:
+        if not self._busy:
             return
         left = self._since + HUNG_TIMEOUT - self._loop.time()
         if left > 0:
