@@ -307,7 +307,7 @@ class Database:
 
     async def _heal(self) -> None:
         """Probe until the server can be written. Takeovers and drains wait for that, and have no core that does it."""
-        while self.trouble not in {"", LEASE_LOST} and not self._closed:
+        while self.trouble and not self._closed:
             await asyncio.sleep(PROBE_INTERVAL)
             if self.trouble and self.fence:
                 with contextlib.suppress(UnconfirmedError):
@@ -326,7 +326,7 @@ class Database:
 
     def recovered(self) -> None:
         """Clear `trouble`, after a write was stored."""
-        if self.trouble and self.trouble != LEASE_LOST:
+        if self.trouble:
             self.trouble = ""
             log.info("the store can be written again")
 
