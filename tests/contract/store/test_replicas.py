@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -1037,6 +1038,26 @@ async def test_the_next_leader_recovers_nothing_that_a_paused_one_may_still_send
         assert due is not None
         assert due.step is Step.RECOVER
         assert due.at > core.clock.moment().steady + 1800.0
+
+
+async def test_a_leader_that_may_have_been_replaced_publishes_no_file_in_the_archive(
+    sandbox: Sandbox, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.archive.archiver.FIRST_PAUSE", 0.05)
+    sandbox.state.clock.epoch = datetime.now(UTC)  # type: ignore[misc]  # Higgsfield still has the file
+    settings |= {"HFGATEWAY_ARCHIVE_URL": f"file://{tmp_path}/archive"}
+    async with gateways(settings, {}) as (leader,), AsyncClient(leader.grpc_address) as client:
+        known = (await client.submit(soul("a fox"), wait_for="accepted")).generation
+        core = leader._core
+        lease = core.store.lease  # type: ignore[attr-defined]
+        lease._beats.cancel()
+        lease.confirmed_at = -math.inf
+        advance(sandbox, 7.0)
+        await eventually(lambda: core.archiver.failures)
+        assert core.archiver.archived == 0
+        assert [*(tmp_path / "archive").rglob(f"{known.id}*.png")] == []
+        lease.confirmed_at = math.inf
+        await eventually(lambda: core.archiver.archived)
 
 
 async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
