@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
 from gateway.generations import follower
+from gateway.generations.follower import Follower
+from gateway.generations.model import GenerationId
+from gateway.generations.polling import pace
 from tests.rpc.conftest import Start
-from tests.support.running import eventually, soul
+from tests.support.running import WAIT_TIMEOUT, Running, eventually, soul
 
 
 @pytest.mark.parametrize("steps", [1, 3])
@@ -31,3 +37,76 @@ async def test_lateness_excludes_the_time_of_slow_responses(start: Start, monkey
     await eventually(lambda: busy.behind() > 0.1)
     monkeypatch.setattr(follower, "SLOW_RESPONSE", 0.1)
     await eventually(lambda: busy.behind() == 0.0 and len(busy._tasks) == 1)
+
+
+def drains(following: Follower, _account: str) -> None:
+    following.stopped_sending = True
+
+
+def has_due_polls(following: Follower, account: str) -> None:
+    following._polls[account].due[GenerationId("another")] = 0.0
+
+
+def has_no_room(following: Follower, _account: str) -> None:
+    for _ in range(follower.MAX_CONCURRENT_STEPS):
+        following._tasks.start(asyncio.sleep(0))
+
+
+def cannot_write(following: Follower, _account: str) -> None:
+    following._backoff.failed(following._clock.moment().steady)
+
+
+def may_not_poll(following: Follower, account: str) -> None:
+    following._poll_limits[account].limited(following._clock.moment().steady, 60.0)
+
+
+@pytest.mark.parametrize("hinder", [drains, has_due_polls, has_no_room, cannot_write, may_not_poll])
+async def test_a_caller_causes_no_poll_that_would_delay_another_step(
+    start: Start, monkeypatch: pytest.MonkeyPatch, hinder: Callable[[Follower, str], None]
+) -> None:
+    running = await queued_and_stale(start, monkeypatch)
+    core = running.gateway._core
+    (entry,) = core.feed.entries.values()
+    hinder(core.follower, entry.generation.spec.account)
+    assert not core.follower.refresh(entry)
+
+
+async def test_callers_that_read_at_once_share_one_poll(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "REFRESH_TIMEOUT", 2 * WAIT_TIMEOUT)
+    running = await queued_and_stale(start, monkeypatch)
+    following = running.gateway._core.follower
+    (entry,) = running.gateway._core.feed.entries.values()
+    calls = running.ledger.status_calls.total()
+    with running.held(on="status"):
+        waiting = []
+        for _ in range(3):
+            assert following.refresh(entry)
+            waiting.append(asyncio.create_task(following.wait_for_refresh(entry)))
+            await asyncio.sleep(0)
+    await asyncio.wait_for(asyncio.gather(*waiting), WAIT_TIMEOUT)
+    await eventually(lambda: not following._tasks)
+    assert running.ledger.status_calls.total() == calls + 1
+
+
+async def test_a_caller_waits_for_the_poll_that_is_under_way(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = await queued_and_stale(start, monkeypatch)
+    following = running.gateway._core.follower
+    (entry,) = running.gateway._core.feed.entries.values()
+    calls = running.ledger.status_calls.total()
+    with running.held(on="status"):
+        following._put(entry.generation.id, 0.0)  # as if its next poll were due
+        await eventually(lambda: bool(following._busy))
+        assert following.refresh(entry)
+    await following.wait_for_refresh(entry)
+    await eventually(lambda: not following._tasks)
+    assert running.ledger.status_calls.total() == calls + 1
+
+
+async def queued_and_stale(start: Start, monkeypatch: pytest.MonkeyPatch) -> Running:
+    """Return a gateway with one queued generation, whose state a caller may have read again at any time."""
+    running = await start(POLL_MIN="3600", POLL_MAX="3600")
+    queued = await running.submit(soul("a fox"))
+    await running.until(queued.id, "QUEUED")
+    monkeypatch.setattr(pace, "FRESH_FOR", 0.0)
+    monkeypatch.setattr(pace, "FRESH_SHARE", 0.0)
+    return running
