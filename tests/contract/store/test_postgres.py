@@ -793,6 +793,35 @@ async def test_a_second_gateway_is_refused_while_the_first_one_lives(
         assert len(await second.store.generations.unfinished()) == 1
 
 
+async def test_a_lease_is_certain_only_from_before_its_takeover_was_sent(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.store.postgres import lease, migrations
+    from gateway.store.postgres.database import Database
+
+    async with opened(emptied):
+        pass
+    late, run = 0.0, lease.Lease._run
+
+    async def run_late(self: lease.Lease, name: str, values: Mapping[str, object] | None = None) -> Any:
+        nonlocal late
+        rows = await run(self, name, values)
+        late += lease.LEASE_TIMEOUT
+        return rows
+
+    monkeypatch.setattr(lease, "since_boot", lambda: since_boot() + late)
+    monkeypatch.setattr(lease.Lease, "_run", run_late)
+    database = Database(emptied, 5, _unexpected)
+    await database.open()
+    taken = lease.Lease(database, emptied, migrations.newest())
+    try:
+        assert await taken.take_now()
+        assert not taken.certain
+    finally:
+        await taken.give_back()
+        await database.close()
+
+
 async def test_a_gateway_that_was_replaced_changes_nothing(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from gateway.store.postgres import lease
 
