@@ -232,12 +232,8 @@ class Connection(HttpToolsProtocol):
                 self._finite = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
             await send(message)
 
-        try:
+        with contextlib.suppress(asyncio.CancelledError):  # at a stop, uvicorn would log it as an error of the app
             await self._app(scope, receive, send_after_request)
-        except asyncio.CancelledError:
-            if not self.transport.is_closing():
-                raise
-            # The server has stopped. uvicorn would log the cancellation as an error of the app.
 
     @property
     def _request_arrives(self) -> bool:

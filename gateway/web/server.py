@@ -214,7 +214,7 @@ class _Uvicorn(uvicorn.Server):
         while True:
             try:
                 accepted, _ = await loop.sock_accept(listening)
-            except (ConnectionAbortedError, InterruptedError):
+            except ConnectionAbortedError:
                 continue
             except OSError as error:
                 log.error("cannot accept a connection; will retry", extra={"error": error.strerror})

@@ -360,6 +360,48 @@ async def test_a_port_without_a_free_file_descriptor_accepts_later(
         writer.close()
 
 
+async def test_a_client_that_leaves_before_its_connection_is_accepted_delays_no_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop, aborted = asyncio.get_running_loop(), [ConnectionAbortedError()]
+    accept = loop.sock_accept
+
+    async def accept_after(listening: socket.socket) -> Any:
+        if aborted:
+            raise aborted.pop()
+        return await accept(listening)
+
+    monkeypatch.setattr(loop, "sock_accept", accept_after)
+    async with server() as (_, address, _counted), connected(address) as (reader, writer):
+        writer.write(GET % b"now")
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await reader.readuntil(b"now")
+    assert not aborted
+    assert "cannot accept a connection" not in caplog.text
+
+
+async def test_a_server_that_fails_to_start_reports_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.web.server._Uvicorn.startup", fail)
+    with listen("HTTP_ADDRESS", Address("127.0.0.1", 0)) as listening, pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(WebServer(Starlette(), [listening]).start(), WAIT_TIMEOUT)
+
+
+async def test_a_request_that_the_app_cancels_has_a_response() -> None:
+    async def cancel(_: Request) -> Response:
+        raise asyncio.CancelledError
+
+    async with (
+        server(more=[Route("/cancel", cancel)]) as (_, address, _counted),
+        connected(address) as (reader, writer),
+    ):
+        writer.write(GET % b"cancel")
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 500 ")
+
+
 SETTINGS, PING, GOAWAY = 4, 6, 7
 """Types of frames of HTTP/2."""
 
@@ -785,6 +827,14 @@ async def test_requests_that_are_queued_on_one_connection_are_limited() -> None:
         async with connected(address) as (reader, writer):
             writer.write((GET % b"hold") * (2 + connection.MAX_QUEUED))
             assert await until_closed(reader) == b""
+        assert counted == [Rejection.SIZE]
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"], ids=["incomplete", "complete"])
+async def test_a_head_that_is_too_large_is_refused_once(end: bytes) -> None:
+    async with server() as (_, address, counted), connected(address) as (reader, writer):
+        writer.write(b"GET /now HTTP/1.1\r\nx: " + b"x" * connection.MAX_HEAD_BYTES + end)
+        assert (await until_closed(reader)).count(b"HTTP/1.1 431 ") == 1
         assert counted == [Rejection.SIZE]
 
 

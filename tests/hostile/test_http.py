@@ -254,10 +254,12 @@ async def test_a_body_in_a_request_for_an_upgrade_is_refused(start: Start, frami
     assert b"without the Upgrade header" in answer
 
 
-async def test_a_request_for_an_upgrade_without_a_body_is_served(start: Start) -> None:
+@pytest.mark.parametrize("framing", [b"", b"content-length: 0\r\n"])
+async def test_a_request_for_an_upgrade_without_a_body_is_served(start: Start, framing: bytes) -> None:
     running = await start()
     async with connected(running.gateway.http_address) as (reader, writer):
-        writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n")
+        head = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: h2c\r\n"
+        writer.write(head + framing + b"\r\n")
         assert (await read_response_head(reader)).startswith(b"HTTP/1.1 200 ")
 
 
