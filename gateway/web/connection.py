@@ -136,8 +136,7 @@ class Connection(HttpToolsProtocol):
         self._count(len(name) + len(value))
         if self._head is None:
             return  # a trailer of the body, which must not be taken for a header of the request (RFC 9110, 6.5.1)
-        if not (name.isascii() and value.isascii()):
-            (name + value).decode()
+        value.decode()  # the parser accepts names of ASCII only
         super().on_header(name, value)
 
     def send_400_response(self, msg: str) -> None:

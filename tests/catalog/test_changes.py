@@ -152,6 +152,10 @@ def test_differences_are_described(before: Model, after_: Model, described: list
     [
         (FLAGS | CONDITION, FLAGS | {"allOf": [CONDITION]}),
         ({"properties": {}}, {"type": "object"}),
+        ({"properties": {"a": True}}, {"properties": {"a": True}, "allOf": [True]}),
+        ({"not": {"type": "string", "maxLength": 1}}, {"not": {"maxLength": 1, "type": "string"}, "title": "new"}),
+        ({"properties": {"a": {"enum": ["x", 1, None]}}}, {"properties": {"a": {"enum": [None, 1, "x"]}}}),
+        ({"properties": {}}, {"properties": [], "allOf": 5}),
         ({"properties": {"a": DURATION}}, {"allOf": [{"properties": {"a": DURATION}}]}),
         ({"properties": {"a": DURATION}}, {"properties": {"a": DURATION | {"title": "A", "description": "new"}}}),
         (of(a={"maximum": 3}).schema, of(a={"$ref": "#/$defs/A"}).schema | {"$defs": {"A": {"maximum": 3}}}),

@@ -38,6 +38,12 @@ async def test_a_header_that_is_not_utf8_is_refused(
     assert await bad_requests(running, "encoding") == 1
 
 
+async def test_a_header_whose_name_is_not_ascii_is_refused(running: Running) -> None:
+    async with connected(running.gateway.http_address) as (reader, writer):
+        writer.write("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-größe: 5\r\n\r\n".encode())
+        assert (await read_response_head(reader)).startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc+proto"])
 async def test_grpc_on_the_http_port_is_refused_with_a_hint(
     running: Running, content_type: str, caplog: pytest.LogCaptureFixture
