@@ -15,8 +15,7 @@ from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_un
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MaybeTaken, NotTaken
-from gateway.headers import parse_http_date
-from gateway.higgsfield.client import HiggsfieldClient, unsent_before_check
+from gateway.higgsfield.client import HiggsfieldClient, read_date, unsent_before_check
 from gateway.higgsfield.errors import (
     Response,
     is_not_found,
@@ -123,7 +122,7 @@ class HiggsfieldCharacters:
             response = await self._client.call_uncharged("GET", f"{BASE}/list", query=query, name="characters call")
             if response.status != 200:
                 raise self._refused(response)
-            date = parse_http_date(response.date) if date is None else date
+            date = read_date(response.date) if date is None else date
             try:
                 page = Page.model_validate(_parse_response(response))
             except ValidationError as error:

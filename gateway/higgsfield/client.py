@@ -288,7 +288,7 @@ class HiggsfieldClient:
     async def time(self) -> Wall | None:
         """Return the Date of a response to a status call for the nil id; None without one. Raises GatewayError."""
         response = await self.call_uncharged("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
-        return _read_date(response.date)
+        return read_date(response.date)
 
     async def check_credentials(self) -> None:
         """Make a call that is free and shows whether Higgsfield accepts the credentials. Its failure shows nothing."""
@@ -432,7 +432,7 @@ class HiggsfieldClient:
         if self._on_date is None or date == self._last_date:
             return
         self._last_date = date
-        self._on_date(_read_date(date))
+        self._on_date(read_date(date))
 
     def _read_receipt(self, response: Response, *, v1: bool) -> StatusReport | None:
         """Parse the response to a submission: a request, or a job set.
@@ -491,7 +491,7 @@ def _target(path: str, query: str) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _read_date(date: str) -> Wall | None:
-    """Parse the Date of a response; None if it is malformed, or if budgets could not count its day and its month."""
+def read_date(date: str) -> Wall | None:
+    """Parse the Date of a response; None if it is malformed, or no date that budgets and messages can contain."""
     seconds = parse_http_date(date)
     return Wall(seconds) if seconds is not None and 0.0 <= seconds <= LAST_DATE else None

@@ -95,6 +95,13 @@ async def test_an_empty_page_ends_a_list() -> None:
         assert (await HiggsfieldCharacters(client).listing()).characters == ()
 
 
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2300", "Thu, 01 Jan 1960 00:00:00 GMT"])
+async def test_a_list_with_an_impossible_date_has_none(monkeypatch: pytest.MonkeyPatch, date: str) -> None:
+    monkeypatch.setattr("aiohttp.web_response.rfc822_formatted_time", lambda: date)
+    async with higgsfield() as (_, client):
+        assert (await HiggsfieldCharacters(client).listing()).date is None
+
+
 async def test_any_response_is_handled() -> None:
     """Results can be sent and contain no secret, and only documented refusals are certain."""
     async with peer() as (one, client):
