@@ -57,7 +57,7 @@ class Process:
     def add_task(self, task: SimulatedTask) -> None:
         """Record a task of this process, and from time to time drop those that are done."""
         self.tasks.append(task)
-        if len(self.tasks) > self._prune_at:
+        if len(self.tasks) > self._prune_at and not self.dead:
             self.tasks = self.unfinished_tasks()
             self._prune_at = 2 * len(self.tasks) + 256
 
@@ -89,7 +89,7 @@ class Process:
     def kill(self) -> None:
         """End the process as `kill -9` does: none of its callbacks runs again, and its tasks are discarded."""
         self.dead = True
-        discard_tasks(self.unfinished_tasks())
+        discard_tasks(self.tasks)  # also those that the `finally` blocks of others start
         self.tasks.clear()
 
 
