@@ -4,6 +4,7 @@ Submissions run in tasks of the sender. A caller's deadline or a closed connecti
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,8 +15,8 @@ from gateway.errors import GatewayError, Reason
 from gateway.generations import due_steps, read_back
 from gateway.generations.admission.admission import CREDENTIALS_PAUSE, MIN_PAUSE, PROBE_PAUSE
 from gateway.generations.admission.admissions import Admissions
-from gateway.generations.clock import jittered, spread
-from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest, RequestId
+from gateway.generations.clock import jittered, sleep, spread
+from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest, RequestId, State
 from gateway.generations.ports import Clock, MaybeTaken, NotTaken, Outcome, Taken, Upstream
 from gateway.generations.state import (
     UNRESOLVED,
@@ -37,11 +38,15 @@ from gateway.generations.stores import (
     ClaimStore,
     GenerationStore,
     RequestIdTakenError,
+    UnconfirmedError,
     UnknownCommitError,
 )
 from gateway.generations.trusted_time import TrustedTime
 
 log = logging.getLogger(__name__)
+
+STRAY_CANCEL_PAUSES = (0.0, 2.0, 8.0)
+"""Seconds before each attempt to cancel a stray request. It can only be canceled while it is queued."""
 
 Observe = Callable[[Generation, Observation], Awaitable[Generation]]
 
@@ -300,16 +305,16 @@ class Sender:
             return
         if accepted != after.stray_request_id and await self._generations.by_request(accepted) is not None:
             return  # it belongs to another generation
-        await self._cancel_stray(after, accepted)
+        self._cancel_stray(after, accepted)
 
     async def resume(self, unfinished: Sequence[Generation]) -> None:
         """Cancel the stray requests again that an earlier process may not have canceled, unless they were adopted."""
         for generation in unfinished:
             stray = generation.stray_request_id
             if stray and await self._generations.by_request(stray) is None:
-                self.tasks.start(self._cancel_stray(generation, stray))
+                self._cancel_stray(generation, stray)
 
-    async def _cancel_stray(self, generation: Generation, stray: RequestId) -> None:
+    def _cancel_stray(self, generation: Generation, stray: RequestId) -> None:
         """Cancel a stray request of a generation, if the generation has another one that counts."""
         named = _ids(generation) | {"request_id": generation.request_id, "stray_request_id": stray}
         if not generation.request_id:
@@ -322,10 +327,23 @@ class Sender:
         # The account's keys are not honoured: repeat no submission. The stray id, which is stored, records that.
         log.critical("Higgsfield holds a stray request of a generation; repeats are off from now on", extra=named)
         self._repeats_off.add(generation.spec.account)
-        try:
-            await self._upstream.cancel(generation, stray)
-        except GatewayError:
-            log.exception("the stray request could not be canceled", extra=named)
+        self.tasks.start(self._cancel_while_queued(generation, stray, named))
+
+    async def _cancel_while_queued(self, generation: Generation, stray: RequestId, named: dict[str, str]) -> None:
+        """Ask Higgsfield to cancel a stray request, again if it has trouble: that is when strays are made.
+
+        Only the status afterwards is conclusive.
+        """
+        for pause in STRAY_CANCEL_PAUSES:
+            await sleep(self._clock, jittered(pause))
+            with contextlib.suppress(GatewayError, UnconfirmedError):
+                if await self._generations.by_request(stray) is not None:
+                    return  # it was adopted
+                await self._upstream.cancel(generation, stray)
+                report = await self._upstream.status(generation, stray)
+                if report is None or report.state is not State.QUEUED:
+                    return
+        log.error("a stray request could not be canceled", extra=named)
 
 
 class _SendCheck:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations import due_steps
+from gateway.generations import due_steps, sender
 from gateway.generations.model import Generation as Stored
 from gateway.generations.model import GenerationId, State
 from gateway.store.sqlite import restore
@@ -362,9 +362,36 @@ async def test_a_repeat_that_comes_after_a_binding_webhook_leaves_the_slot_of_it
     assert [admission.running for admission in core.admissions] == [1]
 
 
+async def test_a_stray_request_is_canceled_again_if_higgsfield_has_trouble(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "STRAY_CANCEL_PAUSES", (0.0, 0.0, 0.0))
+    running = await start(honour_keys=False, queue_seconds=1000.0)
+    submitted = await repeated(running, monkeypatch)
+    await running.until(submitted.id, "QUEUED")
+    stray = running.ledger.charges[0].request_id
+    running.plan(on="cancel", kind="503")
+    running.plan(on="cancel", kind="close")
+    await post(path_of(running, "a fox"), webhook_body(stray))
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+    await running.gateway._core.sender.tasks.drained()
+    assert [refund.request_id for refund in running.ledger.refunds] == [stray]
+
+
+async def test_a_stray_request_that_runs_is_not_canceled_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = await start(honour_keys=False, queue_seconds=0.0)
+    submitted = await repeated(running, monkeypatch)
+    await running.until(submitted.id, "IN_PROGRESS")
+    await post(path_of(running, "a fox"), webhook_body(running.ledger.charges[0].request_id))
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+    await running.gateway._core.sender.tasks.drained()
+    assert len(running.ledger.cancels) == 1
+
+
 async def test_a_restart_does_not_cancel_a_stray_request_that_was_adopted(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sender, "STRAY_CANCEL_PAUSES", (0.0,))
     running = await start(honour_keys=False, queue_seconds=1000.0)
     submitted = await repeated(running, monkeypatch)
     await running.until(submitted.id, "QUEUED")
