@@ -14,9 +14,11 @@ from standardwebhooks import WebhookVerificationError
 
 from gateway.callbacks import dispatcher, schedule
 from gateway.callbacks.dispatcher import Dispatcher
+from gateway.callbacks.model import Callback, Delivery
 from gateway.callbacks.service import BEGINNING
 from gateway.generations.model import Change
 from gateway.process import core as cores
+from gateway.store.sqlite.callbacks import SqliteCallbacks
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generation_pb
 from tests.callbacks.receiver import (
@@ -145,6 +147,29 @@ async def test_a_changed_filter_applies_to_later_changes(running: Running, recei
     await running.start_gateway()
     assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [owl.id]
     assert [got.generation.id for got in receiver.got] == [owl.id]
+
+
+async def test_a_callback_can_be_changed_to_every_change_and_back(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url)
+    assert (await change(running, made.callback.id, every_change=True)).every_change
+    assert (await change(running, made.callback.id, paused=False)).every_change
+    fox = await finished(running, "a fox")
+    await settles(running, made.callback.id, fox.revision)
+    assert not (await change(running, made.callback.id, every_change=False)).every_change
+    owl = await finished(running, "an owl")
+    await settles(running, made.callback.id, fox.revision + 1)
+    assert [got.generation.id for got in receiver.got] == [fox.id] * fox.revision + [owl.id]
+
+
+async def test_deletions_of_a_callback_at_once_succeed(running: Running, receiver: Receiver) -> None:
+    made = await create(running, receiver.url)
+    (queue,) = running.gateway._core.dispatcher.queues.values()
+    request = pb.DeleteCallbackRequest(id=made.callback.id)
+    async with queue.changing:
+        deleting = [asyncio.create_task(running.grpc.call("DeleteCallback", request)) for _ in range(2)]
+        await running.calls_open("DeleteCallback", 2, "CallbackService")
+    await asyncio.gather(*deleting)
+    assert running.gateway._core.dispatcher.queues == {}
 
 
 async def test_a_restart_delivers_the_pending_deliveries(running: Running, receiver: Receiver) -> None:
@@ -395,6 +420,43 @@ async def test_a_change_that_is_stored_while_the_log_is_read_is_delivered(
 
     found = await settles(running, made.callback.id, 2)
     assert {one.generation_id for one in found} == {fox.id, owl.id}
+
+
+async def test_a_change_that_is_stored_before_the_log_is_read_becomes_one_delivery(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await create(running, receiver.url)
+    await change(running, made.callback.id, paused=True)
+    fox = await finished(running, "a fox")
+    await running.stop_gateway()
+    await running.start_gateway()  # the change is not in memory any more
+    core = running.gateway._core
+    log, begins, may_go_on = core.dispatcher._change_log, asyncio.Event(), asyncio.Event()
+    read = log.changes
+
+    async def changes(tenant: str, after: int, limit: int) -> Sequence[Change]:
+        begins.set()
+        await may_go_on.wait()
+        return await read(tenant, after, limit)
+
+    created: list[str] = []
+    take = SqliteCallbacks.take_deliveries
+
+    async def noted(self: SqliteCallbacks, callback: Callback, deliveries: Sequence[Delivery]) -> None:
+        created.extend(delivery.generation_id for delivery in deliveries)
+        await take(self, callback, deliveries)
+
+    monkeypatch.setattr(log, "changes", changes)
+    monkeypatch.setattr(SqliteCallbacks, "take_deliveries", noted)
+    await change(running, made.callback.id, paused=False)
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        await begins.wait()
+    owl = await finished(running, "an owl")
+    may_go_on.set()
+    await settles(running, made.callback.id, 2)
+    hare = await finished(running, "a hare")
+    await settles(running, made.callback.id, 3)
+    assert created == [fox.id, owl.id, hare.id]
 
 
 async def test_a_delivery_is_sent_later_if_its_revision_cannot_be_read(timed: Timed, receiver: Receiver) -> None:

@@ -104,11 +104,14 @@ async def test_a_callback_that_a_failed_call_has_stored_is_served(
         await add(self, callback)
         raise UnknownCommitError("the answer was lost")
 
+    await create(running, f"{receiver.url}&another", key="another", labels={"team": "red"})
+    before = running.gateway._core.dispatcher.queues.copy()
     monkeypatch.setattr(SqliteCallbacks, "add_callback", add_and_lose)
     with pytest.raises(RpcFailure):
         await create(running, receiver.url)
     monkeypatch.undo()
     again = await create(running, receiver.url)
+    assert running.gateway._core.dispatcher.queues.items() > before.items(), "the state of the others is kept"
     assert (again.replayed, again.secret) == (True, "")
     await finished(running, "a fox")
     await receiver.gets(1)
