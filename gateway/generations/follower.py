@@ -388,6 +388,7 @@ class Follower:
 
     async def _finish(self, generation_id: GenerationId, work: Coroutine[Any, Any, None]) -> None:
         """Run a step, and plan its generation again even if the step fails."""
+        failed = False
         try:
             await work
         except UnconfirmedError:
@@ -396,7 +397,7 @@ class Follower:
         except Exception:
             fields = {"generation_id": generation_id}
             log.exception("internal error in a step of a generation; will retry in 60 s", extra=fields)
-            self._retry_delays[generation_id] = DECISION_RETRY_DELAY
+            self._retry_delays[generation_id], failed = DECISION_RETRY_DELAY, True
         finally:
             self._busy.discard(generation_id)
             if (refreshing := self._refreshing.pop(generation_id, None)) is not None:
@@ -404,8 +405,8 @@ class Follower:
             entry = self._feed.entries.get(generation_id)
             pause = self._retry_delays.pop(generation_id, 0.0)
             if entry is not None:
-                # One that could not be marked waits for MARK_RETRY_DELAY: the admission would offer it at once.
-                if entry.generation.waiting and pause != MARK_RETRY_DELAY:
+                # One that could not be marked or has failed waits for the pause: the admission would offer it at once.
+                if entry.generation.waiting and not failed and pause != MARK_RETRY_DELAY:
                     self._update_admission(entry.generation)
                 self._plan(entry.generation)
                 if pause:

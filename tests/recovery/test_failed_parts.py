@@ -1,13 +1,17 @@
 """A part of the gateway that fails because of a bug is started again, and its work continues."""
 
 import logging
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from gateway.generations.follower import Follower
+from gateway.generations.model import GenerationId, PreparedRequest
 from gateway.higgsfield.media import MediaSource
 from gateway.rpc.transports.health import Health
+from gateway.store.reads import GenerationReads
+from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.bugs import fail_once
 from tests.support.running import eventually, run, soul
 from tests.support.timeline import run_timed
@@ -23,6 +27,31 @@ async def test_a_follower_that_fails_because_of_a_bug_is_started_again(
         assert timed.live() == {}
     (logged,) = (one for one in caplog.records if one.levelno == logging.CRITICAL)
     assert logged.part == "Follower.run"  # type: ignore[attr-defined]
+
+
+async def test_a_submission_that_fails_because_of_a_bug_is_repeated_after_a_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the log says. It is the probe of a closed gate, which opens when the submission succeeds."""
+    read, tried = GenerationReads.request, list[float]()
+
+    async def fails_at_first(self: GenerationReads, generation_id: GenerationId) -> PreparedRequest | None:
+        tried.append(timed.gateway._core.clock.moment().steady)
+        if len(tried) <= 3:
+            raise ZeroDivisionError
+        return await read(self, generation_id)
+
+    async with run_timed(tmp_path) as timed:
+        timed.plan(on="submit", kind="429", headers={"Retry-After": "60"})
+        await timed.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await timed.wait_until_idle()
+        monkeypatch.setattr(GenerationReads, "request", fails_at_first)
+        await timed.advance(600.0, until=lambda: not timed.live())
+        assert timed.live() == {}
+        assert len(timed.ledger.charges) == 1
+    assert len(tried) == 4
+    assert all(later - earlier >= 60.0 for earlier, later in pairwise(tried))
+    assert caplog.text.count("internal error in a step of a generation; will retry in 60 s") == 3
 
 
 async def test_connections_that_cannot_be_closed_do_not_keep_the_store_open(
