@@ -291,7 +291,7 @@ class Follower:
 
     def _admit(self) -> None:
         """Send the waiting generations for which the admissions have a slot."""
-        while not self.stopped_sending and not self._is_store_backing_off():
+        while not self._is_store_backing_off():
             admitted = self._admissions.next(self._clock.moment().steady)
             if admitted is None:
                 return
@@ -568,7 +568,7 @@ class Follower:
         now = self._clock.moment().steady
         wanted = (
             self._due.first(),
-            None if self.stopped_sending else self._admissions.wakes_at(now),
+            self._admissions.wakes_at(now),
             *(polls.allowed_at for polls in self._polls.values() if polls.due),
         )
         resumes_at = self._backoff.resumes_at(now)

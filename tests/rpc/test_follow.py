@@ -11,6 +11,7 @@ from gateway.generations import follower
 from gateway.generations.follower import Follower
 from gateway.generations.model import GenerationId
 from gateway.generations.polling import pace
+from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
 from tests.support.running import WAIT_TIMEOUT, Running, eventually, soul
 
@@ -100,6 +101,19 @@ async def test_a_caller_waits_for_the_poll_that_is_under_way(start: Start, monke
     await following.wait_for_refresh(entry)
     await eventually(lambda: not following._tasks)
     assert running.ledger.status_calls.total() == calls + 1
+
+
+async def test_a_step_that_has_begun_sends_nothing_in_a_drain(start: Start) -> None:
+    running = await start()
+    running.plan(on="submit", kind="429", headers={"Retry-After": "3600"})
+    await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    following = running.gateway._core.follower
+    (entry,) = running.gateway._core.feed.entries.values()
+    await eventually(lambda: len(running.ledger.submissions) == 1 and entry.generation.waiting)
+    following._start(entry.generation.id, following._mark_and_send(entry.generation))
+    following.stopped_sending = True
+    await eventually(lambda: not following._tasks)
+    assert len(running.ledger.submissions) == 1
 
 
 async def queued_and_stale(start: Start, monkeypatch: pytest.MonkeyPatch) -> Running:
