@@ -8,6 +8,8 @@ import pytest
 
 from gateway.generations.follower import Follower
 from gateway.generations.model import GenerationId, PreparedRequest
+from gateway.generations.polling.rate_limit import FAILURES_IN_A_ROW
+from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.media import MediaSource
 from gateway.rpc.transports.health import Health
 from gateway.store.reads import GenerationReads
@@ -52,6 +54,22 @@ async def test_a_submission_that_fails_because_of_a_bug_is_repeated_after_a_paus
     assert len(tried) == 4
     assert all(later - earlier >= 60.0 for earlier, later in pairwise(tried))
     assert caplog.text.count("internal error in a step of a generation; will retry in 60 s") == 3
+
+
+async def test_polls_continue_after_a_bug_in_the_probe_of_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with run_timed(tmp_path) as timed:
+        await timed.submit(soul("a fox"))
+        following = timed.gateway._core.follower
+        (entry,) = timed.gateway._core.feed.entries.values()
+        poll_limit = following._poll_limits[entry.generation.spec.account]
+        for _ in range(FAILURES_IN_A_ROW):
+            poll_limit.failed(following._clock.moment().steady)
+        fail_once(monkeypatch, HiggsfieldClient, "status")
+        await timed.advance(1200.0, until=lambda: not timed.live())
+        assert timed.live() == {}
+    assert "internal error in a step of a generation" in caplog.text
 
 
 async def test_connections_that_cannot_be_closed_do_not_keep_the_store_open(
