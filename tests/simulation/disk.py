@@ -151,6 +151,8 @@ class _Writer(Writer):
     def __init__(self, disk: Disk, connection: Any, listener: Any, broken: Any) -> None:
         super().__init__(connection, listener, broken, lambda: _Worker(disk))
         self._disk = disk
+        self._late: set[asyncio.Task[None]] = set()
+        """The writes that will be stored later."""
 
     def _deliver(self, results: Sequence[Result]) -> None:
         if self._disk.announce_within:
@@ -161,14 +163,24 @@ class _Writer(Writer):
 
     def write(self, step: str | None, write: Write, *, brief: bool = False) -> asyncio.Future[Any]:
         world = self._disk.world
+        if step is None and self._late:
+            return asyncio.get_running_loop().create_task(self._write_after_late_ones(write))
         if step is None or not world.draw_fault(self._disk.lost_answers):
             return super().write(step, write, brief=brief)
         # Only brief writes are stored late: all of them are conditional on a key or a version.
         fate = world.rng.choice(("stored", "not stored", "stored later") if brief else ("stored", "not stored"))
         world.record(f"lost the answer to {step},", fate)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().create_task(self._lose(answer, step, write, brief, fate))
+        task = asyncio.get_running_loop().create_task(self._lose(answer, step, write, brief, fate))
+        if fate == "stored later":
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
         return answer
+
+    async def _write_after_late_ones(self, write: Write) -> Any:
+        """Wait as `ChangeLog.announced` must: until no earlier write has an unknown outcome."""
+        await asyncio.wait([*self._late])
+        return await super().write(None, write)
 
     async def _lose(self, answer: asyncio.Future[Any], step: str, write: Write, brief: bool, fate: str) -> None:
         world = self._disk.world
