@@ -7,6 +7,7 @@ followers ran by accident, the result would be one status call too many.
 
 import asyncio
 import logging
+import math
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
@@ -263,11 +264,10 @@ class Follower:
             return
         at: float = due.at
         if due.step is Step.POLL:
-            # If it was accepted after its start_timeout, its first poll cancels it.
-            at = self._schedule.ensure_planned(generation, at_once=self._is_start_overdue(generation))
-            left = self._left_to_wait(generation) if due_steps.cancels_late_start(generation) else 0.0
+            # At its start_timeout it is polled in any case, and canceled; at once if it was accepted after that.
+            left = self._left_to_wait(generation) if due_steps.cancels_late_start(generation) else math.inf
+            at = self._schedule.ensure_planned(generation, at_once=left <= 0)
             if left > 0:
-                # At its start_timeout it is polled in any case, and canceled.
                 at = min(at, self._clock.moment().steady + left)
         elif due.step is Step.SEND and generation.waiting:
             # The admission decides when it is sent. Only the end of its wait is planned here.
@@ -397,7 +397,8 @@ class Follower:
         except Exception:
             fields = {"generation_id": generation_id}
             log.exception("internal error in a step of a generation; will retry in 60 s", extra=fields)
-            self._retry_delays[generation_id], failed = DECISION_RETRY_DELAY, True
+            failed = True
+            self._retry_delays[generation_id] = DECISION_RETRY_DELAY
         finally:
             self._busy.discard(generation_id)
             if (refreshing := self._refreshing.pop(generation_id, None)) is not None:

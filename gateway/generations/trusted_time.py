@@ -65,8 +65,8 @@ class TrustedTime:
         self._placed = False
         self._tried = False
         self._doubted = False
-        self._wall_is_wrong = False
-        self._wall_was_wrong_at = Steady(0.0)
+        self._wall_wrong_at: Steady | None = None
+        """When the wall clock was last seen to be wrong; None if it is right."""
         self._reading: _Reading | None = None
         self._asking = asyncio.Lock()
         self._learning = asyncio.Lock()
@@ -191,11 +191,11 @@ class TrustedTime:
         from Higgsfield's by less, because it never goes back. Higgsfield's servers may disagree, too.
         """
         if abs(ahead) >= DISAGREEMENT:
-            if not self._wall_is_wrong:
+            if self._wall_wrong_at is None:
                 log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
-            self._wall_is_wrong, self._wall_was_wrong_at = True, now
-        elif now - self._wall_was_wrong_at >= DISAGREEMENT:
-            self._wall_is_wrong = False
+            self._wall_wrong_at = now
+        elif self._wall_wrong_at is not None and now - self._wall_wrong_at >= DISAGREEMENT:
+            self._wall_wrong_at = None
 
     async def run(self) -> None:
         """Ask for the time if a Date is missing or contradicts what is known, and store the correction."""

@@ -34,7 +34,7 @@ from tests.callbacks.receiver import (
     until,
 )
 from tests.support.commits import commits
-from tests.support.running import WAIT_TIMEOUT, Running, Start, eventually, soul
+from tests.support.running import WAIT_TIMEOUT, Generation, Running, Start, eventually, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
@@ -393,16 +393,21 @@ async def test_a_restart_takes_no_unwanted_change_of_a_deleted_generation_for_a_
     assert running.gateway._core.dispatcher.skipped == 0
 
 
-async def test_a_change_that_is_stored_while_the_log_is_read_is_delivered(
-    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def behind(running: Running, receiver: Receiver) -> tuple[str, Generation]:
+    """Return the id of a paused callback, and a generation that it has not delivered and that is not in memory."""
     made = await create(running, receiver.url)
     await change(running, made.callback.id, paused=True)
     fox = await finished(running, "a fox")
     await running.stop_gateway()
-    await running.start_gateway()  # the change is not in memory any more
-    core = running.gateway._core
-    log, has_read, may_go_on = core.dispatcher._change_log, asyncio.Event(), asyncio.Event()
+    await running.start_gateway()
+    return made.callback.id, fox
+
+
+async def test_a_change_that_is_stored_while_the_log_is_read_is_delivered(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callback_id, fox = await behind(running, receiver)
+    log, has_read, may_go_on = running.gateway._core.dispatcher._change_log, asyncio.Event(), asyncio.Event()
     read = log.changes
 
     async def changes(tenant: str, after: int, limit: int) -> Sequence[Change]:
@@ -412,26 +417,21 @@ async def test_a_change_that_is_stored_while_the_log_is_read_is_delivered(
         return found
 
     monkeypatch.setattr(log, "changes", changes)
-    await change(running, made.callback.id, paused=False)
+    await change(running, callback_id, paused=False)
     async with asyncio.timeout(WAIT_TIMEOUT):
         await has_read.wait()
     owl = await finished(running, "an owl")
     may_go_on.set()
 
-    found = await settles(running, made.callback.id, 2)
+    found = await settles(running, callback_id, 2)
     assert {one.generation_id for one in found} == {fox.id, owl.id}
 
 
 async def test_a_change_that_is_stored_before_the_log_is_read_becomes_one_delivery(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await create(running, receiver.url)
-    await change(running, made.callback.id, paused=True)
-    fox = await finished(running, "a fox")
-    await running.stop_gateway()
-    await running.start_gateway()  # the change is not in memory any more
-    core = running.gateway._core
-    log, begins, may_go_on = core.dispatcher._change_log, asyncio.Event(), asyncio.Event()
+    callback_id, fox = await behind(running, receiver)
+    log, begins, may_go_on = running.gateway._core.dispatcher._change_log, asyncio.Event(), asyncio.Event()
     read = log.changes
 
     async def changes(tenant: str, after: int, limit: int) -> Sequence[Change]:
@@ -448,14 +448,14 @@ async def test_a_change_that_is_stored_before_the_log_is_read_becomes_one_delive
 
     monkeypatch.setattr(log, "changes", changes)
     monkeypatch.setattr(SqliteCallbacks, "take_deliveries", noted)
-    await change(running, made.callback.id, paused=False)
+    await change(running, callback_id, paused=False)
     async with asyncio.timeout(WAIT_TIMEOUT):
         await begins.wait()
     owl = await finished(running, "an owl")
     may_go_on.set()
-    await settles(running, made.callback.id, 2)
+    await settles(running, callback_id, 2)
     hare = await finished(running, "a hare")
-    await settles(running, made.callback.id, 3)
+    await settles(running, callback_id, 3)
     assert created == [fox.id, owl.id, hare.id]
 
 

@@ -489,7 +489,10 @@ async def test_a_gateway_stops_while_a_list_is_being_fetched(running: Running, m
     monkeypatch.setattr(HiggsfieldCatalogs, "read", hang)
     await running.submit(using(Z_IMAGE, {"prompt": "a fox"}, "key"))
     await asyncio.wait_for(reading.wait(), WAIT_TIMEOUT)
+    reads = running.gateway._core.catalogs._cached["models"]._refreshing
+    assert reads is not None
     await asyncio.wait_for(running.stop_gateway(), WAIT_TIMEOUT)
+    assert reads.cancelled()
     await running.start_gateway()
 
 
