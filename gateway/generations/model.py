@@ -458,6 +458,7 @@ def _no_response() -> None:
 class StatusReport:
     """Higgsfield's description of a request. `state` is None if the gateway does not know the status word.
 
+    `has_unknown_job`: the gateway does not know the status word of one of its jobs.
     `other_results` has the values of the response that no other field has exactly, and `response` returns all of them
     but the input. `used_input` is the input as Higgsfield used it. All are JSON.
     """
@@ -465,6 +466,7 @@ class StatusReport:
     request_id: RequestId
     status: str
     state: State | None
+    has_unknown_job: bool = False
     outputs: tuple[Output, ...] = ()
     failure: Failure | None = None
     expire_time: Wall | None = None

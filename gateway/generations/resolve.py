@@ -131,7 +131,7 @@ class Resolver:
             report = await self._upstream.status(generation)
         except GatewayError:
             return True
-        return report is None or report.state is None
+        return report is None or report.state is None or report.has_unknown_job
 
     async def resubmit(self, generation_id: GenerationId, *, may_charge_twice: bool) -> Generation:
         """Send an UNCERTAIN generation again under its key.

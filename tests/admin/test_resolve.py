@@ -18,7 +18,7 @@ from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve, submit_and_lose
 from tests.support.elsewhere import request_elsewhere
-from tests.support.running import CREDENTIALS, WAIT_TIMEOUT, Running, eventually, name_of, public_url, soul
+from tests.support.running import CREDENTIALS, WAIT_TIMEOUT, Running, eventually, name_of, public_url, sized, soul
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
 from tests.support.webhooks import path_of, post, request_of, webhook_body
@@ -291,6 +291,20 @@ async def test_what_has_no_status_for_a_day_can_be_declared_lost(tmp_path: Path,
         assert await refused(running, other.id, **LOST) == "id", "Higgsfield reports it"
         assert name_of(await resolve(running, odd.id, **LOST)) == "LOST"
         assert name_of(await running.get(other.id)) == "QUEUED"
+
+
+async def test_a_batch_with_an_unknown_status_for_a_day_can_be_declared_lost(tmp_path: Path) -> None:
+    """Its state stays IN_PROGRESS, because another job has ended."""
+    async with run_timed(tmp_path, queue_seconds=10 * DAY, POLL_MAX=3_600) as running:
+        batch = await running.submit(sized("a fox"))
+        jobs = [
+            {"id": str(uuid.UUID(int=1)), "status": "completed"},
+            {"id": str(uuid.UUID(int=2)), "status": "expired"},
+        ]
+        running.plan(on="status", prompt="a fox", times=10**9, patch={"jobs": jobs})
+        await running.advance(DAY + 3_600.0, step=600.0)
+        assert name_of(await running.get(batch.id)) == "IN_PROGRESS"
+        assert name_of(await resolve(running, batch.id, **LOST)) == "LOST"
 
 
 # -- Resubmission ------------------------------------------------------------------------------------------------------
