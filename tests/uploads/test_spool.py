@@ -85,6 +85,17 @@ async def test_a_tenant_that_uses_its_share_leaves_space_for_others() -> None:
     assert not spool._held
 
 
+async def test_the_end_of_a_file_frees_only_its_own_space() -> None:
+    spool = Spool(free=lambda descriptor: 10)
+    async with spool.file("one") as first:
+        await first.write(b"123456")
+        async with spool.file("one") as second:
+            await second.write(b"1234")
+        await first.write(b"7890")
+        with pytest.raises(GatewayError):
+            await first.write(b"1")
+
+
 async def test_a_full_disk_is_reported_as_overload(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(**options: object) -> object:
         return open("/dev/full", "r+b", buffering=0)
