@@ -96,5 +96,8 @@ async def sleep_until(clock: Clock, at: float) -> None:
 
 
 def timestamp(clock: Clock, at: float) -> str:
-    """Format a time of the clock as the API does: ISO 8601 in UTC, with milliseconds."""
-    return (clock.epoch + timedelta(seconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Format a time of the clock as the API does: ISO 8601 in UTC, with milliseconds.
+
+    It is in real time, because clients compare it with their own time.
+    """
+    return (clock.epoch + timedelta(seconds=at / clock.scale)).isoformat(timespec="milliseconds").replace("+00:00", "Z")

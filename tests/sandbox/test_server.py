@@ -9,13 +9,14 @@ import signal
 import socket
 import sys
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from gateway.sandbox.clock import ManualClock, ScaledClock
+from gateway.sandbox.clock import ManualClock, ScaledClock, timestamp
 from gateway.sandbox.server import Sandbox, SandboxOptions
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +92,9 @@ def test_a_scaled_clock_runs_faster_and_a_manual_clock_stands_still() -> None:
     assert clock.now() == clock.now() == 0
     with pytest.raises(ValueError, match="negative"):
         clock.advance(-1)
+
+
+def test_dates_of_a_fast_clock_are_in_real_time() -> None:
+    clock = ScaledClock(20)
+    clock.epoch = datetime(2026, 1, 1, tzinfo=UTC)
+    assert timestamp(clock, 1200) == "2026-01-01T00:01:00.000Z"
