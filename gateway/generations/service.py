@@ -20,6 +20,7 @@ from gateway.errors import (
     not_cancelable,
     not_done,
     or_unavailable,
+    upstream_unavailable,
 )
 from gateway.frozen import frozen
 from gateway.generations import read_back
@@ -31,7 +32,18 @@ from gateway.generations.journal import Caller, caller, log_state_change
 from gateway.generations.limits.budgets import Budgets
 from gateway.generations.limits.model import LimitExceededError, UnpricedError
 from gateway.generations.limits.prices import Price
-from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, Spec, State, UpstreamKey, Wall
+from gateway.generations.model import (
+    Generation,
+    GenerationId,
+    IdempotencyKey,
+    Source,
+    Spec,
+    State,
+    StatusReport,
+    UpstreamKey,
+    Wall,
+)
+from gateway.generations.polling.rate_limit import PollLimits
 from gateway.generations.ports import Clock, Estimate, InputCheck, Prepared, Upstream
 from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
@@ -119,6 +131,7 @@ class Generations(Reads):
         webhook_addresses: WebhookAddresses,
         removals: Removals,
         budgets: Budgets,
+        poll_limits: PollLimits,
         check: InputCheck,
         refuses: Refuses,
         bound_to: BoundTo,
@@ -137,6 +150,7 @@ class Generations(Reads):
         self._webhook_addresses = webhook_addresses
         self._removals = removals
         self._budgets = budgets
+        self._poll_limits = poll_limits
         self._check = check
         self._refuses = refuses
         self._bound_to = bound_to
@@ -493,12 +507,28 @@ class Generations(Reads):
             await self._upstream.cancel(generation)
         except GatewayError as error:
             silence = error
-        report = await or_unavailable(self._upstream.status(generation))
+        report = await or_unavailable(self._status(generation))
         if report is not None:
             generation = await self._read(self.observe(generation, Reported(report, Source.CANCEL)))
         if silence is not None and generation.state is State.QUEUED:
             raise silence
         return generation
+
+    async def _status(self, generation: Generation) -> StatusReport | None:
+        """Ask for the status now, unless a Retry-After forbids it.
+
+        A cancellation is urgent, so the call does not wait for its turn at a limited rate.
+        """
+        limit = self._poll_limits[generation.spec.account]
+        if pause := limit.closed_for(self._clock.moment().steady):
+            raise upstream_unavailable("Higgsfield limits status calls, or does not respond", retry_after=pause)
+        try:
+            report = await self._upstream.status(generation)
+        except GatewayError as error:
+            limit.refused(error.failure, self._clock.moment().steady)
+            raise
+        limit.answered(self._clock.moment().steady)
+        return report
 
 
 def _why_not(generation: Generation) -> str:

@@ -398,6 +398,7 @@ async def _lifecycle(
         webhook_addresses=webhook_addresses,
         removals=removals,
         budgets=budgets,
+        poll_limits=poll_limits,
         refuses=refuses,
         bound_to=bound_to,
     )

@@ -32,6 +32,7 @@ from tests.contract.store import examples
 from tests.recovery.conftest import Start
 from tests.support.running import eventually, name_of, public_url, sized, soul
 from tests.support.timeline import Timed
+from tests.support.transports import RpcFailure
 
 OUTAGE, WITHIN = 600.0, 60.0
 """Seconds of the outage, and seconds after it within which every generation ends."""
@@ -321,6 +322,28 @@ async def test_a_cancel_honours_retry_after(start: Start) -> None:
     assert await all_end(running) <= WITHIN
     assert name_of(await running.get(waiting.id)) == "CANCELED"
     assert [one.outcome for one in running.ledger.cancels] == ["429", "429", "429", "202"]
+    assert running.ledger.ignored_retry_after == 0
+
+
+async def test_the_status_call_after_a_callers_cancel_honours_retry_after(start: Start) -> None:
+    running = await start(queue_seconds=3600.0)
+    ids = [(await running.submit(soul(prompt))).id for prompt in ("a fox", "an owl")]
+    running.plan(on="status", **WAIT)
+    with pytest.raises(RpcFailure) as limited:  # the status call of this cancel gets the 429
+        await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=ids[0]))
+    assert (limited.value.reason, limited.value.failure.retry_delay.seconds) == ("UPSTREAM_UNAVAILABLE", 7)
+
+    await running.advance(2.0)
+    for waiting in ids:
+        with pytest.raises(RpcFailure, match="limits status calls") as early:
+            await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=waiting))
+        assert 4 <= early.value.failure.retry_delay.ToTimedelta().total_seconds() <= 5
+    assert sum(running.ledger.status_calls.values()) == 1
+
+    await running.advance(6.0)
+    for waiting in ids:
+        done = await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=waiting))
+        assert name_of(done.generation) == "CANCELED"
     assert running.ledger.ignored_retry_after == 0
 
 

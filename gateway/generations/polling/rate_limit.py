@@ -41,8 +41,8 @@ class PollLimit:
 
     def acquire(self, now: Steady) -> float:
         """Take a permit for a call, and return 0; or return the seconds until one may be free."""
-        if now < self._closed_until:
-            return self._closed_until - now
+        if closed_for := self.closed_for(now):
+            return closed_for
         if self.broken:
             if self._probing:
                 return self._pause
@@ -58,6 +58,10 @@ class PollLimit:
             return (1.0 - self._tokens) / rate
         self._tokens -= 1.0
         return 0.0
+
+    def closed_for(self, now: Steady) -> float:
+        """Return the seconds for which no call may be made: those of a Retry-After, or until the next probe."""
+        return max(self._closed_until - now, 0.0)
 
     @property
     def broken(self) -> bool:

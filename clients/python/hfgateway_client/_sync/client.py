@@ -366,7 +366,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
         Raises:
             NotCancelable: It is too late, its state is unknown, or Higgsfield did not cancel it. ``metadata["state"]``
                 names the state.
-            UpstreamUnavailable: Higgsfield sent no usable response.
+            UpstreamUnavailable: Higgsfield sent no usable response, or limits status calls.
         """
         return (self._calls.unary(pb.CancelGenerationRequest(id=generation_id))).generation
 

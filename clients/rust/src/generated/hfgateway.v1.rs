@@ -1566,7 +1566,8 @@ pub mod generation_service_client {
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
         ///   - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
-        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls. It may have
+        ///     canceled the generation; a retry finds out.
         ///
         /// Retry: safe.
         pub async fn cancel_generation(
@@ -1943,7 +1944,8 @@ pub mod generation_service_server {
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
         ///   - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
-        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls. It may have
+        ///     canceled the generation; a retry finds out.
         ///
         /// Retry: safe.
         async fn cancel_generation(

@@ -132,7 +132,8 @@ type GenerationServiceClient interface {
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
 	//   - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
-	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls. It may have
+	//     canceled the generation; a retry finds out.
 	//
 	// Retry: safe.
 	CancelGeneration(ctx context.Context, in *CancelGenerationRequest, opts ...grpc.CallOption) (*CancelGenerationResponse, error)
@@ -452,7 +453,8 @@ type GenerationServiceServer interface {
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
 	//   - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
-	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls. It may have
+	//     canceled the generation; a retry finds out.
 	//
 	// Retry: safe.
 	CancelGeneration(context.Context, *CancelGenerationRequest) (*CancelGenerationResponse, error)

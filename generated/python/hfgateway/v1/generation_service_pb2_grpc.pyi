@@ -133,7 +133,8 @@ class GenerationServiceStub:
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
       - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
-      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls. It may have
+        canceled the generation; a retry finds out.
 
     Retry: safe.
     """
@@ -327,7 +328,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
       - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
-      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls. It may have
+        canceled the generation; a retry finds out.
 
     Retry: safe.
     """
@@ -548,7 +550,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
           - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
-          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls. It may have
+            canceled the generation; a retry finds out.
 
         Retry: safe.
         """

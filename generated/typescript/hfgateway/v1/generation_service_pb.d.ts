@@ -1033,7 +1033,8 @@ export declare const GenerationService: GenService<{
    * Errors:
    *   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
    *   - FAILED_PRECONDITION (NOT_CANCELABLE): it is too late, the state is not known, or Higgsfield did not cancel it.
-   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls. It may have
+   *     canceled the generation; a retry finds out.
    *
    * Retry: safe.
    *

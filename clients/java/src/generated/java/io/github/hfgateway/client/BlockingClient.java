@@ -216,7 +216,8 @@ abstract class BlockingClient {
    *
    * @throws GatewayException.NotFound if the tenant has no generation with this id
    * @throws GatewayException.NotCancelable if it is too late, the state is not known, or Higgsfield did not cancel it
-   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response
+   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response, or limits status calls. It may
+   *     have canceled the generation; a retry finds out
    */
   public Generation cancel(String id) {
     return Blocking.await(async.cancel(id));

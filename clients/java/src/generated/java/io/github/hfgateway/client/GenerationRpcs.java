@@ -74,7 +74,8 @@ abstract class GenerationRpcs {
    *
    * @throws GatewayException.NotFound if the tenant has no generation with this id
    * @throws GatewayException.NotCancelable if it is too late, the state is not known, or Higgsfield did not cancel it
-   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response
+   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response, or limits status calls. It may
+   *     have canceled the generation; a retry finds out
    */
   public CompletableFuture<Generation> cancel(String id) {
     return calls.unary(
