@@ -217,6 +217,13 @@ async def test_deeply_nested_json_is_not_decoded(running: Running) -> None:
     assert await bad_requests(running, "values") == 3
 
 
+async def test_a_number_that_no_double_can_hold_is_refused_as_other_wrong_json(running: Running) -> None:
+    body = b'{"input":{"model":{"modelId":"m","parameters":{"seed":1' + b"0" * 400 + b"}}}}"
+    status, text = await answer_of(running, UNARY, body, content_type="application/json")
+    assert (status, json.loads(text)["code"]) == (400, "invalid_argument")
+    assert "the JSON is not a hfgateway.v1.SubmitGenerationRequest: int too large" in json.loads(text)["message"]
+
+
 async def test_a_string_may_contain_json_delimiters(running: Running) -> None:
     prompt = '[{,:"\\' * 10_000
     client = running.caller("connect-json", await running.key("one"))

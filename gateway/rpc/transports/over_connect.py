@@ -103,8 +103,9 @@ class _JsonCodec:
             check_spellings(content, message_class.DESCRIPTOR)
             return message
         # The parser does not always raise its own error for a value of the wrong type.
-        except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
-            why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not a JSON object"
+        except (json_format.ParseError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            has_text = isinstance(error, json_format.ParseError | OverflowError)
+            why = printable(str(error), 300) if has_text else "is not a JSON object"
             name = message_class.DESCRIPTOR.full_name
             raise BadRequestError(Rejection.ENCODING, f"the JSON is not a {name}: {why}") from None
 
