@@ -195,8 +195,8 @@ impl ErrorReason {
 /// anything. With `model`, every endpoint can be used that creates a generation, also with values that the typed inputs
 /// cannot express.
 ///
-/// URLs are http or https, with at most 2,083 characters. Ids of styles, characters and motions have at most 255 visible
-/// ASCII characters.
+/// URLs are http or https, with at most 2,083 characters, and without a user name or spaces. Ids of styles, characters and
+/// motions have at most 255 visible ASCII characters.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GenerationInput {
     /// Required. Later versions may add kinds.
@@ -5329,7 +5329,7 @@ pub struct CreateCharacterRequest {
     /// Required. The name, 1 to 100 characters.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Required. The URLs of 1 to 100 images of the face, http or https, at most 2,083 characters each.
+    /// Required. The URLs of 1 to 100 images of the face, as in GenerationInput.
     #[prost(string, repeated, tag = "2")]
     pub image_urls: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The version of Soul to train for. Default: SOUL_VERSION_V1.

@@ -211,7 +211,7 @@ type CreateCharacterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. The name, 1 to 100 characters.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Required. The URLs of 1 to 100 images of the face, http or https, at most 2,083 characters each.
+	// Required. The URLs of 1 to 100 images of the face, as in GenerationInput.
 	ImageUrls []string `protobuf:"bytes,2,rep,name=image_urls,json=imageUrls,proto3" json:"image_urls,omitempty"`
 	// The version of Soul to train for. Default: SOUL_VERSION_V1.
 	Version SoulVersion `protobuf:"varint,3,opt,name=version,proto3,enum=hfgateway.v1.SoulVersion" json:"version,omitempty"`

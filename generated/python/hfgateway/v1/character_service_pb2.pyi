@@ -137,7 +137,7 @@ class CreateCharacterRequest(_message.Message):
     """Required. As in SubmitGenerationRequest. A retry must have the same fields."""
     @_builtins.property
     def image_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Required. The URLs of 1 to 100 images of the face, http or https, at most 2,083 characters each."""
+        """Required. The URLs of 1 to 100 images of the face, as in GenerationInput."""
 
     def __init__(
         self,

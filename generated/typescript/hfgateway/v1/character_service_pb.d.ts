@@ -102,7 +102,7 @@ export declare type CreateCharacterRequest = Message<"hfgateway.v1.CreateCharact
   name: string;
 
   /**
-   * Required. The URLs of 1 to 100 images of the face, http or https, at most 2,083 characters each.
+   * Required. The URLs of 1 to 100 images of the face, as in GenerationInput.
    *
    * @generated from field: repeated string image_urls = 2;
    */
