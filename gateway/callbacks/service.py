@@ -16,7 +16,7 @@ from gateway.errors import Failure, GatewayError, Reason, Violation, invalid_fie
 from gateway.frozen import frozen
 from gateway.generations.clock import Ids
 from gateway.generations.inputs import added_values
-from gateway.generations.model import Moment, canonical_json
+from gateway.generations.model import ENDED, Moment, canonical_json
 from gateway.generations.ports import Clock
 from gateway.generations.read_back import repeated_if_unknown
 from gateway.generations.stores import Filter
@@ -83,12 +83,13 @@ class TenantCallbacks:
         """Create a callback; return it and its secret.
 
         Without a URL, deliveries go to the URLs of submissions. If the idempotency key is known, return the existing
-        callback and "". Raises INVALID_INPUT for the URL, QUOTA_EXCEEDED, or IDEMPOTENCY_KEY_REUSED if the key belongs
-        to a callback with other arguments.
+        callback and "". Raises INVALID_INPUT for the URL or the filter, QUOTA_EXCEEDED, or IDEMPOTENCY_KEY_REUSED if
+        the key belongs to a callback with other arguments.
         """
         why = self._receivers.refusal(url) if url else ""
         if why:
             raise invalid_field("url", why)
+        _require_deliveries(wanted, every_change=every_change)
         requested = fingerprint(url, wanted, every_change=every_change)
         async with self._creating:
             known = self._by_key(tenant, key)
@@ -152,7 +153,7 @@ class TenantCallbacks:
     ) -> Callback:
         """Change the given fields. Resuming a callback clears its problem and makes its deliveries due.
 
-        Raises NOT_FOUND.
+        Raises NOT_FOUND, or INVALID_INPUT for the filter.
         """
         async with self._changing(tenant, callback_id) as queue:
             callback, due = queue.callback, None
@@ -160,6 +161,8 @@ class TenantCallbacks:
                 callback = replace(callback, wanted=wanted)
             if every_change is not None:
                 callback = replace(callback, every_change=every_change)
+            if wanted is not None or every_change is not None:
+                _require_deliveries(callback.wanted, every_change=callback.every_change)
             if paused is not None:
                 callback = replace(callback, paused=paused)
             if paused is False:
@@ -301,6 +304,12 @@ def fingerprint(url: str, wanted: Filter, *, every_change: bool) -> bytes:
     filters = [sorted(wanted.labels.items()), sorted(wanted.model_ids), sorted(wanted.states)]
     plain = [url, *filters, every_change, *added_values(wanted)]
     return hashlib.sha256(canonical_json(plain).encode()).digest()
+
+
+def _require_deliveries(wanted: Filter, *, every_change: bool) -> None:
+    """Raise INVALID_INPUT for a filter with which nothing would ever be delivered."""
+    if wanted.states and not every_change and wanted.states.isdisjoint(ENDED):
+        raise invalid_field("filter.states", "has no final state, and others are only reported with every_change")
 
 
 def _quota(message: str, limit: str, retry_after: float | None = None) -> GatewayError:

@@ -135,6 +135,17 @@ async def test_a_filter_selects_the_deliveries(running: Running, receiver: Recei
     assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [wanted.id]
 
 
+async def test_a_filter_that_no_delivery_could_match_is_refused(running: Running, receiver: Receiver) -> None:
+    unfinished = {"states": ["GENERATION_STATE_QUEUED", "GENERATION_STATE_IN_PROGRESS"]}
+    with pytest.raises(RpcFailure, match="every_change") as refused:
+        await create(running, receiver.url, **unfinished)
+    assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", ["filter.states"])
+    made = await create(running, receiver.url, every_change=True, **unfinished)
+    with pytest.raises(RpcFailure, match="every_change"):
+        await change(running, made.callback.id, every_change=False)
+    assert (await state_of(running, made.callback.id)).every_change
+
+
 async def test_a_changed_filter_applies_to_later_changes(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url, labels={"team": "red"})
     await finished(running, "a fox", labels={"team": "blue"})

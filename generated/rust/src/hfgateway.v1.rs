@@ -2818,7 +2818,8 @@ pub struct CreateCallbackRequest {
     /// has named. Default: the callback_url of each submission.
     #[prost(string, tag = "1")]
     pub url: ::prost::alloc::string::String,
-    /// Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
+    /// Which generations to report. Only labels, model_ids and states may be set. Without every_change, states must have a
+    /// final state. Default: all of the tenant.
     #[prost(message, optional, tag = "2")]
     pub filter: ::core::option::Option<GenerationFilter>,
     /// Whether to report every change. Default: only final states.

@@ -423,7 +423,8 @@ type CreateCallbackRequest struct {
 	// password and fragment, at most 2,048 characters. http and other ports are allowed only in networks that the operator
 	// has named. Default: the callback_url of each submission.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
+	// Which generations to report. Only labels, model_ids and states may be set. Without every_change, states must have a
+	// final state. Default: all of the tenant.
 	Filter *GenerationFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Whether to report every change. Default: only final states.
 	EveryChange bool `protobuf:"varint,3,opt,name=every_change,json=everyChange,proto3" json:"every_change,omitempty"`

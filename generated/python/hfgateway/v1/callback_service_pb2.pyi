@@ -252,7 +252,9 @@ class CreateCallbackRequest(_message.Message):
     """
     @_builtins.property
     def filter(self) -> _generation_service_pb2.GenerationFilter:
-        """Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant."""
+        """Which generations to report. Only labels, model_ids and states may be set. Without every_change, states must have a
+        final state. Default: all of the tenant.
+        """
 
     def __init__(
         self,

@@ -201,7 +201,8 @@ export declare type CreateCallbackRequest = Message<"hfgateway.v1.CreateCallback
   url: string;
 
   /**
-   * Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
+   * Which generations to report. Only labels, model_ids and states may be set. Without every_change, states must have a
+   * final state. Default: all of the tenant.
    *
    * @generated from field: hfgateway.v1.GenerationFilter filter = 2;
    */
