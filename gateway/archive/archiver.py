@@ -87,7 +87,7 @@ class Archiver:
             generation = save.generation
             if generation is None:
                 self._wakeup.wake()
-            elif generation.state is State.COMPLETED and save.change is not None:
+            elif generation.state is State.COMPLETED:
                 self._ended.append(generation)
                 self._wakeup.wake()
 

@@ -31,6 +31,7 @@ from tests.app.command import environment, run
 from tests.archive.conftest import Place, sha256
 from tests.archive.media import MediaServer
 from tests.durability.process import GatewayProcess, stub
+from tests.support.addresses import free_address
 from tests.support.bugs import fail_once
 from tests.support.files import contents_below
 from tests.support.running import WAIT_TIMEOUT, Generation, Running, eventually, sized, soul
@@ -272,6 +273,13 @@ async def test_get_and_list_show_copies_and_watches_do_not(running: Running, tmp
         == await running.metric("hfgateway_archive_failures_total")
         == 0
     )
+
+
+async def test_a_file_that_cannot_be_copied_is_counted(running: Running) -> None:
+    url = f"http://{free_address()}/a.png"
+    running.plan(on="status", patch={"status": "completed", "images": [{"url": url}]})
+    await running.finish((await running.submit(soul("a fox"))).id)
+    await running.metric_becomes("hfgateway_archive_waiting", 1)
 
 
 async def test_previews_of_v1_are_archived_and_removed_with_their_files(running: Running, tmp_path: Path) -> None:
