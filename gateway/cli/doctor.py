@@ -137,7 +137,7 @@ async def _database(settings: Settings) -> Sequence[Finding]:
 def _store(path: Path) -> Iterator[Finding]:
     """Check the file as the next start would. The file of a running gateway is not checked."""
     from gateway.settings.config import default_store
-    from gateway.store.sqlite.files import StoreFileError, examine, in_use
+    from gateway.store.sqlite.files import OWNER_ADVICE, StoreFileError, examine, in_use, unwritable
     from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
 
     folder = path.parent
@@ -160,8 +160,8 @@ def _store(path: Path) -> Iterator[Finding]:
             yield Finding("store", OK, f"{path} is intact, schema {schema}")
             if doubt is not None:
                 yield Finding("store", PROBLEM, f"{path} {doubt.text}", doubt.advice)
-            if not os.access(path, os.W_OK):
-                yield Finding("store", PROBLEM, f"{path} is read-only", "make it writable for the gateway's user")
+            for file in unwritable(path):
+                yield Finding("store", PROBLEM, f"this user cannot write {file}", OWNER_ADVICE)
     if path.is_file() and path.stat().st_mode & 0o077:
         advice = f"run: chmod 600 {path} (the next start does it as well)"
         yield Finding("store", WARNING, f"other users can access {path}", advice)

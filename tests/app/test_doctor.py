@@ -142,10 +142,19 @@ async def test_the_store_is_checked_and_not_changed(doctor: Doctor, tmp_path: Pa
 
     file.chmod(0o400)
     found = await doctor(launcher=CONFINED)
-    assert found["store"][-1] == ("problem", f"{file} is read-only")
+    assert found["store"][-1] == ("problem", f"this user cannot write {file}")
     file.chmod(0o600)
     assert file.read_bytes() == before
     assert set(os.listdir(tmp_path)) == names
+
+    for beside in (Path(f"{file}.lock"), Path(f"{file}.mark")):
+        beside.chmod(0o400)
+        assert (await doctor(launcher=CONFINED))["store"][-1] == ("problem", f"this user cannot write {beside}")
+        beside.chmod(0o600)
+    Path(f"{file}.mark").chmod(0o000)
+    ((status, text),) = (await doctor(launcher=CONFINED))["store"]
+    assert status == "problem"
+    assert f"{file}.mark: cannot be read" in text
 
     flipped(file)
     ((status, text),) = (await doctor())["store"]

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 MAX_CHECKED_BYTES = 1 << 30
 """Bytes of the largest file that a start checks. That takes 1.3 s from memory, and 10 s from a disk of 100 MB/s."""
+OWNER_ADVICE = "let the gateway's user read and write all files of the store"
 Check = Literal["integrity_check", "quick_check"]
 
 
@@ -54,6 +55,8 @@ def lock(path: Path) -> contextlib.ExitStack:
         try:
             side = held.enter_context(open(f"{path}.lock", "ab"))
         except OSError as error:
+            if Path(f"{path}.lock").exists():
+                raise StoreFileError(f"{path}.lock: cannot be opened ({error.strerror}); {OWNER_ADVICE}") from error
             raise StoreFileError(f"{path}: its folder cannot be written ({error.strerror})") from error
         if path.is_dir():
             raise StoreFileError(f"{path}: is a folder, not a file")
@@ -116,8 +119,8 @@ def prepare(path: Path, *, declared: bool = False, moving: bool = False) -> sqli
     stays as it is, so that every start is refused until the declaration is complete. One that is `moving` to another
     store is only accepted for that.
     """
-    if path.exists() and not os.access(path, os.W_OK):
-        raise StoreFileError(f"{path}: is read-only")
+    for file in unwritable(path):
+        raise StoreFileError(f"{file}: this user cannot write it; {OWNER_ADVICE}")
     _create_private(path)
     large = path.stat().st_size > MAX_CHECKED_BYTES
     if large:
@@ -159,6 +162,14 @@ def examine(path: Path, check: Check | None = "quick_check") -> Examined:
             return Examined(schema, mark.find_doubt(path, store_state(connection)))
     except sqlite3.Error as error:
         raise StoreFileError(f"{path}: {describe_error(path, error)}") from error
+    except OSError as error:
+        raise StoreFileError(f"{mark.path_of(path)}: cannot be read ({error.strerror}); {OWNER_ADVICE}") from error
+
+
+def unwritable(path: Path) -> list[Path]:
+    """Return the existing files of a store that this user cannot write, although a gateway does."""
+    files = (path, mark.path_of(path), Path(f"{path}.lock"))
+    return [file for file in files if file.exists() and not os.access(file, os.W_OK)]
 
 
 def credentials(path: Path) -> Sequence[StoredCredentials]:

@@ -93,11 +93,14 @@ def path_of(store: Path) -> Path:
 
 
 def read(store: Path) -> MarkContent | None:
-    """Return the content of a store's mark; None if it cannot be read."""
+    """Return the content of a store's mark; None if there is none, or its content is not that of a mark.
+
+    Raises OSError if the file cannot be read, for example because it belongs to another user.
+    """
     try:
         magic, epoch, inode, commits = LAYOUT.unpack(path_of(store).read_bytes())
         return MarkContent(epoch.rstrip(b"\0").decode("ascii"), inode, commits) if magic == MAGIC else None
-    except (OSError, struct.error, UnicodeDecodeError):
+    except (FileNotFoundError, struct.error, UnicodeDecodeError):
         return None
 
 
