@@ -52,7 +52,7 @@ from gateway.store.writes import AccountWrites, CatalogWrites
 
 log = logging.getLogger(__name__)
 
-RIGHTS = "the gateway's role must own its database, or have the right CREATE on its schema"
+RIGHTS = "the gateway's role must own its tables, and own its database or have the right CREATE on its schema"
 MOVING = "a store is being moved into it; run hfgateway migrate sqlite-to-postgres again, until it is complete"
 MIN_SERVER_VERSION = 14
 RECONNECTIONS = 2
@@ -312,6 +312,7 @@ async def examine(url: str, shown: str) -> str:
             await _check_create(connection, shown)
             return "will get its schema at the first start"
         missing = await migrations.missing(connection, shown)
+        await _check_tables(connection, shown)
         if missing:
             await _check_create(connection, shown)
         cursor = await connection.execute("SELECT FROM meta WHERE name = 'epoch' AND value = %s", [NO_EPOCH])
@@ -449,6 +450,18 @@ async def _check_create(connection: psycopg.AsyncConnection[TupleRow], shown: st
     schema, may = row
     if not may:
         raise ServerError(f"{shown}: permission denied for schema {schema}; {RIGHTS}")
+
+
+async def _check_tables(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> None:
+    """Raise ServerError if the role may not read and write all tables."""
+    cursor = await connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+        " AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')"
+        " AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')) ORDER BY relname LIMIT 1"
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        raise ServerError(f"{shown}: permission denied for table {row[0]}; {RIGHTS}")
 
 
 async def _limit(connection: psycopg.AsyncConnection[TupleRow]) -> None:

@@ -1274,6 +1274,18 @@ async def test_a_server_that_refuses_is_reported_without_the_password(
             assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("rights", ["SELECT", "SELECT, INSERT, UPDATE"])
+async def test_a_role_that_may_not_write_all_tables_is_reported(postgres: Server, rights: str) -> None:
+    from gateway.store.postgres.errors import ServerError
+    from gateway.store.postgres.store import examine
+
+    with postgres.database() as fresh:
+        await open_only(postgres.url(fresh), "the store")
+        postgres.execute(f"GRANT {rights} ON ALL TABLES IN SCHEMA public TO locked", database=fresh)
+        with pytest.raises(ServerError, match=r"denied for table \w+; the gateway's role must own its tables"):
+            await examine(postgres.url(fresh, "locked", "secret"), "the store")
+
+
 async def open_only(url: str, shown: str) -> None:
     from gateway.store.postgres.store import PostgresStore
 
