@@ -59,7 +59,7 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--production", is_flag=True, help="Report settings that `serve --production` refuses.")
 def doctor(config: Path | None, as_json: bool, production: bool) -> int:
-    """Check settings, credentials, store, archive, issuer, accounts, clock, TLS and addresses. Costs nothing.
+    """Check settings, credentials, store, archive, issuer, traces, MCP, accounts, clock, TLS and addresses. It is free.
 
     It writes a test file to the store's folder and to the archive, and removes it.
 
@@ -102,6 +102,7 @@ def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
         findings += _store(settings.store) if isinstance(settings.store, Path) else asyncio.run(_database(settings))
         findings += asyncio.run(_archive(settings))
         findings += asyncio.run(_issuer(settings))
+        findings += _libraries(settings)
         if production and credentials is not None:
             refused = unsafe(settings, credentials, os.environ, config)
             findings += [Finding("production", PROBLEM, text) for text in refused]
@@ -226,6 +227,27 @@ async def _issuer(settings: Settings) -> list[Finding]:
     if not keys:
         return [Finding("issuer", WARNING, f"{url} has no keys", "its tokens are refused until it has one")]
     return [Finding("issuer", OK, f"{url} sends its keys")]
+
+
+def _libraries(settings: Settings) -> Iterator[Finding]:
+    """Check that the libraries of traces and of MCP are installed, and accept their variables."""
+    from gateway.process.opening import import_mcp, open_traces
+    from gateway.settings.config import SettingError
+
+    try:
+        if (traces := open_traces(settings)) is not None:
+            traces.close()
+            yield Finding("traces", OK, "their settings are valid")
+    except SettingError as error:
+        yield Finding("traces", PROBLEM, str(error), "see docs/traces.md")
+    if not settings.mcp:
+        return
+    try:
+        import_mcp()
+    except SettingError as error:
+        yield Finding("mcp", PROBLEM, str(error), "see docs/mcp.md")
+    else:
+        yield Finding("mcp", OK, "its library is installed")
 
 
 # -- Accounts ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 A library of an extra is imported only if a setting needs it.
 """
 
+import importlib
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -78,6 +79,12 @@ def open_traces(settings: Settings) -> "Traces | None":
             given = ", ".join(sorted(name for name in os.environ if name.startswith("OTEL_")))
             why = f"OpenTelemetry refuses the value of one of its variables ({type(error).__name__}): {given}"
             raise SettingError(PREFIX + "TRACES", why) from error
+
+
+def import_mcp() -> None:
+    """Import the endpoint of MCP. Raises SettingError if its library is not installed."""
+    with needed_by("MCP", "mcp", "mcp", "mcp_types"):
+        importlib.import_module("gateway.web.mcp")
 
 
 def open_issuer(settings: Settings, clock: Clock) -> "OidcIssuer | None":

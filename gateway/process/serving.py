@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from gateway.generations.stores import UnconfirmedError
 from gateway.process.core import Core
 from gateway.process.listening import check_free, listen, reachable_at
 from gateway.process.open_files import connection_limits
+from gateway.process.opening import import_mcp
 from gateway.process.private_sockets import PrivateSockets, socket_in_use
 from gateway.process.replica import Replica
 from gateway.process.workers import Worker
@@ -52,7 +52,6 @@ from gateway.rpc.transports.health import Health
 from gateway.rpc.transports.over_grpc import add_service
 from gateway.rpc.transports.tls import peer_credentials, server_credentials
 from gateway.settings.config import PREFIX, SettingError, Settings
-from gateway.settings.extras import needed_by
 from gateway.settings.values import Address, PostgresUrl
 from gateway.store.store import SharedStore
 from gateway.telemetry import Telemetry
@@ -369,8 +368,7 @@ class Ports:
 
     async def _open_mcp(self) -> list[Any]:
         """Start the MCP endpoint; return its routes. Raises SettingError if its library is not installed."""
-        with needed_by("MCP", "mcp", "mcp", "mcp_types"):
-            await asyncio.to_thread(importlib.import_module, "gateway.web.mcp")
+        await asyncio.to_thread(import_mcp)
         from gateway.web.mcp import McpEndpoint
 
         endpoint = McpEndpoint(

@@ -16,6 +16,7 @@ import pytest
 
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.settings.extras import missing
 from gateway.store.sqlite import migrations
 from tests.access.test_oidc import Issuer
 from tests.app.certificates import Authority
@@ -26,6 +27,13 @@ from tests.support.addresses import free_address
 from tests.support.forked import AHEAD
 
 SECRET = "swordfish"
+WITHOUT_LIBRARIES = """
+import runpy, sys
+sys.modules["mcp"] = sys.modules["mcp_types"] = sys.modules["opentelemetry"] = None
+sys.argv[:] = sys.argv[2:]
+runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+"""
+"""Python that runs a command as if the extras `mcp` and `traces` were not installed."""
 
 
 class Doctor:
@@ -258,6 +266,22 @@ async def test_the_keys_of_the_issuer_are_fetched(doctor: Doctor) -> None:
         assert (await doctor(given))["issuer"] == [expected]
     refused = ("problem", f"the keys of {issuer.url} cannot be fetched: ClientConnectorError")
     assert (await doctor(given))["issuer"] == [refused]
+
+
+async def test_the_libraries_of_traces_and_mcp_are_checked(doctor: Doctor) -> None:
+    given = {"HFGATEWAY_TRACES": "otlp", "HFGATEWAY_MCP": "on"}
+    found = await doctor(given)
+    assert (found["traces"], found["mcp"]) == (
+        [("ok", "their settings are valid")],
+        [("ok", "its library is installed")],
+    )
+    ((status, text),) = (await doctor(given | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://user:{SECRET}@localhost"}))[
+        "traces"
+    ]
+    assert (status, text.split(":")[0]) == ("problem", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    found = await doctor(given, launcher=WITHOUT_LIBRARIES)
+    assert found["traces"] == [("problem", f"HFGATEWAY_TRACES: {missing('traces')}")]
+    assert found["mcp"] == [("problem", f"HFGATEWAY_MCP: {missing('mcp')}")]
 
 
 @pytest.mark.parametrize("about", ["grpc", "http", "webhook", "admin"])
