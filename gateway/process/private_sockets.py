@@ -11,6 +11,7 @@ import os
 import socket
 import tempfile
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from gateway.settings.config import default_store
 from gateway.settings.values import Store
@@ -18,6 +19,8 @@ from gateway.settings.values import Store
 CHECK_POINTER_INTERVAL = 1.0
 """Seconds between looks for the file."""
 _PROBES = "probes"
+_PLACES = frozenset({"host", "hostaddr", "port", "dbname", "service"})
+"""The parameters of a URL that can name the server or the database in place of its other parts."""
 
 
 class PrivateSockets:
@@ -67,7 +70,10 @@ def admin_pointer(store: Store) -> Path:
     """
     if isinstance(store, Path):
         return store.with_name(store.name + ".admin")
-    name = hashlib.sha256(str(store).encode()).hexdigest()[:16]
+    place = str(store)
+    if named := sorted(pair for pair in parse_qsl(urlsplit(store.url).query) if pair[0] in _PLACES):
+        place += f"?{urlencode(named)}"
+    name = hashlib.sha256(place.encode()).hexdigest()[:16]
     return default_store(os.environ).with_name(f"postgresql-{name}.admin")
 
 

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway.process.private_sockets import admin_pointer
 from gateway.rpc.services import ADMIN_SERVICE, GENERATION_SERVICE
+from gateway.settings.values import PostgresUrl
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -115,3 +116,12 @@ async def test_a_gateway_serves_although_the_address_of_the_socket_cannot_be_wri
     await running.start_gateway()
     pointer.rmdir()
     await eventually(pointer.is_file)
+
+
+@pytest.mark.parametrize("other", ["host=/run/b", "host=/run/a&port=5433", "host=/run/a&dbname=b", "service=b", ""])
+def test_databases_that_only_parameters_distinguish_have_their_own_sockets(other: str) -> None:
+    """A command for one of them must not act on the other."""
+    url = "postgresql://hfgateway@/hfgateway"
+    pointer = admin_pointer(PostgresUrl(f"{url}?host=/run/a"))
+    assert admin_pointer(PostgresUrl(f"{url}?{other}")) != pointer
+    assert admin_pointer(PostgresUrl(f"{url}?sslmode=require&host=/run/a")) == pointer
