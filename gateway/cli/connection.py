@@ -257,6 +257,7 @@ def connection_options(command: Callable[..., Any], address_option: Decorator, k
 
         if (tls_cert is None) != (tls_key is None):
             raise click.UsageError("--tls-cert and --tls-key must be given together")
+        _check_files(tls_ca, tls_cert, tls_key)
         try:
             key = checked_key((api_key or "").strip())
             if checked_address(address) and key and not (tls or tls_ca or tls_cert or insecure):
@@ -274,6 +275,21 @@ def connection_options(command: Callable[..., Any], address_option: Decorator, k
 def _file_option(name: str, help_text: str) -> Decorator:
     kind = click.Path(exists=True, dir_okay=False, path_type=Path)
     return click.option(name, type=kind, metavar="FILE", help=help_text)
+
+
+def _check_files(ca: Path | None, cert: Path | None, key: Path | None) -> None:
+    """Raise UsageError if files of the options cannot be used: the error of a connection would not name them."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if ca is not None:
+            context.load_verify_locations(ca)
+    except OSError:
+        raise click.UsageError("--tls-ca is not a PEM file with certificates") from None
+    try:
+        if cert is not None:
+            context.load_cert_chain(cert, key, password="")
+    except OSError:
+        raise click.UsageError("--tls-key is not the private key of --tls-cert in PEM without a password") from None
 
 
 def _given() -> tuple[str, ...]:

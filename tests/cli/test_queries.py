@@ -160,12 +160,19 @@ async def test_a_client_certificate_is_presented_and_its_absence_is_explained(
 
     without = await hfgateway(*command)
     half = await hfgateway(*command, "--tls-cert", str(cert))
+    (tmp_path / "other").mkdir()
+    _, other = make_certificate(tmp_path / "other")
+    wrong = await hfgateway(*command, "--tls-cert", str(cert), "--tls-key", str(other))
+    no_authority = await hfgateway(*command[:-1], str(key))
     presented = await hfgateway(*command, "--tls-cert", str(cert), "--tls-key", str(key))
 
     await demanding.stop()
     assert (without.code, half.code, presented.code) == (4, 2, 0)
     assert without.err.endswith("it may require a client certificate: use --tls-cert FILE and --tls-key FILE\n")
     assert "--tls-cert and --tls-key must be given together" in half.err
+    assert (wrong.code, no_authority.code) == (2, 2)
+    assert "--tls-key is not the private key of --tls-cert" in wrong.err
+    assert "--tls-ca is not a PEM file with certificates" in no_authority.err
 
 
 async def test_commands_use_the_address_of_the_clients(gateway: ScriptedGateway, hfgateway: Command) -> None:
