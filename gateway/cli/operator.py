@@ -136,8 +136,10 @@ class Operator:
                 for field, option in named.items():
                     message = message.replace(f"{field}: ", f"{option}: ")
                 failed = error_from_rpc(error)
-                if where.address and isinstance(failed, Unavailable) and not failed.reason:
-                    message = where.unreachable(message)
+                if isinstance(failed, Unavailable) and not failed.reason:
+                    # A gateway without an address was found by its open socket, so it has ended since.
+                    ended = "the gateway ended before it responded, so a change may have been made"
+                    message = where.unreachable(message) if where.address else f"{ended}: {message}"
                 elif where.address and error.code() is grpc.StatusCode.UNIMPLEMENTED:
                     message = where.unserved("AdminService (HFGATEWAY_ADMIN_ADDRESS)")
                 fail(message, exit_codes.of_error(failed))

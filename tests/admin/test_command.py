@@ -11,6 +11,7 @@ from gateway.cli import exit_codes
 from gateway.process.private_sockets import admin_pointer
 from tests.admin.conftest import Start, submit_and_lose
 from tests.app.command import Finished, environment, run
+from tests.durability.process import GatewayProcess
 from tests.support.running import Running, name_of
 from tests.support.webhooks import request_of
 
@@ -107,6 +108,15 @@ async def test_the_socket_of_a_killed_gateway_counts_as_no_gateway(tmp_path: Pat
     away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
     assert (away.code, away.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
     assert "Traceback" not in away.err
+
+
+async def test_a_gateway_that_is_killed_during_a_call_may_have_made_the_change(tmp_path: Path) -> None:
+    """Otherwise an operator would create the key again, and leave a valid one behind."""
+    async with GatewayProcess(tmp_path, "http://127.0.0.1:9", failpoint="after api key") as gateway:
+        killed = await run("keys", "create", "--tenant", "a", environment=environment(tmp_path, {}))
+        await gateway.ended()
+    assert (killed.code, killed.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
+    assert "the gateway ended before it responded, so a change may have been made: " in killed.err
 
 
 @pytest.mark.parametrize(
