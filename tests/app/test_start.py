@@ -607,6 +607,7 @@ async def test_a_store_with_an_unreadable_row_is_refused(spoil: Callable[[Path],
 async def test_a_disk_without_space_for_a_store_refuses_the_start(tmp_path: Path) -> None:
     line = await refusal(tmp_path, {}, launcher=NO_ROOM)
     assert names_of(line) == "HFGATEWAY_STORE_URL"
+    assert "the disk may be full" in line
 
 
 async def test_a_folder_whose_path_is_too_long_for_sockets_refuses_the_start(tmp_path: Path) -> None:

@@ -280,5 +280,6 @@ def describe_error(path: Path, error: Exception) -> str:
         "attempt to write a readonly database": "is read-only",
         "unable to open database file": "cannot be opened",
         "database is locked": "is locked by another program",
+        "disk I/O error": "cannot be used (disk I/O error); the disk may be full or defective",
     }
     return known.get(str(error), f"cannot be used ({error})")
