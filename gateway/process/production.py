@@ -67,7 +67,7 @@ def _is_private(address: Address) -> bool:
         found = ipaddress.ip_address(address.host)
     except ValueError:
         return False
-    return found.is_private and not found.is_unspecified
+    return not found.is_global and not found.is_unspecified  # also 100.64.0.0/10, which clusters use for their pods
 
 
 def _upstream(settings: Settings, credentials: Credentials) -> Iterator[str]:
