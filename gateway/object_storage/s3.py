@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -21,6 +22,10 @@ REQUEST_TIMEOUT = 300.0
 """Seconds for one request. A part may take that long over a slow line that several uploads share."""
 ABORT_TIMEOUT = 2.0
 """Seconds for aborting an interrupted upload at the store. Less than a drain waits for the archiver."""
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_ENDPOINT_FORM = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_REGION_FORM = re.compile("[A-Za-z0-9_-]+")
 _CAUSES = re.compile(
     r"(?<=status code: )\d{3}|(?<=<Code>)\w{1,40}(?=</Code>)|incorrectly configured region|Connection refused"
     r"|Connection reset|dns error|TimedOut|certificate"
@@ -42,7 +47,8 @@ class Bucket:
         except ModuleNotFoundError as error:
             raise ArchiveError(f"S3 {missing('archive')}") from error
         self._name = f"s3://{bucket}/{prefix}".rstrip("/")
-        endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
+        _check(environment)
+        endpoint = next((environment[name] for name in _ENDPOINTS if environment.get(name)), "")
         try:
             self._store = S3Store(
                 bucket,
@@ -139,6 +145,19 @@ class Bucket:
             await self.remove(key)
         if read != content:
             raise ArchiveError("a file that was written could not be read back")
+
+
+def _check(environment: Mapping[str, str]) -> None:
+    """Raise ArchiveError for variables with which the library would panic; unset empty ones, which it would use."""
+    for name in [name for name, text in environment.items() if name.startswith("AWS_") and not text]:
+        os.environ.pop(name, None)
+    for names, form, what in (
+        (_ENDPOINTS, _ENDPOINT_FORM, "an http or https URL, such as http://minio:9000"),
+        (_REGIONS, _REGION_FORM, "the name of a region"),
+    ):
+        for name in names:
+            if (text := environment.get(name)) and not form.fullmatch(text):
+                raise ArchiveError(f"{name} must be {what}")
 
 
 async def _until(stopped: "asyncio.Future[None]", content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,6 +70,44 @@ async def test_a_refusal_has_the_status_and_the_code(
 
     async with serving(refuse) as endpoint:
         assert (await refusal(endpoint, monkeypatch)).endswith(f" ({cause})")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("AWS_ENDPOINT_URL", "store:9000"),
+        ("AWS_ENDPOINT_URL", "ftp://minio"),
+        ("AWS_ENDPOINT", "127.0.0.1:9000"),
+        ("AWS_ENDPOINT_URL_S3", f"http://user:{SECRET}@minio"),
+        ("AWS_REGION", "eu central-1"),
+    ],
+)
+def test_a_variable_with_which_the_library_would_panic_is_named(
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(ArchiveError, match=f"^{name} must be ") as raised:
+        Bucket("outputs", "", os.environ)
+    assert text not in str(raised.value)
+
+
+async def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An orchestrator may pass variables on that are not set."""
+    tokens = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        tokens.append(request.headers.get("x-amz-security-token"))
+        return web.Response(status=403)
+
+    async with serving(refuse) as endpoint:
+        for name, text in {
+            "AWS_ENDPOINT_URL": "", "AWS_ENDPOINT": endpoint, "AWS_SESSION_TOKEN": "", "AWS_REGION": "",
+            "AWS_ACCESS_KEY_ID": SECRET, "AWS_SECRET_ACCESS_KEY": SECRET,
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, text)
+        with pytest.raises(ArchiveError, match="403"):
+            await Bucket("outputs", "prefix", os.environ).remove("shop/a.png")
+    assert tokens == [None]
 
 
 async def test_a_refused_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
