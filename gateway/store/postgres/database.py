@@ -416,6 +416,7 @@ def _pool(url: str, size: int) -> Pool:
             "row_factory": dict_row,
             "connect_timeout": int(CONNECT_TIMEOUT),
             "application_name": "hfgateway",
+            "client_encoding": "UTF8",
             **_keepalives(url),
         },
     )

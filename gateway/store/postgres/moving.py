@@ -246,7 +246,7 @@ class _Target:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.close)
             try:
-                connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
+                connection = await psycopg.AsyncConnection.connect(url, autocommit=True, client_encoding="UTF8")
             except psycopg.Error as error:
                 raise unreachable(shown, error) from None
             stack.push_async_callback(connection.close)

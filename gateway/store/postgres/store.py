@@ -387,6 +387,7 @@ async def _connect(url: str, shown: str) -> psycopg.AsyncConnection[TupleRow]:
             prepare_threshold=None,
             connect_timeout=int(CONNECT_TIMEOUT),
             application_name="hfgateway",
+            client_encoding="UTF8",
         )
     except psycopg.Error as error:
         raise unreachable(shown, error) from None  # its text may contain parts of the URL

@@ -1341,6 +1341,17 @@ async def test_an_old_server_foreign_tables_and_a_newer_schema_are_refused(
             await open_only(postgres.url(fresh, port=1), "the store")
 
 
+async def test_another_encoding_of_the_environment_does_not_matter(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with postgres.database() as fresh:
+        key = ApiKey("k1", "red", "заказы", b"\x00" * 32, 1.0)
+        async with opened(postgres.url(fresh) + "?client_encoding=LATIN1") as one:
+            await one.store.keys.add_api_key(key)
+            assert await one.store.keys.api_keys() == [key]
+
+
 async def test_the_documented_role_can_create_the_schema(postgres: Server) -> None:
     from gateway.store.postgres import store
 
