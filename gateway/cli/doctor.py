@@ -329,6 +329,8 @@ async def _upstream(settings: Settings, credentials: Credentials) -> list[Findin
         response = await _ask(settings, credentials)
     except httpx.RequestError as error:
         advice = f"check HFGATEWAY_UPSTREAM_URL, {'HTTPS_PROXY, NO_PROXY' if proxied else 'DNS'} and the firewall"
+        if "Certificate" in str(error):
+            advice = "its certificate is not valid here: set SSL_CERT_FILE to a PEM file with the authorities to trust"
         return [Finding("higgsfield", PROBLEM, f"{url} cannot be reached ({error})", advice)]
     return [_judge_response(url, response), *_clock(response.headers.get("date", ""))]
 

@@ -102,9 +102,11 @@ async def test_the_doctor_names_the_proxy_and_what_it_responds(tmp_path: Path) -
         where = f"{UPSTREAM} over the proxy {proxy.address}"
         assert await found(tmp_path, given) == ("ok", f"{where} answers and accepts the credentials", "")
         status, text, advice = await found(tmp_path, given | {"HTTPS_PROXY": f"http://egress:canary@{proxy.address}"})
+        *_, distrusts = await found(tmp_path, given | {"SSL_CERT_FILE": ""})
     assert status == "problem"
     assert text == f"{where} cannot be reached (the proxy refused the connection with HTTP status 407)"
     assert "HTTPS_PROXY" in advice
+    assert "SSL_CERT_FILE" in distrusts
 
 
 async def found(folder: Path, given: Mapping[str, str]) -> tuple[str, str, str]:
