@@ -186,6 +186,10 @@ def test_the_unit_is_valid_confined_and_runs_the_gateway(tmp_path: Path) -> None
     cache = re.search(r"^CacheDirectory=(.+)$", text, re.MULTILINE)
     assert cache is not None
     assert f"\nEnvironment=TMPDIR=/var/cache/{cache[1]}\n" in text
+    # On PostgreSQL, the address of the socket would be in a home that the user of the unit does not have.
+    state = re.search(r"^StateDirectory=(.+)$", text, re.MULTILINE)
+    assert state is not None
+    assert f"\nEnvironment=XDG_DATA_HOME=/var/lib/{state[1]}\n" in text
     stop = re.search(r"^TimeoutStopSec=(\d+)s$", text, re.MULTILINE)
     assert stop is not None
     assert int(stop[1]) > DEFAULTS.drain
