@@ -158,7 +158,7 @@ def _settings_of_store(operator: Operator, *, offline: bool, creates: bool = Fal
     Without a gateway and without `offline`, that is printed and ends the command: a key in a store that no gateway
     uses is valid nowhere. So does a file that is missing, unless the command `creates` it.
     """
-    from gateway.cli.operator import in_use, read_valid_settings, running_gateway
+    from gateway.cli.operator import in_use, none_runs, read_valid_settings, running_gateway
 
     if operator.connection.address:
         if offline:
@@ -169,10 +169,12 @@ def _settings_of_store(operator: Operator, *, offline: bool, creates: bool = Fal
     running = running_gateway(store) is not None
     used = running or in_use(store)
     if not used and not offline:
-        echo_error(f"no gateway runs on the store {store}")
+        echo_error(f"{none_runs(store)} the store {store}")
         echo(
             "Set HFGATEWAY_STORE_URL to the store of your gateway (its start line shows it), or use --offline", err=True
         )
+        if not isinstance(store, Path):
+            echo("Run the command as the user of a gateway, on its machine, or use --admin-server", err=True)
         raise click.exceptions.Exit(exit_codes.GATEWAY_UNAVAILABLE)
     if not creates and isinstance(store, Path) and not store.exists():
         fail(f"{store}: there is no store; its file is set by HFGATEWAY_STORE_URL", exit_codes.USAGE)

@@ -150,8 +150,13 @@ def _socket() -> str:
     store = read_valid_settings().store
     address = running_gateway(store)
     if address is None:
-        fail(f"no gateway runs on {store}", exit_codes.GATEWAY_UNAVAILABLE)
+        fail(f"{none_runs(store)} {store}", exit_codes.GATEWAY_UNAVAILABLE)
     return address
+
+
+def none_runs(store: Store) -> str:
+    """Return the beginning of the error that no gateway was found, which ends with the name of the store."""
+    return "no gateway runs on" if isinstance(store, Path) else "no gateway of this user, on this machine, runs on"
 
 
 def operator_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -96,6 +96,15 @@ async def test_without_a_running_gateway_the_command_says_so(tmp_path: Path) -> 
     assert away.err == f"error: no gateway runs on {tmp_path / 'store.db'}\n"
 
 
+@pytest.mark.parametrize("command", [("resolve", "id", "--lost"), ("keys", "list")])
+async def test_a_gateway_of_a_database_may_run_elsewhere(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """The file with the address of its socket belongs to the user of the gateway."""
+    given = {"HFGATEWAY_STORE_URL": "postgresql://gateway@db.example.invalid/gateway", "XDG_DATA_HOME": str(tmp_path)}
+    away = await run(*command, environment=environment(tmp_path, given))
+    assert (away.code, away.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
+    assert away.err.startswith("error: no gateway of this user, on this machine, runs on ")
+
+
 @pytest.mark.parametrize(("address", "cause"), [("127.0.0.1:1", "Connection refused"), ("here", "the address must be")])
 async def test_an_address_without_a_gateway_is_named(tmp_path: Path, address: str, cause: str) -> None:
     away = await run("keys", "list", "--admin-server", address, environment=environment(tmp_path, {}))
