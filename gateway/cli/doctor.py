@@ -435,8 +435,18 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
                 advice = await _advice(address, settings) if used else "choose an address that this user can listen on"
                 findings.append(Finding(about, PROBLEM, str(error), advice))
         else:
-            findings.append(Finding(about, OK, f"{address} is free"))
+            findings.append(_free(about, address, settings))
     return findings
+
+
+def _free(about: str, address: Address, settings: Settings) -> Finding:
+    """Report an address at which nothing listens, although a gateway with these settings may seem to run."""
+    from gateway.cli.operator import in_use
+
+    if address.port and isinstance(settings.store, Path) and in_use(settings.store):
+        text = f"{address} is free: the gateway that runs on the store has other addresses"
+        return Finding(about, WARNING, text, "stop it before you start another one on this store")
+    return Finding(about, OK, f"{address} is free")
 
 
 async def _advice(address: Address, settings: Settings) -> str:

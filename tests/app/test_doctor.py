@@ -208,6 +208,9 @@ async def test_a_running_gateway_is_recognised_by_its_store_and_ports(doctor: Do
         assert "in use by a running gateway" in found["store"][0][1]
         assert found["grpc"] == [("ok", f"{gateway.address} is served by a running gateway")]
         assert found["http"] == [("ok", f"{http_address} is served by a running gateway")]
+        second = await doctor({"HFGATEWAY_GRPC_ADDRESS": (free := free_address())})  # its start is refused
+        text = f"{free} is free: the gateway that runs on the store has other addresses"
+        assert (second["grpc"], second["http"]) == ([("warning", text)], [("ok", "127.0.0.1:0 is free")])
         other = await doctor(served | {"HFGATEWAY_STORE_URL": f"sqlite:///{tmp_path / 'other.db'}"})
         assert other["grpc"] == [("problem", f"{gateway.address} is served by a gateway with another store")]
         assert other["http"] == [("problem", f"{http_address} is served by a gateway with another store")]
