@@ -307,7 +307,8 @@ async def _opening(database: Database, lease: Lease, shown: str) -> AsyncIterato
 async def examine(url: str, shown: str) -> str:
     """Check a server and its database without changing anything, and describe them. Raises ServerError."""
     async with _connected(url, shown) as connection:
-        await _check(connection, shown)
+        async with connection.transaction():  # some poolers allow none, and a migration is one
+            await _check(connection, shown)
         if not await _has_schema(connection):
             await _check_create(connection, shown)
             return "will get its schema at the first start"

@@ -46,11 +46,10 @@ async def test_a_pooler_that_cannot_be_used_is_reported(
     postgres: Server, settings: dict[str, str], parameters: str, message: str
 ) -> None:
     from gateway.store.postgres.errors import ServerError
+    from gateway.store.postgres.store import examine
     from tests.support.postgres import Pooler
 
-    with (
-        postgres.database() as name,
-        Pooler(postgres, **settings) as pooler,
-        pytest.raises(ServerError, match=message),
-    ):
-        await open_only(f"postgresql://gateway@{pooler.address}/{name}{parameters}", "the store")
+    with postgres.database() as name, Pooler(postgres, **settings) as pooler:
+        for opens in (open_only, examine):  # a gateway, and `hfgateway doctor`
+            with pytest.raises(ServerError, match=message):
+                await opens(f"postgresql://gateway@{pooler.address}/{name}{parameters}", "the store")
