@@ -48,6 +48,21 @@ async def missing(connection: Connection, store: str) -> Sequence[Traversable]:
     return found
 
 
+async def exist(connection: Connection, store: str) -> bool:
+    """Return whether there is a table of migrations; False in an empty schema.
+
+    Raises ServerError if there are tables of something else.
+    """
+    cursor = await connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE tablename = 'migrations') FROM pg_tables"
+        " WHERE schemaname = current_schema()"
+    )
+    (tables, ours) = await cursor.fetchone() or (0, 0)
+    if tables and not ours:
+        raise ServerError(f"{store}: has tables, but is no store of this gateway; give it an empty database")
+    return bool(ours)
+
+
 async def apply(connection: Connection, store: str, fence: int | None) -> bool:
     """Apply the files that a database lacks, and return whether none is left. Raises ServerError.
 
@@ -132,15 +147,8 @@ async def _create(connection: Connection, store: str) -> bool:
 
     Raises ServerError if there are tables of something else.
     """
-    cursor = await connection.execute(
-        "SELECT count(*), count(*) FILTER (WHERE tablename = 'migrations') FROM pg_tables"
-        " WHERE schemaname = current_schema()"
-    )
-    (tables, ours) = await cursor.fetchone() or (0, 0)
-    if ours:
+    if await exist(connection, store):
         return False
-    if tables:
-        raise ServerError(f"{store}: has tables, but is no store of this gateway; give it an empty database")
     await connection.execute(
         'CREATE TABLE IF NOT EXISTS migrations (name text COLLATE "C" PRIMARY KEY, time timestamptz DEFAULT now())'
     )

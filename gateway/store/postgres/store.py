@@ -309,7 +309,7 @@ async def examine(url: str, shown: str) -> str:
     async with _connected(url, shown) as connection:
         async with connection.transaction():  # some poolers allow none, and a migration is one
             await _check(connection, shown)
-        if not await _has_schema(connection):
+        if not await migrations.exist(connection, shown) or not await _has_schema(connection):
             await _check_create(connection, shown)
             return "will get its schema at the first start"
         missing = await migrations.missing(connection, shown)

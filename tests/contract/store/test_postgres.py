@@ -1325,8 +1325,9 @@ async def test_an_old_server_foreign_tables_and_a_newer_schema_are_refused(
             with pytest.raises(ServerError, match=r"is PostgreSQL \d+, which is too old; use 99 or newer"):
                 await open_only(url, "the store")
         postgres.execute("CREATE TABLE theirs (id integer)", database=fresh)
-        with pytest.raises(ServerError, match="is no store of this gateway"):
-            await open_only(url, "the store")
+        for opens in (open_only, store.examine):
+            with pytest.raises(ServerError, match="is no store of this gateway"):
+                await opens(url, "the store")
         postgres.execute("DROP TABLE theirs", database=fresh)
         await open_only(url, "the store")
         postgres.execute("INSERT INTO migrations (name) VALUES ('9000_pre_next.sql')", database=fresh)
