@@ -131,20 +131,21 @@ def find_unusable(cert: Path, key: Path, client_ca: Path | None) -> tuple[str, s
     return None
 
 
-def validity(context: ssl.SSLContext, cert: Path) -> tuple[float, float]:
+def validity(context: ssl.SSLContext, cert: Path, host: str = "") -> tuple[float, float]:
     """Return the wall times from which and until which a certificate is valid.
 
     They are what a client sees in a handshake in memory: Python has no function that reads a certificate. `context` is
     the server's. Raises ssl.SSLError if no connection is possible, and ssl.SSLCertVerificationError if a client that
-    trusts only this certificate rejects it, but not because of the current time.
+    trusts only this certificate rejects it, but not because of the current time. With `host`, the client connects to
+    this host.
     """
     client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client_context.check_hostname = False
+    client_context.check_hostname = bool(host)
     client_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
     client_context.load_verify_locations(cert)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = context.wrap_bio(to_server, to_client, server_side=True)
-    client = client_context.wrap_bio(to_client, to_server)
+    client = client_context.wrap_bio(to_client, to_server, server_hostname=host or None)
     for _ in range(_HANDSHAKE_ROUNDS):
         with contextlib.suppress(ssl.SSLWantReadError):
             client.do_handshake()

@@ -395,7 +395,24 @@ def _tls(settings: Settings) -> list[Finding]:
     if expires <= now:
         return [Finding("tls", PROBLEM, f"the certificate has expired {_days(now - expires)} ago", "renew it")]
     text = f"the certificate is valid for {_days(expires - now)}"
-    return [Finding("tls", WARNING, text, "renew it") if expires - now < RENEW_WITHIN else Finding("tls", OK, text)]
+    found = Finding("tls", WARNING, text, "renew it") if expires - now < RENEW_WITHIN else Finding("tls", OK, text)
+    return [found, *_replicas(settings, context, settings.tls_cert)]
+
+
+def _replicas(settings: Settings, context: ssl.SSLContext, cert: Path) -> Iterator[Finding]:
+    """Check that other replicas on a database, which verify the certificate, can forward calls to this gateway."""
+    from gateway.certificates import validity
+    from gateway.process.listening import reachable_at
+
+    if isinstance(settings.store, Path):
+        return
+    own = settings.grpc_address
+    host = (settings.replica_address or reachable_at(own.host, own.port)).host
+    try:
+        validity(context, cert, host)
+    except ssl.SSLCertVerificationError as error:
+        text = f"other replicas, if there are any, refuse the certificate: {error.verify_message}"
+        yield Finding("tls", WARNING, text, "set HFGATEWAY_REPLICA_ADDRESS to a host that the certificate names")
 
 
 def _days(seconds: float) -> str:

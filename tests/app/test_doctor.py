@@ -297,6 +297,21 @@ async def test_a_port_used_by_another_program_is_a_problem(doctor: Doctor, about
 
 
 @pytest.mark.toolchain("openssl")
+async def test_a_certificate_that_other_replicas_refuse_is_a_warning(doctor: Doctor, tmp_path: Path) -> None:
+    served = Authority.made(tmp_path).signed("gateway", hosts="DNS:gateway.example")
+    given = {
+        "HFGATEWAY_TLS_CERT": str(served.cert),
+        "HFGATEWAY_TLS_KEY": str(served.key),
+        "HFGATEWAY_STORE_URL": f"postgresql://gateway@{free_address()}/gateway",
+    }
+    _, (status, text) = (await doctor(given))["tls"]
+    assert status == "warning"
+    assert "127.0.0.1" in text
+    named = given | {"HFGATEWAY_REPLICA_ADDRESS": "gateway.example:50051"}
+    assert [status for status, _ in (await doctor(named))["tls"]] == ["ok"]
+
+
+@pytest.mark.toolchain("openssl")
 async def test_a_certificate_is_reported_with_its_remaining_days(doctor: Doctor, tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     for days, ahead, status, text in [
