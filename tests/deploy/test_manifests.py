@@ -182,6 +182,7 @@ def test_the_unit_is_valid_confined_and_runs_the_gateway(tmp_path: Path) -> None
     generate.run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
     # A full disk and wrong settings have the same exit code, so systemd must try again after every failure.
     assert ("RestartPreventExitStatus" in text, "\nStartLimitIntervalSec=0\n" in text) == (False, True)
+    assert "\nRestartForceExitStatus=SIGHUP\n" in text
     # A private /tmp would hide the operator's socket from commands outside of the unit.
     cache = re.search(r"^CacheDirectory=(.+)$", text, re.MULTILINE)
     assert cache is not None
