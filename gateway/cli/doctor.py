@@ -161,8 +161,8 @@ def _store(path: Path) -> Iterator[Finding]:
             yield Finding("store", OK, f"{path} is intact, schema {schema}")
             if doubt is not None:
                 yield Finding("store", PROBLEM, f"{path} {doubt.text}", doubt.advice)
-            for file in unwritable(path):
-                yield Finding("store", PROBLEM, f"this user cannot write {file}", OWNER_ADVICE)
+        for file in unwritable(path):
+            yield Finding("store", PROBLEM, f"this user cannot write {file}", OWNER_ADVICE)
     if path.is_file() and path.stat().st_mode & 0o077:
         advice = f"run: chmod 600 {path} (the next start does it as well)"
         yield Finding("store", WARNING, f"other users can access {path}", advice)

@@ -160,9 +160,9 @@ async def test_the_store_is_checked_and_not_changed(doctor: Doctor, tmp_path: Pa
         assert (await doctor(launcher=CONFINED))["store"][-1] == ("problem", f"this user cannot write {beside}")
         beside.chmod(0o600)
     Path(f"{file}.mark").chmod(0o000)
-    ((status, text),) = (await doctor(launcher=CONFINED))["store"]
-    assert status == "problem"
-    assert f"{file}.mark: cannot be read" in text
+    unreadable, unwritable = (await doctor(launcher=CONFINED))["store"]
+    assert unreadable[0] == unwritable[0] == "problem"
+    assert f"{file}.mark: cannot be read" in unreadable[1]
 
     flipped(file)
     ((status, text),) = (await doctor())["store"]

@@ -558,13 +558,14 @@ async def test_a_read_only_store_is_refused_unchanged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o400])
-@pytest.mark.parametrize("beside", ["mark", "lock"])
+@pytest.mark.parametrize("beside", [".mark", ".lock", "-wal"])
 async def test_a_file_beside_the_store_that_another_user_owns_is_named(tmp_path: Path, beside: str, mode: int) -> None:
     """A command of root made it. A declaration of the store is no remedy: it would hold or repeat submissions."""
     store = tmp_path / "store.db"
     async with GatewayProcess(tmp_path, "http://127.0.0.1:9") as gateway:
         assert await gateway.terminate() == 0
-    file = Path(f"{store}.{beside}")
+    file = Path(f"{store}{beside}")
+    file.touch()
     file.chmod(mode)
     line = await store_refusal(store, CONFINED)
     assert line.startswith(f"{file}: ")

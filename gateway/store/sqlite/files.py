@@ -168,7 +168,7 @@ def examine(path: Path, check: Check | None = "quick_check") -> Examined:
 
 def unwritable(path: Path) -> list[Path]:
     """Return the existing files of a store that this user cannot write, although a gateway does."""
-    files = (path, mark.path_of(path), Path(f"{path}.lock"))
+    files = (path, mark.path_of(path), *(Path(f"{path}{end}") for end in (".lock", "-wal", "-shm")))
     return [file for file in files if file.exists() and not os.access(file, os.W_OK)]
 
 
