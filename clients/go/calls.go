@@ -45,12 +45,12 @@ func (c *calls) repeat(ctx context.Context, wait time.Duration, attempt func(con
 	}
 	trouble := c.outage(ctx, c.policy.RepeatCallsFor)
 	for {
-		err := c.typed(ctx, attempt(ctx))
+		err := attempt(ctx)
 		if err == nil {
 			c.reached.Store(true)
 			return nil
 		}
-		if err := trouble.endure(ctx, err); err != nil {
+		if err := trouble.endure(ctx, c.errorOf(ctx, err)); err != nil {
 			return err
 		}
 	}
@@ -127,11 +127,7 @@ func (c *calls) outage(ctx context.Context, patience time.Duration) *outage {
 }
 
 // endure sleeps until the next attempt, and returns nil. If there is no next attempt, it returns the error at once.
-func (o *outage) endure(ctx context.Context, err error) error {
-	var failed *Error
-	if !errors.As(err, &failed) {
-		return err
-	}
+func (o *outage) endure(ctx context.Context, failed *Error) error {
 	if failed.Code == codes.DeadlineExceeded && o.failures > 0 {
 		failed.Message += "; before that: " + o.last.Message
 	}

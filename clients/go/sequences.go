@@ -82,10 +82,11 @@ func watch[Request, Message, Item any](
 			if err == nil || err == io.EOF && ended() {
 				return
 			}
-			if err == io.EOF {
-				err = calls.errorOf(ctx, errCutOff)
+			failed, broken := err.(*Error)
+			if !broken { // io.EOF
+				failed = calls.errorOf(ctx, errCutOff)
 			}
-			if err := trouble.endure(ctx, err); err != nil {
+			if err := trouble.endure(ctx, failed); err != nil {
 				yield(*new(Item), err)
 				return
 			}

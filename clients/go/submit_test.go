@@ -3,6 +3,7 @@ package hfgateway_test
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -49,16 +50,20 @@ func TestSubmitRetriesLostResponseWithSameKey(t *testing.T) {
 
 func TestMistakesOfTheCallerAreNotRetried(t *testing.T) {
 	g := newGateway(t)
-	refused := func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
-		return errors.New("refused by the interceptor")
+	refused := func(refusal error) *hfgateway.Client {
+		refuses := func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
+			return refusal
+		}
+		client, _ := newClient(t, g.address(), hfgateway.WithDialOptions(grpc.WithUnaryInterceptor(refuses)))
+		return client
 	}
-	intercepted, _ := newClient(t, g.address(), hfgateway.WithDialOptions(grpc.WithUnaryInterceptor(refused)))
 	client, _ := newClient(t, g.address())
 
-	_, interceptor := intercepted.Submit(within(t), input, key)
+	_, interceptor := refused(errors.New("refused by the interceptor")).Submit(within(t), input, key)
+	_, end := refused(io.EOF).Submit(within(t), input, key)
 	_, encoding := client.Submit(within(t), hfgateway.Soul("not UTF-8: \xff"), key)
 
-	for _, err := range []error{interceptor, encoding} {
+	for _, err := range []error{interceptor, end, encoding} {
 		var failed *hfgateway.Error
 		if !errors.As(err, &failed) || failed.Retryable || failed.IdempotencyKey != "order-7" {
 			t.Error(err)
