@@ -133,6 +133,19 @@ func TestTimeoutEndsCallWithoutResponse(t *testing.T) {
 	}
 }
 
+func TestTimeoutOfZeroIsNoLimit(t *testing.T) {
+	g := newGateway(t)
+	g.on("GetGeneration", respond(&pb.GetGenerationResponse{}))
+	client, _ := newClient(t, g.address(), hfgateway.WithTimeout(0))
+
+	if _, err := client.Get(t.Context(), "g1"); err != nil {
+		t.Fatal(err)
+	}
+	if deadline, limited := g.received("GetGeneration")[0].Deadline(); limited {
+		t.Errorf("the call had %s", time.Until(deadline))
+	}
+}
+
 func TestCanceledContextEndsCall(t *testing.T) {
 	g := newGateway(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -153,11 +166,13 @@ func TestContextEndsRetryDelay(t *testing.T) {
 	g := newGateway(t)
 	g.on("GetGeneration", draining(15*time.Second))
 	ctx, cancel := context.WithCancel(within(t))
+	var slept error
 	client, err := hfgateway.New(g.address(), hfgateway.WithTimers(
 		time.Now,
 		func(ctx context.Context, delay time.Duration) error {
 			cancel()
-			return hfgateway.Sleep(ctx, delay)
+			slept = hfgateway.Sleep(ctx, delay)
+			return slept
 		},
 		func() float64 { return 1 },
 	))
@@ -168,8 +183,8 @@ func TestContextEndsRetryDelay(t *testing.T) {
 
 	_, err = client.Get(ctx, "g1")
 
-	if !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
+	if !errors.Is(err, context.Canceled) || slept == nil {
+		t.Fatal(err, slept)
 	}
 }
 
@@ -178,9 +193,15 @@ func TestCallCanceledByServerIsRetried(t *testing.T) {
 	byAProxy := func(*call) error { return status.Error(codes.Canceled, "by a proxy") }
 	g.on("GetGeneration", byAProxy, respond(&pb.GetGenerationResponse{}))
 	g.on("CancelGeneration", byAProxy)
+	g.on("WatchGeneration", byAProxy, respond(change(hfgateway.StateCompleted, 1)))
 	client, _ := newClient(t, g.address())
 	if _, err := client.Get(within(t), "g1"); err != nil {
 		t.Error(err)
+	}
+	for _, err := range client.Watch(within(t), "g1") {
+		if err != nil {
+			t.Error(err)
+		}
 	}
 
 	impatient, _ := newClient(t, g.address(), hfgateway.WithRetryPolicy(hfgateway.RetryPolicy{RepeatCallsFor: -1}))

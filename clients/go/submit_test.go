@@ -74,6 +74,25 @@ func TestMistakesOfTheCallerAreNotRetried(t *testing.T) {
 	}
 }
 
+func TestStreamThatCannotBeEncodedIsNotRetried(t *testing.T) {
+	client, clock := newClient(t, newGateway(t).address())
+
+	_, upload := client.Upload(within(t), endless{}, "not UTF-8: \xff")
+	var watch error
+	for _, watch = range client.Watch(within(t), "not UTF-8: \xff") {
+	}
+
+	for _, err := range []error{upload, watch} {
+		var failed *hfgateway.Error
+		if !errors.As(err, &failed) || failed.Retryable || !strings.Contains(failed.Message, "UTF-8") {
+			t.Error(err)
+		}
+	}
+	if len(clock.slept) > 0 {
+		t.Errorf("slept %v", clock.slept)
+	}
+}
+
 func TestUnresolvedSubmissionIsRetried(t *testing.T) {
 	g := newGateway(t)
 	unresolved := refuse(codes.Aborted, &pb.Failure{

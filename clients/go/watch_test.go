@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
@@ -92,6 +94,26 @@ func TestWatchEndsWithPermanentError(t *testing.T) {
 
 	if len(ended) != 1 || !errors.Is(ended[0], hfgateway.ErrNotFound) {
 		t.Fatal(ended)
+	}
+}
+
+func TestTimeoutOfAWatchNamesNoFailureFromWhichItHasRecovered(t *testing.T) {
+	late := func(*call) error { return status.Error(codes.DeadlineExceeded, "late") }
+	for _, recovered := range []bool{false, true} {
+		g := newGateway(t)
+		if recovered {
+			g.on("WatchGeneration", draining(time.Second), sequence(respond(change(hfgateway.StateQueued, 1)), late))
+		} else {
+			g.on("WatchGeneration", draining(time.Second), late)
+		}
+		client, _ := newClient(t, g.address())
+		var last error
+		for _, last = range client.Watch(within(t), "g1") {
+		}
+
+		if !errors.Is(last, hfgateway.ErrDeadlineExceeded) || strings.Contains(last.Error(), "draining") == recovered {
+			t.Errorf("recovered: %t: %v", recovered, last)
+		}
 	}
 }
 
@@ -303,6 +325,22 @@ func TestWaitAsksForTheTimeLeftAfterALostConnection(t *testing.T) {
 	}
 	if asked := waits(g); text(asked) != "[20s 4.8s]" {
 		t.Errorf("requests for %v", asked)
+	}
+}
+
+func TestWaitByTheStubIsAddedToTheTimeout(t *testing.T) {
+	g := newGateway(t)
+	g.on("WaitGeneration", respond(&pb.WaitGenerationResponse{}))
+	client, _ := newClient(t, g.address())
+
+	_, err := client.Generations.WaitGeneration(t.Context(), &pb.WaitGenerationRequest{Id: "g1", Timeout: seconds(600)})
+
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline, _ := g.received("WaitGeneration")[0].Deadline()
+	if left := time.Until(deadline); left < 10*time.Minute || left > 11*time.Minute {
+		t.Errorf("the call had %s", left)
 	}
 }
 
