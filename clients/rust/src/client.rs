@@ -113,7 +113,7 @@ impl Client {
             let after_revision = generation.revision;
             let id = generation.id.as_str().into();
             let request = WatchGenerationRequest { after_revision, forecast_interval, ..id };
-            let changes = self.watch_from(request, Some(generation.clone()));
+            let changes = self.watch_from(request, Some(generation.clone()), deadline);
             let ended = within(remaining, last(generation, changes, seen)).await;
             let ended = ended.map_err(|error| self.calls.describe(error, None)).and_then(|result| result);
             generation = ended.map_err(|error| error.with_key(&idempotency_key))?;

@@ -1,6 +1,9 @@
 //! Waits and watches that resume after lost connections and restarts of the gateway.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use async_stream::try_stream;
 use tokio_stream::{Stream, StreamExt};
@@ -60,14 +63,16 @@ impl Client {
     /// revision. With a `forecast_interval` in the request, the last generation comes again with each newer forecast, at
     /// the same revision.
     pub fn watch(&self, request: impl Into<WatchGenerationRequest>) -> BoxStream<Generation> {
-        self.watch_from(request.into(), None)
+        self.watch_from(request.into(), None, None)
     }
 
-    /// Does as `watch`. Forecasts before the first change belong to `last`, and are left out if it is not known.
+    /// Does as `watch`, but does not resume after the deadline. Forecasts before the first change belong to `last`, and are
+    /// left out if it is not known.
     pub(crate) fn watch_from(
         &self,
         request: WatchGenerationRequest,
         mut last: Option<Generation>,
+        deadline: Option<Instant>,
     ) -> BoxStream<Generation> {
         // If the given revision is the last one, the gateway ends the stream without a message.
         let rest = if last.is_none() && request.after_revision > 0 { Rest::Perhaps } else { Rest::More };
@@ -83,7 +88,7 @@ impl Client {
             let rest = Rest::after(generation.done);
             (Some(generation), rest)
         };
-        follow(&self.calls, request, rest, received, rpc!(GenerationServiceClient.watch_generation))
+        follow(&self.calls, deadline, request, rest, received, rpc!(GenerationServiceClient.watch_generation))
     }
 
     /// Streams the events of all generations that match, including ones created later.
@@ -101,7 +106,7 @@ impl Client {
             next.resume_token.clone_from(&cursor.resume_token);
             (events, rest)
         };
-        follow(&self.calls, request, rest, received, rpc!(GenerationServiceClient.watch_generations))
+        follow(&self.calls, None, request, rest, received, rpc!(GenerationServiceClient.watch_generations))
     }
 
     /// Streams the character as it is, and then every change until its training has ended.
@@ -117,7 +122,7 @@ impl Client {
             (news, rest)
         };
         let request = WatchCharacterRequest { id: id.into() };
-        follow(&self.calls, request, Rest::More, received, rpc!(CharacterServiceClient.watch_character))
+        follow(&self.calls, None, request, Rest::More, received, rpc!(CharacterServiceClient.watch_character))
     }
 
     /// Streams changes of Higgsfield's list of models: models that are new, changed or gone.
@@ -129,7 +134,7 @@ impl Client {
             next.after_revision = Some(message.revision);
             (Some(message).filter(|message| message.model.is_some()), Rest::More)
         };
-        follow(&self.calls, request, Rest::More, received, rpc!(CatalogServiceClient.watch_models))
+        follow(&self.calls, None, request, Rest::More, received, rpc!(CatalogServiceClient.watch_models))
     }
 }
 
@@ -165,10 +170,11 @@ impl Rest {
     }
 }
 
-/// Streams the items of a watch, and opens a new stream when one breaks. `rest` is what follows at the start. `received`
+/// Streams the items of a watch, and opens a new stream when one breaks, until the deadline. `rest` is what follows at the start. `received`
 /// updates the request of the next stream; it returns the items of a message, and what follows.
 fn follow<Q, M, I, F>(
     calls: &Calls,
+    deadline: Option<Instant>,
     mut next: Q,
     mut rest: Rest,
     mut received: impl FnMut(&mut Q, M) -> (I, Rest) + Send + 'static,
@@ -182,7 +188,7 @@ where
 {
     let calls = calls.clone();
     Box::pin(try_stream! {
-        let mut outage = Outage::new(&calls, Some(calls.retry.resume_watches_for), None);
+        let mut outage = Outage::new(&calls, Some(calls.retry.resume_watches_for), deadline);
         let mut messages = None;
         loop {
             // Opens a stream, or reads its next message.

@@ -248,6 +248,19 @@ async fn generate_times_out_and_its_error_has_the_key() {
 }
 
 #[tokio::test]
+async fn generate_fails_at_once_if_the_watch_cannot_resume_before_its_timeout() {
+    let gateway = Gateway::start().await;
+    let timers = ManualTimers::new(1.0);
+    let client = gateway.client(&timers);
+    gateway.answers(at(GenerationState::Queued, 2));
+    gateway.streams(vec![], End::Error(status(tonic::Code::Unavailable, "GATEWAY_UNAVAILABLE", Some(40.0))));
+    let submit = Submit::new(soul("a fox")).key("order-7").timeout(Duration::from_secs(30));
+    let error = client.generate(submit, |_| {}).await.unwrap_err();
+    assert_eq!((error.reason(), error.idempotency_key()), ("GATEWAY_UNAVAILABLE", "order-7"));
+    assert_eq!(timers.slept(), [0.0; 0]);
+}
+
+#[tokio::test]
 async fn the_error_of_a_broken_generate_has_the_key() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
