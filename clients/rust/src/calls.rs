@@ -195,7 +195,7 @@ impl<'a> Outage<'a> {
         if self.failures == 0 {
             self.began = now;
         }
-        self.failures = self.failures.saturating_add(1);
+        self.failures += 1;
         let delay = self.calls.retry.delay(self.failures, error.retry_delay(), timers.chance());
         let ends = [self.patience.and_then(|patience| self.began.checked_add(patience)), self.deadline];
         let Some(next) = now.checked_add(delay) else { return Err(error) };

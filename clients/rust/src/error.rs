@@ -142,16 +142,11 @@ impl Error {
 
     /// Returns the causes of an error of the connection that the message does not contain, and the gateway's address.
     fn connection(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if !self.0.address.is_empty() {
-            for text in self.causes() {
-                if !self.message().contains(&text) && !found.contains(&text) {
-                    found.push(text);
-                }
-            }
-            found.push(format!("gateway at {}", self.0.address));
+        if self.0.address.is_empty() {
+            return Vec::new();
         }
-        found
+        let causes = self.causes().filter(|text| !self.message().contains(text));
+        causes.chain([format!("gateway at {}", self.0.address)]).collect()
     }
 
     pub(crate) fn deadline_exceeded() -> Self {
@@ -287,7 +282,7 @@ fn code_of(status: &Status) -> Code {
 fn read_details(status: &Status) -> (Failure, String) {
     let details = status.get_error_details();
     let info = details.error_info().filter(|info| info.domain == DOMAIN);
-    let reason = info.map(|info| info.reason.clone()).filter(|reason| !reason.is_empty());
+    let reason = info.map(|info| info.reason.clone());
     if let Some(failure) = received(status.details()) {
         let reason = reason.unwrap_or_else(|| failure.reason_name().into_owned());
         return (failure, reason);

@@ -210,13 +210,14 @@ pub fn status(code: Code, reason: &str, retry_delay: Option<f64>) -> Status {
     if reason.is_empty() && retry_delay.is_none() {
         return Status::new(code, "no words");
     }
+    let delay = retry_delay.map(|seconds| std::time::Duration::from_secs_f64(seconds).try_into().unwrap());
+    status_after(code, reason, delay)
+}
+
+/// Returns the gateway's error with a retry delay, which may be one that a `Duration` of Rust cannot have.
+pub fn status_after(code: Code, reason: &str, retry_delay: Option<prost_types::Duration>) -> Status {
     let number = ErrorReason::from_str_name(&format!("ERROR_REASON_{reason}")).unwrap_or_default();
-    let failure = Failure {
-        reason: number.into(),
-        message: "in words".to_owned(),
-        retry_delay: retry_delay.map(|seconds| std::time::Duration::from_secs_f64(seconds).try_into().unwrap()),
-        ..Default::default()
-    };
+    let failure = Failure { reason: number.into(), message: "in words".to_owned(), retry_delay, ..Default::default() };
     let info = pb::ErrorInfo { reason: reason.to_owned(), domain: "hfgateway".to_owned(), ..Default::default() };
     let details = vec![packed("hfgateway.v1.Failure", &failure), packed("google.rpc.ErrorInfo", &info)];
     let details = pb::Status { code: code.into(), message: "in words".to_owned(), details }.encode_to_vec();

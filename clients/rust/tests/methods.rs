@@ -12,6 +12,9 @@ use hfgateway_client::{
     },
 };
 
+use tonic::{Status, body::Body, codegen::http};
+use tower::{layer::layer_fn, service_fn};
+
 use crate::{
     gateway::{End, Gateway, Seen, Turn, status},
     timers::ManualTimers,
@@ -236,6 +239,15 @@ async fn generate_ignores_the_wait_timeout() {
 }
 
 #[tokio::test]
+async fn the_submission_of_generate_has_the_timeout_of_the_client() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.answers(at(GenerationState::Completed, 2));
+    client.generate(Submit::new(soul("a fox")).timeout(Duration::from_secs(3600)), |_| {}).await.unwrap();
+    assert_eq!(gateway.state.headers.lock().unwrap()["grpc-timeout"], "30000000u");
+}
+
+#[tokio::test]
 async fn generate_times_out_and_its_error_has_the_key() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
@@ -351,6 +363,21 @@ async fn a_list_ends_after_an_error() {
 }
 
 #[tokio::test]
+async fn a_closed_client_sends_nothing() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().layer(layer_fn(|_| service_fn(unreachable))).build().unwrap();
+    client.close();
+    for _ in 0..64 {
+        assert_eq!(client.get("g1").await.unwrap_err().kind(), Kind::ClientClosed);
+        assert_eq!(client.watch("g1").next().await.unwrap().unwrap_err().kind(), Kind::ClientClosed);
+    }
+}
+
+async fn unreachable(request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+    panic!("sent {}", request.uri())
+}
+
+#[tokio::test]
 async fn a_wait_is_repeated_in_steps_until_done() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
@@ -378,6 +405,16 @@ async fn a_wait_asks_for_the_time_left_after_a_lost_connection() {
     gateway.answers(at(GenerationState::Completed, 3));
     client.wait("g1", Duration::from_secs(20)).await.unwrap();
     assert_eq!(steps(&gateway), [20.0, 4.8]);
+}
+
+#[tokio::test]
+async fn a_wait_asks_for_no_time_after_an_outage_longer_than_its_step() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.turn(Turn::Error(status(tonic::Code::Unavailable, "", None), 60.0));
+    gateway.answers(at(GenerationState::Completed, 3));
+    client.wait("g1", None).await.unwrap();
+    assert_eq!(steps(&gateway), [50.0, 0.0]);
 }
 
 fn steps(gateway: &Gateway) -> Vec<f64> {

@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::{
     cases,
-    gateway::{End, Gateway, Turn, status},
+    gateway::{End, Gateway, Turn, status, status_after},
     timers::ManualTimers,
     vectors,
 };
@@ -61,6 +61,8 @@ fn delays() {
         let delay = RetryPolicy::default().delay(failures, asked, case["chance"].as_f64().unwrap());
         assert_eq!(rounded(&[delay.as_secs_f64()]), rounded(&[case["delay"].as_f64().unwrap()]), "{case}");
     }
+    let slow = RetryPolicy { first_delay: Duration::MAX, ..Default::default() };
+    assert_eq!(slow.delay(2, None, 1.0), slow.max_delay);
 }
 
 #[tokio::test]
@@ -158,6 +160,44 @@ async fn a_watch() {
         assert_eq!(seen, revision, "{name}");
         ends_as(&case, outcome, "end", last);
         assert_eq!(rounded(&timers.slept()), rounded(&floats(&case["expect"]["slept"])), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_without_a_limit_resumes() {
+    let gateway = Gateway::start().await;
+    let policy = RetryPolicy { resume_watches_for: Duration::MAX, ..Default::default() };
+    let client = gateway.client_with(&ManualTimers::new(1.0), policy);
+    gateway.streams(vec![], End::Error(status(Code::Unavailable, "", None)));
+    gateway.streams(vec![], End::Error(status(Code::NotFound, "NOT_FOUND", None)));
+    assert_eq!(client.watch("g1").next().await.unwrap().unwrap_err().kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn an_impossible_retry_delay_is_not_waited_for() {
+    for (seconds, slept) in [(-1, vec![0.2]), (i64::MAX, vec![])] {
+        let gateway = Gateway::start().await;
+        let timers = ManualTimers::new(1.0);
+        let client = gateway.client(&timers);
+        let retry_delay = Some(prost_types::Duration { seconds, nanos: 0 });
+        gateway
+            .fails(status_after(Code::Unavailable, "GATEWAY_UNAVAILABLE", retry_delay))
+            .answers(Generation::default());
+        assert_eq!(client.get("g1").await.is_ok(), seconds < 0);
+        assert_eq!(timers.slept(), slept);
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_of_a_watch_names_no_failure_from_which_it_has_recovered() {
+    for recovered in [false, true] {
+        let gateway = Gateway::start().await;
+        let client = gateway.client(&ManualTimers::new(1.0));
+        gateway.streams(vec![], End::Error(status(Code::Unavailable, "GATEWAY_UNAVAILABLE", None)));
+        let messages = if recovered { vec![Default::default()] } else { vec![] };
+        gateway.streams(messages, End::Error(Status::deadline_exceeded("late")));
+        let error = client.watch("g1").next().await.unwrap().unwrap_err();
+        assert_eq!((error.kind(), error.message().contains("before that")), (Kind::DeadlineExceeded, !recovered));
     }
 }
 
