@@ -58,8 +58,6 @@ class Attempts:
             ClientClosed: The client was closed before or during the attempt.
             GatewayError: The call failed.
         """
-        if self.closed():
-            raise ClientClosed
         try:
             yield
             self._reached = True

@@ -148,10 +148,10 @@ class ScriptedGateway(
         await self._server.start()
 
     async def stop(self) -> None:
+        await asyncio.gather(*self._tasks)  # first: a restart that is under way would start another server
         if self._server:
             await self._server.stop(None)
             self._server = None
-        await asyncio.gather(*self._tasks)
 
     async def cut(self, _request: object = None) -> None:
         """A step that closes all connections during their calls, and starts a new server at the same address."""

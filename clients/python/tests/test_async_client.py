@@ -3,13 +3,20 @@
 import asyncio
 import math
 import time as real_time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import grpc
 import pytest
 
+from clients.python.tests.conftest import FakeTime
 from clients.python.tests.scripted_gateway import Refusal, ScriptedGateway, change, generation, refusal
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.character_service_pb2 import (
+    CharacterState,
+    CreateCharacterResponse,
+    SoulCharacter,
+    WatchCharacterResponse,
+)
 from hfgateway.v1.error_pb2 import Failure, FieldViolation
 from hfgateway.v1.generation_pb2 import Forecast, Generation
 from hfgateway_client import AsyncClient, CaughtUp, Client, GenerationChanged, RetryPolicy, errors, soul, state_name
@@ -193,6 +200,10 @@ async def test_a_timeout_names_the_failure_before_it_unless_the_call_has_recover
     with pytest.raises(errors.DeadlineExceeded) as ended:
         await anext(watch)
     assert "Before" not in ended.value.message
+    gateway.on("GetGeneration", gateway.cut, refusal("NOT_FOUND", "NOT_FOUND", "no such generation"))
+    with pytest.raises(errors.NotFound) as other:
+        await client.get("g1")
+    assert other.value.message == "no such generation"
 
 
 async def test_closing_a_watch_cancels_its_call(gateway: ScriptedGateway, client: AsyncClient) -> None:
@@ -239,6 +250,57 @@ async def test_only_a_watch_of_given_ids_ends_with_its_stream(gateway: ScriptedG
     events = client.watch_many()
     assert [type(await anext(events)), type(await anext(events))] == [CaughtUp, GenerationChanged]
     await events.aclose()
+
+
+async def test_a_watch_holds_no_call_when_it_is_closed(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    """The loop may not run again after that, so it cannot be left to the garbage collector."""
+    gateway.on("WatchGeneration", [change("QUEUED", 1), gateway.hang])
+    gateway.on("WatchGenerations", [pb.WatchGenerationsResponse(caught_up=True), gateway.hang])
+    gateway.on("WatchCharacter", [WatchCharacterResponse(character=SoulCharacter(id="c1")), gateway.hang])
+    watches: list[AsyncGenerator[object, None]]
+    watches = [client.watch("g1"), client.watch_many(), client.watch_character("c1")]
+    for watch in watches:
+        await anext(watch)
+        await watch.aclose()
+        assert client._calls._streams == set()
+
+
+async def test_a_callback_that_raises_ends_the_watch(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    """The traceback keeps the frames of the client alive, and with them what is not closed."""
+
+    def out_of_paper(changed: Generation | SoulCharacter) -> None:
+        if changed.state == 2:
+            raise LookupError("paper")
+
+    gateway.on("SubmitGeneration", submitted())
+    gateway.on("WatchGeneration", [change("UNCERTAIN", 2), gateway.hang])
+    gateway.on("CreateCharacter", CreateCharacterResponse(character=SoulCharacter(id="c1")))
+    gateway.on("WatchCharacter", [WatchCharacterResponse(character=SoulCharacter(id="c1", state=2)), gateway.hang])
+    with pytest.raises(LookupError) as generating:
+        await client.generate(INPUT, on_progress=out_of_paper)
+    with pytest.raises(LookupError) as training:
+        await client.train_character("Anna", ["https://images.example/1"], on_progress=out_of_paper)
+    assert client._calls._streams == set(), (generating, training)
+
+
+async def test_a_forecast_before_the_first_change_belongs_to_nothing(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    gateway.on("WatchGeneration", [pb.WatchGenerationResponse(forecast=Forecast()), change("COMPLETED", 1)])
+    assert [changed.revision async for changed in client.watch("g1", forecast_interval=1.0)] == [1]
+
+
+async def test_generate_and_train_submit_within_the_timeout_of_the_client(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    gateway.on("SubmitGeneration", submitted("COMPLETED"))
+    completed = SoulCharacter(id="c1", state=CharacterState.CHARACTER_STATE_COMPLETED, done=True)
+    gateway.on("CreateCharacter", CreateCharacterResponse(character=completed))
+    await client.generate(INPUT, timeout=3600.0)
+    assert gateway.time_remaining is not None
+    assert gateway.time_remaining < 120.0
+    await client.train_character("Anna", ["https://images.example/1"], timeout=3600.0)
+    assert gateway.time_remaining < 120.0
 
 
 async def test_generate_submits_watches_and_returns_the_completed_generation(
@@ -329,6 +391,8 @@ async def test_wait_repeats_its_call_until_the_generation_has_ended(
     gateway.on("WaitGeneration", response("QUEUED", 1), gateway.cut, response("COMPLETED", 2))
 
     assert (await client.wait("g1")).done
+    assert gateway.time_remaining is not None
+    assert gateway.time_remaining > 100.0, "the wait is added to the timeout"
 
 
 async def test_wait_returns_the_generation_as_it_is_at_the_timeout(
@@ -338,9 +402,11 @@ async def test_wait_returns_the_generation_as_it_is_at_the_timeout(
         await asyncio.sleep(request.timeout.ToMilliseconds() / 1000)
         return pb.WaitGenerationResponse(generation=generation("QUEUED", 1))
 
-    gateway.on("WaitGeneration", *[wait_for_timeout] * 3)
+    gateway.unscripted["WaitGeneration"] = wait_for_timeout
 
     assert not (await client.wait("g1", timeout=0.1)).done
+    assert not (await client.wait("g1", timeout=0.0)).done
+    assert gateway.requests["WaitGeneration"][-1].timeout.ToNanoseconds() == 0
 
 
 async def test_every_call_sends_the_api_key(gateway: ScriptedGateway) -> None:
@@ -381,18 +447,19 @@ async def test_a_function_for_retries_that_raises_its_error_does_not_make_it_its
     assert raised.value.__cause__ is not raised.value
 
 
-async def test_a_wait_backs_off_if_the_gateway_responds_early(gateway: ScriptedGateway) -> None:
+async def test_a_wait_backs_off_if_the_gateway_responds_early(gateway: ScriptedGateway, time: FakeTime) -> None:
     """A gateway that is shutting down does."""
-    slept: list[float] = []
+    queued = pb.WaitGenerationResponse(generation=generation("QUEUED", 1))
 
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
+    async def in_time(_request: object) -> pb.WaitGenerationResponse:
+        time.now += 50.0
+        return queued
 
-    early = pb.WaitGenerationResponse(generation=generation("QUEUED", 1))
-    gateway.on("WaitGeneration", early, pb.WaitGenerationResponse(generation=generation("COMPLETED", 2)))
-    async with AsyncClient(gateway.address, timers=Timers(sleep=sleep)) as client:
+    completed = pb.WaitGenerationResponse(generation=generation("COMPLETED", 2))
+    gateway.on("WaitGeneration", in_time, queued, in_time, completed)
+    async with AsyncClient(gateway.address, timers=Timers(clock=time.clock, sleep=time.async_sleep)) as client:
         assert (await client.wait("g1")).done
-    assert slept == [RetryPolicy().first_delay]
+    assert time.slept == [RetryPolicy().first_delay]
 
 
 async def test_a_channel_of_the_caller_stays_open(gateway: ScriptedGateway) -> None:

@@ -96,7 +96,7 @@ class WatchMethods:
                 if request.HasField("forecast_interval") and message.HasField("forecast") and last is not None:
                     generation = deepcopy(last)
                     generation.forecast.CopyFrom(message.forecast)
-                elif not message.HasField("generation") or generation.revision <= request.after_revision:
+                elif generation.revision <= request.after_revision:
                     continue
                 request.after_revision, last = generation.revision, generation
                 yield generation
