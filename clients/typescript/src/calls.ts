@@ -70,12 +70,11 @@ export class Calls {
     init: MessageInitShape<I> | (() => MessageInitShape<I>),
     { signal, timeoutMs = this.options.timeoutMs, extraMs = 0, retry = true }: UnaryOptions = {},
   ): Promise<MessageShape<O>> {
-    const fixed = typeof init === "function" ? undefined : encodable(method.input, init);
     const deadline = this.options.timers.now() + timeoutMs + extraMs;
     const outage = new Outage(this, retry ? this.options.policy.repeatCallsForMs : 0, deadline);
     const { transport, headers } = this.options;
     for (;;) {
-      const request = fixed ?? encodable(method.input, typeof init === "function" ? init() : init);
+      const request = encodable(method.input, typeof init === "function" ? init() : init);
       const sent = outage.before(headers);
       const link = this.#link(signal);
       try {
@@ -381,7 +380,7 @@ class Link {
     const links = new Set<Link>();
     Link.#links.set(signal, links);
     signal.addEventListener("abort", () => {
-      for (const link of [...links]) link.abort(signal.reason);
+      for (const link of links) link.abort(signal.reason);
     });
     return links;
   }
@@ -427,7 +426,7 @@ function encodable<Schema extends DescMessage>(schema: Schema, init: MessageInit
 /** Whether a text in a value has a lone surrogate. The encoding would replace it, and the text would be another one. */
 function isCut(value: unknown): boolean {
   if (typeof value === "string") return /\p{Surrogate}/u.test(value);
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return false;
+  if (typeof value !== "object" || value === null) return false;
   return Object.entries(value).some(([name, inner]) => isCut(name) || isCut(inner));
 }
 

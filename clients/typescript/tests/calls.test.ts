@@ -4,7 +4,7 @@ import * as http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import {
   type CommonOptions,
   createClient,
@@ -19,10 +19,12 @@ import {
   UpstreamSaturated,
   VERSION,
 } from "@hfgateway/client";
-import { createClient as createWebClient } from "@hfgateway/client/browser";
+import { agents } from "@hfgateway/client/agents";
+import { connect, createClient as createWebClient } from "@hfgateway/client/browser";
 import type { SubmitGenerationRequest } from "@hfgateway/client/stubs";
 import {
   clientOf,
+  collected,
   draining,
   event,
   FakeTimers,
@@ -361,6 +363,69 @@ for (const [entry, make] of [
     });
   });
 }
+
+test("what has ended holds no alarm, and follows neither the client nor the caller's signal", async (t) => {
+  let attempts = 0;
+  let streams = 0;
+  const { gateway } = await serve(t, "connect", {
+    generations: {
+      getGeneration: () => {
+        if (++attempts === 1) throw draining();
+        return { generation: generation({}) };
+      },
+      watchGeneration: async function* () {
+        yield { generation: generation({ revision: ++streams, done: streams === 2 }) };
+        throw draining();
+      },
+    },
+    agents: {
+      createSession: () => ({ session: { id: "s" } }),
+      async *watchSession({ id }) {
+        yield { session: { id } };
+      },
+    },
+  });
+  const signals: [string, AbortSignal | undefined][] = [];
+  let broken = false;
+  const protocol = (baseUrl: string): Transport => {
+    const inner = connect(baseUrl);
+    return {
+      unary(method, signal, ...call) {
+        signals.push([method.name, signal]);
+        return inner.unary(method, signal, ...call);
+      },
+      stream(method, signal, ...call) {
+        signals.push([method.name, signal]);
+        if (broken) throw new ConnectError("no stream");
+        return inner.stream(method, signal, ...call);
+      },
+    };
+  };
+  const timers = new FakeTimers();
+  const sleep = timers.sleep.bind(timers);
+  timers.sleep = (ms, signal) => {
+    signals.push(["the delay", signal]);
+    return sleep(ms, signal);
+  };
+  const client = createWebClient({ baseUrl: `http://${gateway.address}`, protocol, timers });
+  const controller = new AbortController();
+  const { signal } = controller;
+  await client.get("g", { signal });
+  await agents(client).createSession({ idempotencyKey: "k" }, { signal });
+  assert.equal((await collected(agents(client).watchSession({ id: "s" }, { signal }))).length, 1);
+  assert.equal((await collected(client.watch("g", { signal }))).length, 2);
+  broken = true;
+  await assert.rejects(collected(agents(client).watchSession({ id: "s" }, { signal })), ConnectError);
+  assert.deepEqual(timers.alarms, new Set());
+  await client.close();
+  controller.abort();
+  assert.equal(signals.length, 9);
+  // A watch ends its own streams.
+  assert.deepEqual(
+    signals.flatMap(([name, one]) => (one?.aborted ? name : [])),
+    ["WatchGeneration", "WatchGeneration"],
+  );
+});
 
 test("a baseUrl with another scheme, or without its scheme, is a TypeError", () => {
   for (const baseUrl of ["localhost:8080", "ftp://gateway.example", "http://[::1"]) {
