@@ -100,7 +100,8 @@ func TestWatchModelsResumesAfterLastRevision(t *testing.T) {
 	client, _ := newClient(t, g.address())
 
 	var seen []int64
-	for found, err := range client.WatchModels(within(t), nil) {
+	given := &pb.WatchModelsRequest{AfterRevision: proto.Int64(6)}
+	for found, err := range client.WatchModels(within(t), given) {
 		if err != nil {
 			if !errors.Is(err, hfgateway.ErrInvalidInput) {
 				t.Error(err)
@@ -112,7 +113,7 @@ func TestWatchModelsResumesAfterLastRevision(t *testing.T) {
 	if text(seen) != "[8 9]" {
 		t.Error(seen)
 	}
-	for number, want := range []*pb.WatchModelsRequest{{}, {AfterRevision: proto.Int64(7)}, {AfterRevision: proto.Int64(8)}} {
+	for number, want := range []*pb.WatchModelsRequest{given, {AfterRevision: proto.Int64(7)}, {AfterRevision: proto.Int64(8)}} {
 		if got := g.received("WatchModels")[number].request; !proto.Equal(got, want) {
 			t.Error(number, got)
 		}

@@ -465,13 +465,16 @@ func TestConcurrentCallsShareOneClient(t *testing.T) {
 }
 
 func TestNewReturnsErrorForInvalidOption(t *testing.T) {
-	for name, option := range map[string]hfgateway.Option{
-		"no such file":     hfgateway.WithTLSFiles("nowhere.pem", "", ""),
-		"no PEM":           hfgateway.WithTLSFiles("go.mod", "", ""),
-		"no such key pair": hfgateway.WithTLSFiles("", "nowhere.pem", "nowhere.pem"),
+	own, ownKey := certificate(t)
+	for reason, option := range map[string]hfgateway.Option{
+		"no such file":                  hfgateway.WithTLSFiles("nowhere.pem", own, ownKey),
+		"no certificate in go.mod":      hfgateway.WithTLSFiles("go.mod", "", ""),
+		"open nowhere.pem":              hfgateway.WithTLSFiles("", "nowhere.pem", "nowhere.pem"),
+		"other than visible ASCII":      hfgateway.WithAPIKey("hfg key"),
+		"characters other than visible": hfgateway.WithAPIKey("hfg_é"),
 	} {
-		if _, err := hfgateway.New("", option); err == nil {
-			t.Errorf("%s: no error", name)
+		if _, err := hfgateway.New("", option); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: %v", reason, err)
 		}
 	}
 }

@@ -347,8 +347,26 @@ func TestCheckReturnsErrorsOfTheGateway(t *testing.T) {
 	if err := client.Check(within(t)); err != nil {
 		t.Error(err)
 	}
-	if err := client.Check(within(t)); !errors.Is(err, hfgateway.ErrInvalidCredentials) {
+	if err := client.Check(t.Context()); !errors.Is(err, hfgateway.ErrInvalidCredentials) {
 		t.Error(err)
+	}
+	deadline, limited := g.received("ListGenerations")[1].Deadline()
+	if !limited || time.Until(deadline) > 10*time.Second {
+		t.Error(deadline)
+	}
+}
+
+func TestNameIsNoMistakeAfterARefusal(t *testing.T) {
+	g := newGateway(t)
+	g.on("GetGeneration", refuse(codes.NotFound, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_NOT_FOUND}),
+		respond(&pb.GetGenerationResponse{}))
+	client, lookups := lostOnce(t, g)
+	if _, err := client.Get(within(t), "g1"); !errors.Is(err, hfgateway.ErrNotFound) {
+		t.Fatal(err)
+	}
+	g.cut()
+	if _, err := client.Get(within(t), "g1"); err != nil || lookups() < 3 {
+		t.Error(err, lookups())
 	}
 }
 

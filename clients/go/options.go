@@ -59,7 +59,7 @@ func WithInsecure() Option {
 // WithTLS connects with TLS. A nil config trusts the system's root certificates and requires TLS 1.2 or newer.
 func WithTLS(config *tls.Config) Option {
 	if config == nil {
-		config = &tls.Config{MinVersion: tls.VersionTLS12}
+		config = &tls.Config{}
 	}
 	return func(s *settings) { s.tls = config }
 }
@@ -69,7 +69,7 @@ func WithTLS(config *tls.Config) Option {
 // file cannot be read.
 func WithTLSFiles(authorities, certificate, key string) Option {
 	return func(s *settings) {
-		s.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+		s.tls = &tls.Config{}
 		if authorities != "" {
 			text, err := os.ReadFile(authorities)
 			s.tls.RootCAs = x509.NewCertPool()

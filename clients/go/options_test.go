@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
@@ -15,8 +18,13 @@ func TestKeyStaysOffPlaintext(t *testing.T) {
 		"localhost:1":             {key},
 		"127.8.9.1:1":             {key},
 		"[::1]:1":                 {key},
+		"localhost":               {key},
+		"[::1]":                   {key},
+		"dns:localhost:1":         {key},
 		"dns:///localhost:1":      {key},
+		"passthrough:///[::1]:1":  {key},
 		"unix:/run/gateway":       {key},
+		"unix-abstract:gateway":   {key},
 		"gateway.example:1":       {key, hfgateway.WithInsecure()},
 		"gateway.example:2":       {key, hfgateway.WithTLS(nil)},
 		"dns:///gateway.example:": {},
@@ -36,6 +44,14 @@ func TestKeyStaysOffPlaintext(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "WithInsecure") {
 			t.Errorf("%q: %v", address, err)
 		}
+	}
+}
+
+func TestKeyStaysOffAConnectionThatADialOptionMakesPlaintext(t *testing.T) {
+	plaintext := hfgateway.WithDialOptions(grpc.WithTransportCredentials(insecure.NewCredentials()))
+	_, err := hfgateway.New("gateway.example:1", hfgateway.WithAPIKey("hfg_secret"), hfgateway.WithTLS(nil), plaintext)
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
 	}
 }
 

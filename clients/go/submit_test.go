@@ -3,6 +3,7 @@ package hfgateway_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -61,13 +62,17 @@ func TestMistakesOfTheCallerAreNotRetried(t *testing.T) {
 
 	_, interceptor := refused(errors.New("refused by the interceptor")).Submit(within(t), input, key)
 	_, end := refused(io.EOF).Submit(within(t), input, key)
+	_, late := refused(fmt.Errorf("interceptor: %w", context.DeadlineExceeded)).Submit(within(t), input, key)
 	_, encoding := client.Submit(within(t), hfgateway.Soul("not UTF-8: \xff"), key)
 
-	for _, err := range []error{interceptor, end, encoding} {
+	for _, err := range []error{interceptor, end, late, encoding} {
 		var failed *hfgateway.Error
 		if !errors.As(err, &failed) || failed.Retryable || failed.IdempotencyKey != "order-7" {
 			t.Error(err)
 		}
+	}
+	if !errors.Is(late, hfgateway.ErrDeadlineExceeded) {
+		t.Error(late)
 	}
 	if !strings.Contains(interceptor.Error(), "refused by the interceptor") || !strings.Contains(encoding.Error(), "UTF-8") {
 		t.Error(interceptor, encoding)
@@ -234,6 +239,17 @@ func TestGenerateReturnsCompletedGeneration(t *testing.T) {
 	}
 }
 
+func TestGenerateLeavesTheSliceOfTheCallerAsItIs(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", submitted(hfgateway.StateCompleted, 2))
+	client, _ := newClient(t, g.address())
+	set := [2]func(*hfgateway.SubmitRequest){key}
+
+	if _, err := client.Generate(within(t), input, nil, set[:1]...); err != nil || set[1] != nil {
+		t.Fatal(err, set)
+	}
+}
+
 func TestGenerateDoesNotWatchReplayedDoneGeneration(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", submitted(hfgateway.StateCompleted, 5))
@@ -321,7 +337,7 @@ func TestKeysAreUniqueUUIDs(t *testing.T) {
 	seen := map[string]bool{}
 	for range 100 {
 		key := hfgateway.NewIdempotencyKey()
-		if len(key) != 36 || key[14] != '4' || seen[key] {
+		if len(key) != 36 || key[14] != '4' || !strings.ContainsRune("89ab", rune(key[19])) || seen[key] {
 			t.Fatalf("key %q", key)
 		}
 		seen[key] = true

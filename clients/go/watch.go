@@ -69,7 +69,7 @@ func (c *Client) watchFrom(ctx context.Context, last *Generation, set ...func(*W
 				mayBeLast = false
 				generation := message.GetGeneration()
 				switch {
-				case generation != nil && generation.GetRevision() > request.AfterRevision:
+				case generation.GetRevision() > request.AfterRevision:
 					request.AfterRevision = generation.GetRevision()
 				case request.ForecastInterval != nil && message.GetForecast() != nil && last.GetRevision() > 0:
 					generation = proto.CloneOf(last)

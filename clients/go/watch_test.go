@@ -137,13 +137,14 @@ func TestWatchEndsAfterFinalChange(t *testing.T) {
 func TestBreakEndsWatchCall(t *testing.T) {
 	g := newGateway(t)
 	client, _ := newClient(t, g.address())
+	watch := client.Watch(within(t), "g1")
 	for range 2 { // each range opens a new watch
 		left := make(chan struct{})
 		g.on("WatchGeneration", sequence(respond(change(hfgateway.StateQueued, 1)), func(received *call) error {
 			defer close(left)
 			return hang(received)
 		}))
-		for _, err := range client.Watch(t.Context(), "g1") {
+		for _, err := range watch {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -287,6 +288,10 @@ func TestWaitRepeatsUntilDone(t *testing.T) {
 	if text(clock.slept) != "[200ms 200ms]" { // one after the cut, one after the early response
 		t.Errorf("slept %v", clock.slept)
 	}
+	deadline, _ := g.received("WaitGeneration")[3].Deadline()
+	if left := time.Until(deadline); left < time.Minute || left > 80*time.Second { // added to the timeout
+		t.Errorf("the last call had %s", left)
+	}
 }
 
 func TestWaitReturnsGenerationAtTimeout(t *testing.T) {
@@ -313,17 +318,17 @@ func TestWaitReturnsGenerationAtTimeout(t *testing.T) {
 func TestWaitAsksForTheTimeLeftAfterALostConnection(t *testing.T) {
 	g := newGateway(t)
 	client, clock := newClient(t, g.address())
-	g.on("WaitGeneration",
-		func(received *call) error {
-			clock.pass(15 * time.Second)
-			return draining(0)(received)
-		},
+	away := func(received *call) error {
+		clock.pass(15 * time.Second)
+		return draining(0)(received)
+	}
+	g.on("WaitGeneration", away, away,
 		respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateCompleted, 1)}))
 
 	if _, err := client.Wait(t.Context(), "g1", 20*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if asked := waits(g); text(asked) != "[20s 4.8s]" {
+	if asked := waits(g); text(asked) != "[20s 4.8s 0s]" {
 		t.Errorf("requests for %v", asked)
 	}
 }
@@ -357,7 +362,7 @@ func TestWaitWithoutTimeLeftReturnsGenerationAsItIs(t *testing.T) {
 	g.on("WaitGeneration", respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
 	client, clock := newClient(t, g.address())
 
-	left, err := client.Wait(within(t), "g1", -time.Second)
+	left, err := client.Wait(within(t), "g1", -time.Hour)
 
 	if err != nil || left.GetRevision() != 1 || len(clock.slept) > 0 {
 		t.Fatal(left, err, clock.slept)
