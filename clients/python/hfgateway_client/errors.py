@@ -64,15 +64,10 @@ class GenerationLost(GenerationFailed):
 
 
 class TrainingFailed(GatewayError):
-    """The training of a character failed."""
+    """The training of a character failed. ``reason`` says why."""
 
-    def __init__(self, character: SoulCharacter, idempotency_key: str) -> None:
-        super().__init__(
-            character.failure.message or "training failed",
-            code=None,
-            reason="GENERATION_FAILED",
-            failure=character.failure,
-        )
+    def __init__(self, character: SoulCharacter, idempotency_key: str, message: str, *, reason: str) -> None:
+        super().__init__(message, code=None, reason=reason, failure=character.failure)
         self.character = character
         """The character in its final state."""
         self.idempotency_key = idempotency_key

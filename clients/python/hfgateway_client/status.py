@@ -56,6 +56,12 @@ def error_from_generation(generation: Generation) -> errors.GenerationFailed:
     return error_class(generation, message, reason=reason_name(generation.failure))
 
 
+def error_from_training(character: SoulCharacter, idempotency_key: str) -> errors.TrainingFailed:
+    """Return the error that ``train_character`` raises for a character whose training did not complete."""
+    message = character.failure.message or f"ended as {character_state_name(character)}"
+    return errors.TrainingFailed(character, idempotency_key, message, reason=reason_name(character.failure))
+
+
 def state_name(generation: Generation) -> str:
     """Return the name of a generation's state, such as "QUEUED" or "COMPLETED".
 

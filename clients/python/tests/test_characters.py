@@ -7,6 +7,7 @@ import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
 from hfgateway.v1 import character_service_pb2 as pb
+from hfgateway.v1.error_pb2 import ErrorReason
 from hfgateway.v1.generation_input_pb2 import SOUL_VERSION_V2
 from hfgateway_client import AsyncClient, Client, SoulCharacter, TrainingFailed, character_state_name, errors
 
@@ -89,11 +90,15 @@ async def test_train_character_waits_until_training_has_ended(gateway: ScriptedG
 async def test_failed_training_raises_an_error(gateway: ScriptedGateway, client: AsyncClient) -> None:
     failed = change("FAILED")
     failed.character.failure.message = "too few faces"
-    gateway.on("CreateCharacter", created())
+    failed.character.failure.reason = ErrorReason.ERROR_REASON_INPUT_REFUSED
+    gateway.on("CreateCharacter", created(), created("FAILED"))
     gateway.on("WatchCharacter", [failed])
-    with pytest.raises(TrainingFailed, match="too few faces") as caught:
+    with pytest.raises(TrainingFailed, match="INPUT_REFUSED: too few faces") as caught:
         await client.train_character("Anna", IMAGES, idempotency_key="mine")
     assert (caught.value.character, caught.value.idempotency_key) == (failed.character, "mine")
+    with pytest.raises(TrainingFailed, match="ended as FAILED") as unexplained:
+        await client.train_character("Anna", IMAGES)
+    assert unexplained.value.reason == ""
 
 
 async def test_a_watch_that_ends_too_early_is_resumed(gateway: ScriptedGateway, client: AsyncClient) -> None:

@@ -121,7 +121,7 @@ async def test_errors_can_be_pickled(gateway: ScriptedGateway) -> None:
         with pytest.raises(errors.InvalidInput) as raised:
             await client.submit(soul(""))
     moderated = error_from_generation(generation("NSFW", 3, idempotency_key="order-7"))
-    training = errors.TrainingFailed(SoulCharacter(id="c1"), "order-8")
+    training = errors.TrainingFailed(SoulCharacter(id="c1"), "order-8", "no face", reason="INPUT_REFUSED")
     for error in (raised.value, moderated, training, errors.ClientClosed()):
         restored: GatewayError = pickle.loads(pickle.dumps(error))
         assert type(restored) is type(error)

@@ -10,9 +10,10 @@ from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
 from hfgateway.v1.generation_input_pb2 import SoulVersion
 from hfgateway_client._sync.calls import Calls
-from hfgateway_client.errors import TrainingFailed, attach_key
+from hfgateway_client.errors import attach_key
 from hfgateway_client.inputs import SoulVersionName, enum_value
 from hfgateway_client.requests import key_or_new
+from hfgateway_client.status import error_from_training
 from hfgateway_client.submission import NewCharacter
 
 
@@ -108,7 +109,7 @@ class CharacterMethods:
                         on_progress(seen)
                     character = seen
         if character.state != CharacterState.CHARACTER_STATE_COMPLETED:
-            raise TrainingFailed(character, created.idempotency_key)
+            raise error_from_training(character, created.idempotency_key)
         return character
 
     def get_character(self, character_id: str) -> SoulCharacter:
