@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code } from "@connectrpc/connect";
+import { Code, type HandlerContext } from "@connectrpc/connect";
 import {
+  CharacterState,
   DeadlineExceeded,
   GatewayError,
   type Generation,
@@ -77,6 +78,29 @@ for (const transport of TRANSPORTS) {
       const endless = { onProgress, forecastIntervalMs: Number.POSITIVE_INFINITY };
       await assert.rejects(client.generate(soul("a"), endless), RangeError);
       assert.equal(submissions, 3);
+    });
+
+    test("generate and trainCharacter submit within the timeout of the client", async (t) => {
+      const limits: string[] = [];
+      const limit = ({ requestHeader }: HandlerContext) =>
+        limits.push(requestHeader.get("grpc-timeout") ?? `${requestHeader.get("connect-timeout-ms")}m`);
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: (_, context) => {
+            limit(context);
+            return { generation: generation({ state: GenerationState.COMPLETED, done: true }) };
+          },
+        },
+        characters: {
+          createCharacter: (_, context) => {
+            limit(context);
+            return { character: { id: "c", state: CharacterState.COMPLETED, done: true } };
+          },
+        },
+      });
+      await client.generate(soul("a"), { timeoutMs: 3_600_000 });
+      await client.trainCharacter("Ann", ["https://images.example/1"], { timeoutMs: 3_600_000 });
+      assert.deepEqual(limits, ["30000m", "30000m"]);
     });
 
     test("generate throws the error of the final state, and does not submit again", async (t) => {

@@ -269,6 +269,20 @@ test("an upload that the caller aborts is reset, and not ended before", { timeou
   assert.deepEqual(await ends.promise, [false, false]); // the header and a chunk
 });
 
+test("an upload that a proxy ends with OK and without a response is Unavailable", { timeout: 100_000 }, async (t) => {
+  const server = http2.createServer((request, response) => {
+    request.resume();
+    response.writeHead(200, { "content-type": "application/grpc+proto" });
+    response.addTrailers({ "grpc-status": "0" });
+    response.end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  await using client = createClient({ address: `127.0.0.1:${(server.address() as AddressInfo).port}` });
+  await assert.rejects(client.upload(MEDIA, { contentType: "image/png" }), Unavailable);
+});
+
 describe("uploads directly to the storage", { timeout: 100_000 }, () => {
   /** A storage that responds with a status, and the PUTs that it received. */
   async function storage(t: TestContext, status: number) {

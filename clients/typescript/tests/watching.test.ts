@@ -279,9 +279,11 @@ for (const transport of TRANSPORTS) {
 
     test("a wait is repeated in steps until the generation has ended, or the timeout", async (t) => {
       const steps: number[] = [];
+      const limits = new Set<string>();
       const { client, timers } = await serve(t, transport, {
         generations: {
-          waitGeneration: ({ timeout }) => {
+          waitGeneration: ({ timeout }, { requestHeader }) => {
+            limits.add(requestHeader.get("grpc-timeout") ?? `${requestHeader.get("connect-timeout-ms")}m`);
             steps.push(Number(timeout?.seconds));
             if (steps.length !== 2) timers.pass(50_000);
             return { generation: generation({ done: steps.length === 4 }) };
@@ -290,6 +292,7 @@ for (const transport of TRANSPORTS) {
       });
       assert.equal((await client.wait("g")).done, true);
       assert.deepEqual(steps, [50, 50, 50, 50]);
+      assert.deepEqual(limits, new Set(["80000m"])); // added to the timeout
       // The second response came at once, as from a gateway that shuts down: the client backed off.
       assert.deepEqual(timers.slept, [200]);
       assert.equal((await client.wait("g", { timeoutMs: 70_000 })).done, false);
