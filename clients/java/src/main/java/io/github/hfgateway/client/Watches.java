@@ -18,7 +18,7 @@ final class Watches {
     return new Exchange<>(first, known, mayBeLast, (watch, message) -> {
       watch.mayEnd = false;
       Generation generation = message.getGeneration();
-      if (message.hasGeneration() && generation.getRevision() > watch.request.getAfterRevision()) {
+      if (generation.getRevision() > watch.request.getAfterRevision()) {
         watch.request = first.toBuilder().setAfterRevision(generation.getRevision()).build();
         watch.done = generation.getDone();
         watch.last = generation;

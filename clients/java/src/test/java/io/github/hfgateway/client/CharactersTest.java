@@ -167,7 +167,10 @@ class CharactersTest {
     gateway.answers(changed(COMPLETED));
     CreateCharacterRequest request = CreateCharacterRequest.newBuilder().setName("Ann").build();
     client.characters().train(request, Duration.ofSeconds(20), seen -> {});
-    assertEquals(List.of(20.0, 16.0), timers.remaining);
+    gateway.answers(created(COMPLETED));
+    client.characters().train(request, Duration.ofHours(1), seen -> {});
+    // The last creation had the timeout of the client.
+    assertEquals(List.of(20.0, 16.0, 30.0), timers.remaining);
   }
 
   @Test
