@@ -170,8 +170,8 @@ impl Rest {
     }
 }
 
-/// Streams the items of a watch, and opens a new stream when one breaks, until the deadline. `rest` is what follows at the start. `received`
-/// updates the request of the next stream; it returns the items of a message, and what follows.
+/// Streams the items of a watch, and opens a new stream when one breaks, until the deadline. `rest` is what follows at
+/// the start. `received` updates the request of the next stream; it returns the items of a message, and what follows.
 fn follow<Q, M, I, F>(
     calls: &Calls,
     deadline: Option<Instant>,

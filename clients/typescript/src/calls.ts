@@ -5,6 +5,7 @@ import {
   type DescMessage,
   type DescMethodStreaming,
   type DescMethodUnary,
+  fromBinary,
   type MessageInitShape,
   type MessageShape,
   toBinary,
@@ -70,11 +71,12 @@ export class Calls {
     init: MessageInitShape<I> | (() => MessageInitShape<I>),
     { signal, timeoutMs = this.options.timeoutMs, extraMs = 0, retry = true }: UnaryOptions = {},
   ): Promise<MessageShape<O>> {
+    const fixed = typeof init === "function" ? undefined : encodable(method.input, init);
     const deadline = this.options.timers.now() + timeoutMs + extraMs;
     const outage = new Outage(this, retry ? this.options.policy.repeatCallsForMs : 0, deadline);
     const { transport, headers } = this.options;
     for (;;) {
-      const request = encodable(method.input, typeof init === "function" ? init() : init);
+      const request = fixed ?? encodable(method.input, typeof init === "function" ? init() : init);
       const sent = outage.before(headers);
       const link = this.#link(signal);
       try {
@@ -411,16 +413,18 @@ function timeIsOver(): GatewayError {
   return new DeadlineExceeded("the call timed out", { code: "DEADLINE_EXCEEDED" });
 }
 
-/** Creates a message and checks that it can be encoded. A value that cannot be is a TypeError, not an outage. */
+/**
+ * Creates a message that is a copy of what the caller gave, who may change that before a retry. A value that cannot be
+ * encoded is a TypeError, not an outage.
+ */
 function encodable<Schema extends DescMessage>(schema: Schema, init: MessageInitShape<Schema>): MessageShape<Schema> {
   const message = create(schema, init);
   if (isCut(message)) throw new TypeError("a text has a surrogate without its pair: a character was cut in half");
   try {
-    toBinary(schema, message);
+    return fromBinary(schema, toBinary(schema, message));
   } catch (cause) {
     throw new TypeError(cause instanceof Error ? cause.message : String(cause), { cause });
   }
-  return message;
 }
 
 /** Whether a text in a value has a lone surrogate. The encoding would replace it, and the text would be another one. */

@@ -80,6 +80,23 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(new Set(keys), new Set([submission.idempotencyKey]));
     });
 
+    test("a retry sends the input of the call, although the caller has changed it since", async (t) => {
+      const input = soul("a");
+      const prompts: unknown[] = [];
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: ({ input: received }) => {
+            prompts.push(received?.kind.case === "soul" && received.kind.value.prompt);
+            if (input.kind.case === "soul") input.kind.value.prompt = "b";
+            if (prompts.length === 1) throw draining();
+            return { generation: generation({}) };
+          },
+        },
+      });
+      await client.submit(input);
+      assert.deepEqual(prompts, ["a", "a"]);
+    });
+
     test("otherwise the delay doubles, up to a limit", async (t) => {
       let attempts = 0;
       const { client, timers } = await serve(t, transport, {
