@@ -145,7 +145,6 @@ class _Uvicorn(uvicorn.Server):
     """
 
     _stopping: asyncio.Event | None = None
-    _accepting: Sequence[asyncio.Task[None]]
 
     def __init__(
         self,
@@ -173,7 +172,8 @@ class _Uvicorn(uvicorn.Server):
             self._stopping.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._accepting = [asyncio.create_task(self._accept(listener)) for listener in self._listening]
+        for listening in self._listening:
+            self._listen(listening)
         self.started = True
 
     async def main_loop(self) -> None:
@@ -186,12 +186,13 @@ class _Uvicorn(uvicorn.Server):
                     await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        starting = [*self._accepting, *self._opening]
-        for task in starting:
-            task.cancel()
-        await asyncio.wait(starting)
         for listening in self._listening:
+            asyncio.get_running_loop().remove_reader(listening)
             listening.close()
+        await asyncio.sleep(0)  # a task that is canceled before it starts would not close its connection
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
         open_ones, tasks = self.server_state.connections, self.server_state.tasks
         for connection in list(open_ones):
             connection.shutdown()
@@ -208,18 +209,27 @@ class _Uvicorn(uvicorn.Server):
         if tasks:
             await asyncio.wait(tasks, timeout=DRAIN_TIMEOUT)
 
-    async def _accept(self, listening: socket.socket) -> None:
-        """Accept connections until canceled. Without a free file descriptor, wait ACCEPT_RETRY_DELAY seconds."""
+    def _listen(self, listening: socket.socket) -> None:
+        """Accept connections until the server stops."""
+        if not self.should_exit:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        """Accept the connections that wait. Without a free file descriptor, pause for ACCEPT_RETRY_DELAY seconds."""
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(listening)
+                accepted, _ = listening.accept()
+            except BlockingIOError:
+                return
             except ConnectionAbortedError:
                 continue
             except OSError as error:
                 log.error("cannot accept a connection; will retry", extra={"error": error.strerror})
-                await asyncio.sleep(ACCEPT_RETRY_DELAY)
-                continue
+                loop.remove_reader(listening)
+                loop.call_later(ACCEPT_RETRY_DELAY, self._listen, listening)
+                return
+            accepted.setblocking(False)
             slot = self._limit.take()
             if slot is None:
                 accepted.close()
@@ -230,7 +240,7 @@ class _Uvicorn(uvicorn.Server):
                 self._opening.add(task)
                 task.add_done_callback(self._opening.discard)
             if self._limit.full:
-                await asyncio.sleep(0)  # `sock_accept` itself does not, and a flood would block all other tasks
+                return  # the others in the next iteration of the event loop, or a flood would block all tasks
 
     async def _open(self, accepted: socket.socket, slot: Slot) -> None:
         """Start to serve a connection; with TLS, after the handshake."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import re
@@ -363,21 +364,41 @@ async def test_a_port_without_a_free_file_descriptor_accepts_later(
 async def test_a_client_that_leaves_before_its_connection_is_accepted_delays_no_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    loop, aborted = asyncio.get_running_loop(), [ConnectionAbortedError()]
-    accept = loop.sock_accept
+    aborted, accept = [ConnectionAbortedError()], socket.socket.accept
 
-    async def accept_after(listening: socket.socket) -> Any:
+    def accept_after(listening: socket.socket) -> Any:
         if aborted:
             raise aborted.pop()
-        return await accept(listening)
+        return accept(listening)
 
-    monkeypatch.setattr(loop, "sock_accept", accept_after)
+    monkeypatch.setattr(socket.socket, "accept", accept_after)
     async with server() as (_, address, _counted), connected(address) as (reader, writer):
         writer.write(GET % b"now")
         async with asyncio.timeout(WAIT_TIMEOUT):
             await reader.readuntil(b"now")
     assert not aborted
     assert "cannot accept a connection" not in caplog.text
+
+
+@pytest.mark.parametrize("iterations", range(4))
+async def test_a_connection_that_arrives_during_a_stop_is_closed(iterations: int) -> None:
+    """In each of these iterations of the event loop, the stop is at another step."""
+    clients: list[socket.socket] = []
+    with listen("HTTP_ADDRESS", Address("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        web = WebServer(Starlette(), [listening])
+        await web.start()
+        stopping = asyncio.create_task(web.stop())
+        for _ in range(iterations):
+            await asyncio.sleep(0)
+        with contextlib.suppress(ConnectionRefusedError):  # in the last iterations
+            clients.append(socket.create_connection(address, WAIT_TIMEOUT))
+        await stopping
+    gc.collect()  # a socket that was left open is a warning, which fails the test
+    for client in clients:
+        with client, contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    assert not web.connections
 
 
 async def test_a_server_that_fails_to_start_reports_that(monkeypatch: pytest.MonkeyPatch) -> None:
