@@ -17,7 +17,6 @@ from gateway.errors import (
     Violation,
     gateway_unavailable,
     or_unavailable,
-    upstream_unavailable,
 )
 from gateway.frozen import frozen
 from gateway.generations import read_back
@@ -25,7 +24,7 @@ from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids
 from gateway.generations.journal import log_state_change
 from gateway.generations.model import Api, Generation, GenerationId, IdempotencyKey, RequestId, Spec, StatusReport, Wall
-from gateway.generations.polling.rate_limit import PollLimits
+from gateway.generations.polling.rate_limit import PollLimits, no_status_calls, recorded
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -148,22 +147,11 @@ class Adopter:
 
         The call counts for the limit of status calls, so that adoptions cannot crowd out the polls.
         """
-        pause = self._poll_limits[spec.account].acquire(self._clock.moment().steady)
-        if pause:
-            raise upstream_unavailable("Higgsfield limits status calls, or does not respond", retry_after=pause)
-        return await or_unavailable(self._look_up(spec, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
-
-    async def _look_up(self, spec: Spec, request_id: RequestId) -> StatusReport | None:
-        try:
-            report = await self._upstream.status(Generation(spec), request_id)
-        except GatewayError as error:
-            self._poll_limits[spec.account].refused(error.failure, self._clock.moment().steady)
-            raise
-        except BaseException:
-            self._poll_limits[spec.account].failed(self._clock.moment().steady)
-            raise
-        self._poll_limits[spec.account].answered(self._clock.moment().steady)
-        return report
+        limit = self._poll_limits[spec.account]
+        if pause := limit.acquire(self._clock.moment().steady):
+            raise no_status_calls(pause)
+        asked = recorded(limit, self._clock, self._upstream.status(Generation(spec), request_id))
+        return await or_unavailable(asked, Reason.UPSTREAM_CREDENTIALS_REFUSED)
 
 
 def request_id_of(given: str, field: str, wrong: list[Violation]) -> RequestId:

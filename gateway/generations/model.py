@@ -466,7 +466,6 @@ class StatusReport:
     request_id: RequestId
     status: str
     state: State | None
-    has_unknown_job: bool = False
     outputs: tuple[Output, ...] = ()
     failure: Failure | None = None
     expire_time: Wall | None = None
@@ -474,6 +473,7 @@ class StatusReport:
     response: Callable[[], Mapping[str, Any] | None] = field(default=_no_response, compare=False, repr=False)
     used_input: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
     correlation_id: str = ""
+    has_unknown_job: bool = False
 
 
 def token_hash(token: str) -> bytes:

@@ -20,7 +20,6 @@ from gateway.errors import (
     not_cancelable,
     not_done,
     or_unavailable,
-    upstream_unavailable,
 )
 from gateway.frozen import frozen
 from gateway.generations import read_back
@@ -43,7 +42,7 @@ from gateway.generations.model import (
     UpstreamKey,
     Wall,
 )
-from gateway.generations.polling.rate_limit import PollLimits
+from gateway.generations.polling.rate_limit import PollLimits, no_status_calls, recorded
 from gateway.generations.ports import Clock, Estimate, InputCheck, Prepared, Upstream
 from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
@@ -507,7 +506,7 @@ class Generations(Reads):
             await self._upstream.cancel(generation)
         except GatewayError as error:
             silence = error
-        report = await or_unavailable(self._status(generation))
+        report = await self._status(generation)
         if report is not None:
             generation = await self._read(self.observe(generation, Reported(report, Source.CANCEL)))
         if silence is not None and generation.state is State.QUEUED:
@@ -521,14 +520,8 @@ class Generations(Reads):
         """
         limit = self._poll_limits[generation.spec.account]
         if pause := limit.closed_for(self._clock.moment().steady):
-            raise upstream_unavailable("Higgsfield limits status calls, or does not respond", retry_after=pause)
-        try:
-            report = await self._upstream.status(generation)
-        except GatewayError as error:
-            limit.refused(error.failure, self._clock.moment().steady)
-            raise
-        limit.answered(self._clock.moment().steady)
-        return report
+            raise no_status_calls(pause)
+        return await or_unavailable(recorded(limit, self._clock, self._upstream.status(generation)))
 
 
 def _why_not(generation: Generation) -> str:

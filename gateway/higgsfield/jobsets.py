@@ -64,13 +64,13 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
         request_id=RequestId(name),
         status=", ".join(dict.fromkeys(job.status for job in jobs))[:100],
         state=state,
-        has_unknown_job=any(job.state is None for job in jobs),
         outputs=tuple(job.output for job in jobs if not (ended and job.unread)),
         failure=failure,
         other_results=rest,
         response=lambda: clean_and_bound(content, len(text), secrets),
         used_input=used_input,
         correlation_id=correlation_id,
+        has_unknown_job=any(job.state is None for job in jobs),
     )
 
 

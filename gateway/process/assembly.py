@@ -375,8 +375,7 @@ async def _lifecycle(
     """Build the parts of `_Lifecycle`. `refuses` and `bound_to` are those of `Generations`."""
     store, clock, upstream = base.store, base.clock, base.upstream
     reliability, poll_limits = WebhookReliability(), PollLimits(PollLimit)
-    intervals = await _poll_intervals(base)
-    trusted_time = await _trusted_time(base)
+    intervals, trusted_time = await _poll_intervals(base), await _trusted_time(base)
     budgets = await _budgets(base, trusted_time)
     admissions = _admissions(base, intervals, access, budgets)
     rules = _rules(base.settings, clock, store.others_send_for)

@@ -6,10 +6,15 @@ calls continue at a limited rate, so that they do not all come at once.
 """
 
 from collections import defaultdict
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from gateway.errors import Failure, Reason
+from gateway.errors import Failure, GatewayError, Reason, upstream_unavailable
 from gateway.generations.model import Steady
+from gateway.generations.ports import Clock
+
+T = TypeVar("T")
 
 FAILURES_IN_A_ROW = 10
 FIRST_BREAK, MAX_BREAK = 2.0, 10.0
@@ -119,3 +124,22 @@ class PollLimit:
 
 PollLimits = defaultdict[str, PollLimit]
 """The limits by the id of the credentials."""
+
+
+async def recorded(limit: PollLimit, clock: Clock, call: Awaitable[T]) -> T:
+    """Await a status call, and record its outcome. Raises what it raises."""
+    try:
+        response = await call
+    except GatewayError as error:
+        limit.refused(error.failure, clock.moment().steady)
+        raise
+    except BaseException:
+        limit.failed(clock.moment().steady)
+        raise
+    limit.answered(clock.moment().steady)
+    return response
+
+
+def no_status_calls(pause: float) -> GatewayError:
+    """Return the error of a caller whose call needs a status call, if none may be made for a number of seconds."""
+    return upstream_unavailable("Higgsfield limits status calls, or does not respond", retry_after=pause)
