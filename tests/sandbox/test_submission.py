@@ -87,7 +87,8 @@ async def test_credentials_are_checked_before_the_model_and_the_model_before_eve
 
 
 async def test_an_unknown_model_is_not_found(api: Any) -> None:
-    for path in ("/unknown/model", "/estimate/unknown/model", "/higgsfield-ai/soul", "/requests/x/frobnicate"):
+    beside = ("/media/model", "/storage/model")  # whose other paths are not of the API
+    for path in ("/unknown/model", "/estimate/unknown/model", "/higgsfield-ai/soul", "/requests/x/frobnicate", *beside):
         answer = await api.call("POST", path, json={"prompt": "x"})
         assert (answer.status, answer.json) == (404, {"detail": "model_not_found"}), path
 
