@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.generations import due_steps
+from gateway.generations.polling.rate_limit import FAILURES_IN_A_ROW
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -49,6 +50,22 @@ async def test_a_queued_generation_is_canceled_at_higgsfield(running: Running, c
     assert (name_of(canceled), canceled.done) == ("CANCELED", True)
     assert canceled.HasField("end_time")
     assert [one.reason for one in running.ledger.refunds] == ["canceled"]
+
+
+async def test_callers_that_leave_a_cancel_do_not_stop_status_calls(start: Start) -> None:
+    """Their status calls have no outcome. Counted as failures, they would be taken for an outage."""
+    running = await start(POLL_MIN=3600, POLL_MAX=3600)
+    queued = await running.submit(soul("a fox"))
+    calls = running.ledger.status_calls
+    with running.held(on="status", times=100):
+        for _ in range(FAILURES_IN_A_ROW):
+            before = calls.total()
+            leaving = asyncio.create_task(cancel(running.grpc, queued.id))
+            await eventually(lambda before=before: calls.total() > before)
+            leaving.cancel()
+            await running.calls_open("CancelGeneration", 0)
+        running.sandbox.state.plan.clear()
+        assert name_of(await cancel(running.grpc, queued.id)) == "CANCELED"
 
 
 async def test_canceling_a_canceled_generation_again_is_ok(running: Running, grpc: Transport) -> None:

@@ -133,7 +133,7 @@ async def recorded(limit: PollLimit, clock: Clock, call: Awaitable[T]) -> T:
     except GatewayError as error:
         limit.refused(error.failure, clock.moment().steady)
         raise
-    except BaseException:
+    except Exception:  # not if its caller leaves, which says nothing about Higgsfield
         limit.failed(clock.moment().steady)
         raise
     limit.answered(clock.moment().steady)
