@@ -399,22 +399,17 @@ async fn a_wait_returns_the_generation_at_its_timeout() {
 
 #[tokio::test]
 async fn a_wait_asks_for_the_time_left_after_a_lost_connection() {
-    let gateway = Gateway::start().await;
-    let client = gateway.client(&ManualTimers::new(1.0));
-    gateway.turn(Turn::Error(status(tonic::Code::Unavailable, "", None), 15.0));
-    gateway.answers(at(GenerationState::Completed, 3));
-    client.wait("g1", Duration::from_secs(20)).await.unwrap();
-    assert_eq!(steps(&gateway), [20.0, 4.8]);
-}
-
-#[tokio::test]
-async fn a_wait_asks_for_no_time_after_an_outage_longer_than_its_step() {
-    let gateway = Gateway::start().await;
-    let client = gateway.client(&ManualTimers::new(1.0));
-    gateway.turn(Turn::Error(status(tonic::Code::Unavailable, "", None), 60.0));
-    gateway.answers(at(GenerationState::Completed, 3));
-    client.wait("g1", None).await.unwrap();
-    assert_eq!(steps(&gateway), [50.0, 0.0]);
+    for (timeout, outage, asked) in [
+        (Some(Duration::from_secs(20)), 15.0, [20.0, 4.8]),
+        (None, 60.0, [50.0, 0.0]), // the outage is longer than a step
+    ] {
+        let gateway = Gateway::start().await;
+        let client = gateway.client(&ManualTimers::new(1.0));
+        gateway.turn(Turn::Error(status(tonic::Code::Unavailable, "", None), outage));
+        gateway.answers(at(GenerationState::Completed, 3));
+        client.wait("g1", timeout).await.unwrap();
+        assert_eq!(steps(&gateway), asked);
+    }
 }
 
 fn steps(gateway: &Gateway) -> Vec<f64> {

@@ -28,7 +28,9 @@ a minute."""
 
 @dataclass(slots=True)
 class PollLimit:
-    """Call `acquire` before each status call, and `answered`, `refused` or `failed` after it.
+    """Call `acquire` before each status call, and `answered`, `refused` or `failed` after it; see `recorded`.
+
+    A call that must not wait for its turn asks `closed_for` instead.
 
     `rate` is in calls per second; None means no limit. All times are steady.
     """

@@ -119,8 +119,8 @@ def prepare(path: Path, *, declared: bool = False, moving: bool = False) -> sqli
     stays as it is, so that every start is refused until the declaration is complete. One that is `moving` to another
     store is only accepted for that.
     """
-    for file in unwritable(path):
-        raise StoreFileError(f"{file}: this user cannot write it; {OWNER_ADVICE}")
+    if files := unwritable(path):
+        raise StoreFileError(f"{files[0]}: this user cannot write it; {OWNER_ADVICE}")
     _create_private(path)
     large = path.stat().st_size > MAX_CHECKED_BYTES
     if large:
