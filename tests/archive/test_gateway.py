@@ -277,7 +277,9 @@ async def test_get_and_list_show_copies_and_watches_do_not(running: Running, tmp
 
 async def test_a_file_that_cannot_be_copied_is_counted(running: Running) -> None:
     url = f"http://{free_address()}/a.png"
-    running.plan(on="status", patch={"status": "completed", "images": [{"url": url}]})
+    # By the sandbox's own date, the file would be removed before the second attempt, and so given up at the first one.
+    patch = {"status": "completed", "images": [{"url": url}], "expires_at": "2100-01-01T00:00:00Z"}
+    running.plan(on="status", patch=patch)
     await running.finish((await running.submit(soul("a fox"))).id)
     await running.metric_becomes("hfgateway_archive_waiting", 1)
 
