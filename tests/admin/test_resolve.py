@@ -264,7 +264,7 @@ async def test_only_uncertain_generations_can_be_resolved(start: Start) -> None:
 
 async def test_a_404_does_not_lose_a_generation_whose_account_can_be_asked(running: Running) -> None:
     queued = await running.submit(soul("a fox"))
-    running.plan(on="status", prompt="a fox", status=404, body={"detail": "Not found"})
+    running.plan(on="status", prompt="a fox", times=10**9, status=404, body={"detail": "Not found"})
     generations = running.gateway._core.store.generations
     async with asyncio.timeout(WAIT_TIMEOUT):
         while (stored := await generations.any(queued.id)) is None or stored.missing_since is None:
@@ -272,6 +272,7 @@ async def test_a_404_does_not_lose_a_generation_whose_account_can_be_asked(runni
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await resolve(running, queued.id, **LOST)
     assert Refused(raised.value).code == "INVALID_ARGUMENT"
+    running.sandbox.state.plan.clear()
     assert (await running.finish(queued.id)).outputs
 
 

@@ -226,7 +226,7 @@ async def test_a_call_that_waits_takes_no_place_of_other_calls(start: Start) -> 
     async with over_http(running, mode="legacy") as client:
         waiting = asyncio.create_task(client.call_tool("generate", soul("fox")))
         limits = running.gateway._ports.limits
-        await eventually(lambda: limits.waiting.total.held == 1)
+        await eventually(lambda: limits.waiting.total.held == 2)  # the call, and the client's stream of notifications
         assert limits.local.total.held == 0
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
