@@ -11,7 +11,6 @@ import math
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from urllib.parse import quote
 
 from gateway.archive.download import Download
 from gateway.archive.model import ArchivedFile, Copy, Part, copies_of
@@ -211,7 +210,7 @@ class Archiver:
             raise ArchiveError("the copy differs from what was downloaded")
         self._check_publishable()
         await storage.publish(copy.key)
-        file = ArchivedFile(f"{self._base}/{quote(copy.key)}", expected.size, expected.sha256)
+        file = ArchivedFile(f"{self._base}/{copy.key}", expected.size, expected.sha256)
         if await self._copies.record_copy(copy, file):
             self.archived += 1
             self.bytes += expected.size
