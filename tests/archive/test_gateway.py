@@ -131,6 +131,19 @@ async def test_a_file_in_a_folder_is_synced_in_threads(tmp_path: Path) -> None:
     assert contents_below(tmp_path / "archive") == {key: b"half of it, and the rest"}
 
 
+async def test_a_checkpoint_is_stored_once_for_each_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one waits for the disk."""
+    monkeypatch.setattr(folder, "CHECKPOINT_INTERVAL", 100)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            yield bytes(50)
+
+    with threads_that_call("fsync") as threads:
+        await Folder(tmp_path / "archive").write("tenant/id/0-image.png", None, '"v1"', chunks(), "")
+    assert len(threads) == 500 // 100 + 1  # the last one for the complete file
+
+
 async def test_a_file_in_a_folder_is_opened_in_threads(tmp_path: Path) -> None:
     """A disk that hangs, such as that of a server of NFS, blocks even the opening of a file."""
     place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
