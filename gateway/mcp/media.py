@@ -3,13 +3,15 @@
 import base64
 import binascii
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import Violation
 from gateway.mcp import render
 from gateway.mcp.files import Files
-from gateway.mcp.port import GatewayPort, invalid
+from gateway.mcp.port import GatewayPort, RefusedError, invalid
 from gateway.mcp.tool import Report, Tool, ToolResult, object_schema
+from hfgateway.v1.upload_service_pb2 import UploadMediaResponse
 
 MAX_MEDIA_BYTES: Final = 3_000_000
 """Bytes of an upload in an argument. Encoded as base64 it fits into a request, which may have 4 MiB."""
@@ -36,12 +38,12 @@ def upload_tool(files: Files | None) -> Tool:
             if len(arguments) > 1:
                 raise invalid([Violation("path", "cannot be combined with data or content_type")])
             media, content_type = files.find(arguments["path"])
-            response = await gateway.upload(media, content_type)
+            response = await _upload(gateway, media, content_type)
         else:
             missing = [Violation(name, "is required") for name in ("data", "content_type") if name not in arguments]
             if missing:
                 raise invalid(missing)
-            response = await gateway.upload(_decode_base64(arguments["data"]), arguments["content_type"])
+            response = await _upload(gateway, _decode_base64(arguments["data"]), arguments["content_type"])
         until = response.expire_time.ToJsonString()
         return ToolResult(f"{response.url}\nHiggsfield keeps it until {until}.", render.as_json(response))
 
@@ -55,6 +57,18 @@ def upload_tool(files: Files | None) -> Tool:
         is_write=True,
         is_idempotent=False,
     )
+
+
+async def _upload(gateway: GatewayPort, media: bytes | Path, content_type: str) -> UploadMediaResponse:
+    """Upload media. A refusal names the argument `content_type`, which the RPC has in its header."""
+    try:
+        return await gateway.upload(media, content_type)
+    except RefusedError as refused:
+        failure = refused.failure
+        failure.message = failure.message.replace("header.content_type", "content_type")
+        for violation in failure.field_violations:
+            violation.field = violation.field.replace("header.content_type", "content_type")
+        raise
 
 
 def _decode_base64(data: str) -> bytes:
