@@ -652,7 +652,7 @@ async def test_a_deletion_removes_what_a_failed_copy_has_left(stage: Stage, plac
 
 
 @FOLDER_ONLY
-async def test_a_removal_is_retried_until_it_succeeds(stage: Stage) -> None:
+async def test_a_removal_is_retried_until_it_succeeds(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.media.add("/a.png", CONTENT)
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
@@ -669,6 +669,9 @@ async def test_a_removal_is_retried_until_it_succeeds(stage: Stage) -> None:
     await eventually(lambda: stage.rows()[0][2] > 2001)
 
     assert stage.archiver.given_up == 0
+    assert {record.message for record in caplog.records} == {
+        "an output could not be removed from the archive; will retry"
+    }
     (file / "in the way").rmdir()
     file.rmdir()
     await eventually(lambda: stage.rows() == [])

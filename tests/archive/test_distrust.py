@@ -24,6 +24,7 @@ async def test_a_file_over_the_size_limit_is_abandoned(stage: Stage, sized: bool
     await stage.completed(stage.url("/a.png"))
     await eventually(lambda: archiver.given_up == 1)
     assert stage.source.passed <= (0 if sized else 2 * MIB)
+    assert archiver.failures == 1
     await eventually(lambda: contents_below(stage.place.folder) == {})
     assert await stage.store.copies.copies_waiting() == 0
 

@@ -123,6 +123,7 @@ async def test_a_file_in_a_folder_is_synced_in_threads(tmp_path: Path) -> None:
         assert checkpoint == Checkpoint(10, '"v1"')
         with next((tmp_path / "archive" / ".partial").glob("*.part")).open("ab") as part:
             part.write(b"written after the checkpoint, right before a crash")
+        assert b"".join([piece async for piece in place.read_back(key, checkpoint)]) == b"half of it"
         await place.write(key, checkpoint, '"v1"', whole(b", and the rest"), "")
         assert len(threads) == 2
         await place.publish(key)
@@ -260,7 +261,7 @@ async def test_a_disk_that_gets_full_within_a_chunk_is_an_error(tmp_path: Path) 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
     try:
-        with pytest.raises(ArchiveError):
+        with pytest.raises(ArchiveError, match="File too large"):
             await place.write("tenant/id/0-image.png", None, '"v1"', chunks(), "")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
