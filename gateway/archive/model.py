@@ -10,8 +10,8 @@ from gateway.frozen import frozen
 from gateway.generations.model import Generation, MediaKind, Output, State
 from gateway.generations.state import OUTPUTS_KEPT
 
-MAX_PART_LENGTH = 80
-"""Characters of one part of a key. Some file systems limit a name, which has several parts, to 255 bytes."""
+MAX_NAME_LENGTH = 80
+"""Characters of an output's name in a key. Some file systems limit a file name, which may be a whole key, to 255."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -77,8 +77,8 @@ def copies_of(generation: Generation, archive: str, end: float | None) -> list[C
     # Without an earlier end from Higgsfield, it is OUTPUTS_KEPT after the end by this machine's clock.
     if end is not None and kept_until is not None and kept_until < (generation.end_time or 0.0) + OUTPUTS_KEPT:
         lifetime = min(kept_until - end, OUTPUTS_KEPT)
-    folder = f"{_safe(generation.tenant)}/{_safe(generation.id)}"
-    expires = (generation.ended_at or generation.end_time or 0.0) + lifetime
+    folder = f"{generation.tenant}/{generation.id}"
+    expires = (generation.ended_at or 0.0) + lifetime
     return [
         Copy(generation.id, part, url, f"{folder}/{name}", media_type, archive, expires)
         for index, output in enumerate(generation.outputs)
@@ -100,5 +100,5 @@ def _files(index: int, output: Output) -> Iterator[tuple[Part, str, str, str]]:
 
 
 def _safe(text: str) -> str:
-    """Return text as one part of a key: only harmless characters, and no leading dots."""
-    return _UNSAFE.sub("_", text)[:MAX_PART_LENGTH].lstrip(".") or "_"
+    """Return text as a piece of a file name: only harmless characters, and not too many."""
+    return _UNSAFE.sub("_", text)[:MAX_NAME_LENGTH]

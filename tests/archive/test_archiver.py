@@ -791,7 +791,7 @@ async def test_a_new_archive_gets_pending_copies_and_keeps_old_files(stage: Stag
 @pytest.mark.parametrize(
     ("output", "key"),
     [
-        ({"name": "../../etc/passwd"}, "0-_.._etc_passwd.png"),
+        ({"name": "../../etc/passwd"}, "0-.._.._etc_passwd.png"),
         ({"name": "a b\n/c"}, "0-a_b_c.png"),
         ({"name": "x" * 500}, f"0-{'x' * 80}.png"),
         ({"name": ""}, "0-image.png"),
