@@ -27,8 +27,8 @@ _ENDPOINT_FORM = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _REGION_FORM = re.compile("[A-Za-z0-9_-]+")
 _CAUSES = re.compile(
-    r"(?<=status code: )\d{3}|(?<=<Code>)\w{1,40}(?=</Code>)|incorrectly configured region|Connection refused"
-    r"|Connection reset|dns error|TimedOut|certificate"
+    r"(?<=status code: )\d{3}|(?<=<Code>)\w{1,40}(?=</Code>)|(?<=\(code: )\w{1,40}(?=\))"
+    r"|incorrectly configured region|Connection refused|Connection reset|dns error|TimedOut|certificate"
 )
 """The parts of an error's message that may be shown. The rest contains the request and the response."""
 

@@ -21,6 +21,11 @@ from tests.support.running import WAIT_TIMEOUT
 
 SECRET = "AKIASWORDFISHSWORDFISH"
 ERROR = f"<Error><Code>InvalidAccessKeyId</Code><Message>The Access Key Id {SECRET} does not exist</Message></Error>"
+DENIED = (
+    "<DeleteResult><Error><Key>prefix/shop/a.png</Key><Code>AccessDenied</Code>"
+    f"<Message>{SECRET} is not authorized</Message></Error></DeleteResult>"
+)
+"""The response to a removal that no policy allows."""
 
 
 @asynccontextmanager
@@ -60,6 +65,7 @@ async def refusal(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
         (400, ERROR.replace("InvalidAccessKeyId", "ExpiredToken"), "400, ExpiredToken"),
         (404, "no bucket", "404"),
         (301, "", "incorrectly configured region"),
+        (200, DENIED, "AccessDenied"),
     ],
 )
 async def test_a_refusal_has_the_status_and_the_code(
