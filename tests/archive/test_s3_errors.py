@@ -172,6 +172,26 @@ async def test_an_interrupted_upload_ends_although_its_store_does_not_abort_it(m
             let_go.set()
 
 
+async def test_a_store_that_returns_other_bytes_fails_its_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    removed = False
+
+    async def handle(request: web.Request) -> web.Response:
+        nonlocal removed
+        headers = {"ETag": '"one"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+        if request.method in {"HEAD", "GET"}:
+            other = {"Content-Range": "bytes 0-15/16"} if "Range" in request.headers else {}
+            return web.Response(status=206 if other else 200, body=bytes(16), headers=headers | other)
+        if "delete" in request.query:
+            removed = True
+            return web.Response(text="<DeleteResult><Deleted><Key>a</Key></Deleted></DeleteResult>")
+        return web.Response(text="<Upload><UploadId>one</UploadId><ETag>one</ETag></Upload>", headers=headers)
+
+    async with serving(handle) as endpoint:
+        with pytest.raises(ArchiveError, match="could not be read back"):
+            await bucket(endpoint, monkeypatch).probe()
+    assert removed
+
+
 def test_a_drain_waits_longer_than_an_upload_may_take_to_be_aborted() -> None:
     """Otherwise a stop during an outage of the store is logged as a disk that hangs."""
     assert s3.ABORT_TIMEOUT < core.PARTS_STOP_TIMEOUT
