@@ -241,12 +241,15 @@ async def test_estimates_are_free_and_lists_are_limited(start: Start, port: Conn
             {"created_after": "2999-01-01T00:00:00Z"},
             {"created_before": "2001-01-01T00:00:00Z"},
         ):
-            found = content_of(await client.call_tool("list_generations", {"filter": nothing}))
-            assert found == {"generations": []}, nothing
+            found = await client.call_tool("list_generations", {"filter": nothing})
+            assert content_of(found) == {"generations": []}, nothing
+            assert text(found) == "Nothing matches."
+        wrong = await client.call_tool("list_generations", {"filter": {"created_after": "yesterday"}})
 
     assert re.search(r"cost [\d.]+ credits \([\d.]+ USD\)", text(estimate))
     assert float(content_of(estimate)["cost"]["credits"]) > 0
     assert "There may be more" in text(newest)
+    assert [violation["field"] for violation in error(wrong)["field_violations"]] == ["filter"]
     shown = [*content_of(newest)["generations"], *content_of(older)["generations"]]
     assert len({generation["id"] for generation in shown}) == 3
     assert "input" not in shown[0]
