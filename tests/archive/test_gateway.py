@@ -250,6 +250,11 @@ async def test_the_folder_of_an_archive_may_have_any_name(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["of the shop"]
 
 
+@pytest.mark.parametrize("url", ["s3://outputs", "s3://outputs/of/the-shop"])
+def test_a_slash_at_the_end_of_a_url_makes_no_other_archive(url: str) -> None:
+    assert object_storage(url, {}).name == object_storage(f"{url}/", {}).name == url
+
+
 async def test_a_disk_that_gets_full_within_a_chunk_is_an_error(tmp_path: Path) -> None:
     """The limit on the size of files acts as a full disk: it cuts off a write, and only the next one fails."""
 
