@@ -59,8 +59,21 @@ def test_the_description_of_generate_explains_repeated_calls() -> None:
     (generate,) = (tool for tool in TOOLS if tool.name == "generate")
     for words in ("exactly the same arguments", "never charged twice", "its own idempotency_key"):
         assert words in generate.description
-    assert generate.is_write
-    assert generate.is_idempotent
+
+
+async def test_the_hints_name_the_tools_that_change_something() -> None:
+    """Clients ask their users before they call these."""
+    from mcp import Client
+
+    from gateway.mcp.server import mcp_server
+
+    async with Client(mcp_server(TOOLS, lambda _: None)) as client:  # type: ignore[arg-type, return-value]
+        hints = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}
+    assert {name for name, hint in hints.items() if hint and not hint.read_only_hint} == {
+        "generate", "cancel_generation", "upload_media",
+    }  # fmt: skip
+    assert [name for name, hint in hints.items() if hint and hint.destructive_hint] == ["cancel_generation"]
+    assert [name for name, hint in hints.items() if hint and not hint.idempotent_hint] == ["upload_media"]
 
 
 def test_the_default_key_depends_on_the_input_only() -> None:

@@ -50,7 +50,11 @@ def test_a_summary_has_the_failure_the_delay_and_the_outputs() -> None:
             field_violations=[reasons],
             retry_delay=Duration(seconds=2),
         ),
-        outputs=[pb.Output(url="https://x.test/a.png"), pb.Output(state=pb.GENERATION_STATE_NSFW)],
+        outputs=[
+            pb.Output(url="https://x.test/a.png"),
+            pb.Output(state=pb.GENERATION_STATE_NSFW),
+            pb.Output(state=99),  # type: ignore[arg-type]  # of a newer gateway
+        ],
         outputs_expire_time=LATER,
     )
     assert render.summary(generation).splitlines() == [
@@ -59,6 +63,7 @@ def test_a_summary_has_the_failure_the_delay_and_the_outputs() -> None:
         "It waits: UPSTREAM_SATURATED: full: input: is odd Try again after 2 s.",
         "Output 1: https://x.test/a.png",
         "Output 2: NSFW",
+        "Output 3: GENERATION_STATE_99",
         "The outputs are available until 2027-01-15T08:00:00Z.",
     ]
 

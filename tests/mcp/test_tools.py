@@ -413,7 +413,8 @@ async def test_files_are_read_only_below_the_named_folder(start: Start, tmp_path
     outside.write_bytes(b"a secret")
     (folder / "link.png").symlink_to(outside)
     (folder / "loop.png").symlink_to("loop.png")
-    async with over_stdio(running, options=("--files", str(folder))) as client:
+    (named := tmp_path / "named").symlink_to(folder)
+    async with over_stdio(running, options=("--files", str(named))) as client:
         (tool,) = [tool for tool in (await client.list_tools()).tools if tool.name == "upload_media"]
         below = await client.call_tool("upload_media", {"path": "deep/fox.PNG"})
         absolute = await client.call_tool("upload_media", {"path": str(folder / "deep" / "fox.PNG")})
