@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from gateway.generations import service
-from gateway.rpc.messages.convert import MAX_FILTER_BYTES, MAX_IDS, MAX_MODELS
+from gateway.rpc.messages.convert import MAX_FILTER_BYTES, MAX_IDS, MAX_LABELS, MAX_MODELS
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.overload.conftest import WAITING, Start, limits_of
 from tests.support.running import Running, eventually, soul
@@ -17,6 +18,12 @@ WRONG: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "too many models": ({"model_ids": [f"m{n}" for n in range(MAX_MODELS + 1)]}, ["filter.model_ids"], "values"),
     "too many states": ({"states": [1] * 101}, ["filter.states"], ""),
     "too many ids": ({"ids": [f"i{n}" for n in range(MAX_IDS + 1)]}, ["filter.ids"], "values"),
+    "too many request ids": (
+        {"upstream_request_ids": [str(UUID(int=n)) for n in range(MAX_IDS + 1)]},
+        ["filter.upstream_request_ids"],
+        "",  # a watch accepts none
+    ),
+    "too many labels": ({"labels": {f"l{n}": "" for n in range(MAX_LABELS + 1)}}, ["filter.labels"], "values"),
     "one long id": ({"ids": ["x" * MAX_FILTER_BYTES]}, ["filter"], "size"),
     "one long model": ({"model_ids": ["x" * MAX_FILTER_BYTES]}, ["filter"], "size"),
     "a long label": ({"labels": {"color": "x" * 256}}, ["filter.labels.color"], ""),
