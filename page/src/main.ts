@@ -1,6 +1,7 @@
 /** Starts the page: asks for a credential if the gateway demands one, watches, and shows the changes. */
 
 import {
+  ClientClosed,
   createClient,
   DeadlineExceeded,
   type FieldViolation,
@@ -255,12 +256,14 @@ function failed(error: unknown, shown = true): void {
 }
 
 function askForCredential(error: InvalidCredentials): void {
+  if (error instanceof ClientClosed) return; // the page has connected again
   watching.abort();
   const had = credential;
   credential = "";
   forget();
   details.close();
   submitDialog.close();
+  if (!part("login").hidden) return; // another call has failed before
   for (const id of ["main", "forget", "new", "filter-form"]) part(id).hidden = true;
   showLine("connecting");
   part("line").textContent = "Not connected";
@@ -341,6 +344,12 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) watching.abort();
   else if (part("login").hidden) read();
 });
+// A link that differs only in its token does not load the page again.
+addEventListener("hashchange", () => {
+  credential = rememberedCredential();
+  connect();
+});
+
 setInterval(() => grid.tick(), 1000);
 
 filterBar.show(place);

@@ -1,6 +1,7 @@
 /** The dialog that submits: a form from a model's schema, or the input of an earlier generation as it is. */
 
 import {
+  ClientClosed,
   type FieldViolation,
   type GatewayClient,
   GatewayError,
@@ -227,7 +228,7 @@ export class SubmitDialog {
         if (value) this.#finish(value, []);
         else unknown = true;
       } catch (error) {
-        this.#fail(error, UNANSWERED);
+        this.#fail(error, this.#pending ? UNANSWERED : "");
       }
     });
     return unknown;
@@ -325,7 +326,8 @@ export class SubmitDialog {
   #fail(error: unknown, outcome: string): void {
     this.host.failed(error);
     if (!(error instanceof GatewayError)) throw error;
-    this.#tell(`${error.message.replace(/\.?$/, ".")} ${outcome}`);
+    // If the page has connected again, the error says nothing.
+    this.#tell(error instanceof ClientClosed ? outcome : `${error.message.replace(/\.?$/, ".")} ${outcome}`);
     this.#complain(error.fieldViolations);
   }
 

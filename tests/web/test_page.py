@@ -399,6 +399,22 @@ async def test_the_page_asks_for_a_key_and_forgets_it(tmp_path: Path, tab: Tab) 
         assert [text for text in tab.complaints if "401" not in text] == []
 
 
+async def test_two_calls_that_are_refused_leave_the_explanation_of_the_first(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path, AUTH="keys") as running:
+        key = await running.key("red")
+        submitted = await running.caller("grpc", key).call("SubmitGeneration", soul("a fox"))
+        # Open details are read at the same time as the list.
+        url = f"{running.gateway.http_address}/?show={submitted.generation.id}"
+        await tab.page.goto(url)
+        await tab.page.get_by_label("API key").fill(key)
+        await tab.page.keyboard.press("Enter")
+        await expect(tab.page.locator("#details")).to_be_visible()
+        await tab.page.goto("about:blank")
+        await running.gateway.access.revoke_key(key.split("_")[1])
+        await tab.page.goto(url, wait_until="networkidle")
+        await expect(tab.page.locator("#login-why")).to_contain_text("revoked")
+
+
 OVERLAPPING = """() => {
     const shown = [...document.querySelector('.top').children].map(one => {
         const text = document.createRange();
@@ -463,6 +479,11 @@ async def test_a_watch_token_limits_the_page_and_its_expiry_is_explained(tmp_pat
 
         clock.late = 3600.0
         await expect(tab.page.get_by_text("Your watch token has expired")).to_be_visible()
+        # The URL with the next token differs only in its fragment, so that the browser does not load it again.
+        token = (await backend.call("CreateWatchToken", _for_page())).token
+        await tab.page.goto(f"{running.gateway.http_address}/#token={token}")
+        await expect(tab.group("queued")).to_have_count(1)
+        assert token not in tab.page.url
         assert [text for text in tab.complaints if "401" not in text] == []
     finally:
         await running.stop()

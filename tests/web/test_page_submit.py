@@ -148,6 +148,26 @@ async def test_running_again_keeps_labels_that_cannot_be_written_in_the_form(tmp
         assert tab.complaints == []
 
 
+async def test_a_key_that_is_forgotten_during_a_submission_leaves_no_error(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path, AUTH="keys") as running:
+        key = await running.key("red")
+        await tab.page.goto(running.gateway.http_address)
+        await tab.page.get_by_label("API key").fill(key)
+        await tab.page.keyboard.press("Enter")
+        await tab.page.route(SUBMIT, lambda _: None)
+        await fill(tab, "a fox")
+        async with tab.page.expect_request(SUBMIT):
+            await tab.button("Submit").click()
+        await tab.button("Close").click()
+        await tab.button("Forget the key").click()
+        await tab.page.get_by_label("API key").fill(key)
+        await tab.page.keyboard.press("Enter")
+        await tab.button("New generation").click()
+        await expect(tab.page.locator("#submit-problem")).to_be_empty()
+        await expect(tab.page.locator("#trouble")).to_be_hidden()
+        assert [text for text in tab.complaints if "401" not in text] == []
+
+
 async def test_a_lost_answer_is_charged_once(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         await tab.page.goto(running.gateway.http_address)
