@@ -16,13 +16,14 @@ export class Board {
   /** @param wanted - an ended generation is only kept if this holds; the others would push it out */
   constructor(readonly wanted: (generation: Generation) => boolean) {}
 
-  /** Stores a generation, and returns true, unless it is known already, or a newer revision. */
+  /** Stores a generation, and returns true, unless all of it is known already, or a newer revision. */
   update(generation: Generation): boolean {
     const known = this.#generations.get(generation.id);
     this.#doubtful.delete(generation.id);
     if (known && known.revision > generation.revision) return false;
-    // A message may lack the input, which another one contained.
-    if (known?.revision === generation.revision && (known.input || !generation.input)) return false;
+    // A message may lack the input, which another one contained. Forecasts change without a new revision.
+    const adds = (generation.input && !known?.input) || generation.forecast;
+    if (known?.revision === generation.revision && !adds) return false;
     if (known?.input && !generation.input) generation.input = known.input;
     if (generation.done && !this.wanted(generation)) this.#generations.delete(generation.id);
     else this.#generations.set(generation.id, generation);

@@ -35,6 +35,11 @@ export function selects({ state, model }: Filters, generation: Generation): bool
   return names.includes(state) && (!model || model === generation.modelId);
 }
 
+/** Whether the generation has all of the labels. */
+export function hasLabels(labels: Readonly<Record<string, string>>, generation: Generation): boolean {
+  return Object.entries(labels).every(([name, value]) => generation.labels[name] === value);
+}
+
 /** Whether prompt, state, model, id or labels contain every word of the search. */
 export function found(search: string, generation: Generation): boolean {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);

@@ -23,6 +23,7 @@ export class Grid {
    */
   draw(groups: (group: Group) => readonly Generation[], more: boolean): number {
     const cards = new Map<string, Card>();
+    const focused = document.activeElement;
     let count = 0;
     for (const group of GROUPS) {
       const generations = groups(group);
@@ -36,6 +37,8 @@ export class Grid {
         shown.map((generation) => cards.get(generation.id)!.element),
       );
     }
+    // An element that moves to another group loses the focus.
+    if (focused instanceof HTMLElement && focused !== document.activeElement) focused.focus({ preventScroll: true });
     for (const id of this.#cards.keys()) if (!cards.has(id)) this.#cards.delete(id);
     return count;
   }

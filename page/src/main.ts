@@ -7,6 +7,7 @@ import {
   type FieldViolation,
   type GatewayClient,
   GatewayError,
+  GatewayOverloaded,
   type Generation,
   InvalidCredentials,
   type ListOptions,
@@ -18,7 +19,7 @@ import { copy } from "./copy.js";
 import { Details } from "./details.js";
 import { part, setText } from "./dom.js";
 import { FilterBar } from "./filter_bar.js";
-import { endedStates, found, parseLabels, selects } from "./filters.js";
+import { endedStates, found, hasLabels, parseLabels, selects } from "./filters.js";
 import { promptOf, titleOf, wording } from "./format.js";
 import { Grid } from "./grid.js";
 import { type LineState, observedLine } from "./line.js";
@@ -36,6 +37,8 @@ let client: GatewayClient | undefined;
 let watching = new AbortController();
 let older: Older | undefined;
 let complete = false;
+/** The labels of the generations that are watched; undefined if the filter's text is not one of labels. */
+let labels: Readonly<Record<string, string>> | undefined;
 let drawing = false;
 
 /** A list of the ended generations, of which some have been read. The next one is asked for, to know if there is one. */
@@ -100,13 +103,15 @@ function read(): void {
   if (document.hidden) return; // it reads when it is shown
   try {
     const { signal } = watching;
-    const selection = { labels: parseLabels(place.label), modelIds: place.model ? [place.model] : [], signal };
+    labels = undefined;
+    labels = parseLabels(place.label);
+    const selection = { labels, modelIds: place.model ? [place.model] : [], signal };
     void watch(client!, selection).catch((error: unknown) => {
       // If the watch was aborted, another one has replaced it.
       if (signal.aborted) return;
       failed(error);
       // The client gives up on a list after some time, but an open page lasts longer than any outage.
-      if (!(error instanceof Unavailable || error instanceof DeadlineExceeded)) return;
+      if (![Unavailable, DeadlineExceeded, GatewayOverloaded].some((temporary) => error instanceof temporary)) return;
       setTimeout(() => {
         if (!signal.aborted) read();
       }, READ_AGAIN_MS);
@@ -225,7 +230,8 @@ function showDetails(): void {
 }
 
 function submitted(generation: Generation, warnings: readonly FieldViolation[]): void {
-  show(generation);
+  // The watch reports no changes of a generation with other labels.
+  if (labels && hasLabels(labels, generation)) show(generation);
   const doubts = warnings.map(({ field, description }) => `${field}: ${description}`).join("; ");
   notify(`Submitted: ${titleOf(generation)}${doubts && `. It may be refused: ${doubts}`}`);
 }
@@ -250,20 +256,20 @@ async function act(action: (client: GatewayClient) => Promise<void>): Promise<vo
 
 /** Handles an error. `shown` is whether errors of the gateway are shown here. */
 function failed(error: unknown, shown = true): void {
+  if (error instanceof ClientClosed) return; // the page has connected again
   if (error instanceof InvalidCredentials) askForCredential(error);
   else if (!(error instanceof GatewayError)) throw error;
   else if (shown) showError(error.message);
 }
 
 function askForCredential(error: InvalidCredentials): void {
-  if (error instanceof ClientClosed) return; // the page has connected again
+  if (!part("login").hidden) return; // another call has failed before
   watching.abort();
   const had = credential;
   credential = "";
   forget();
   details.close();
   submitDialog.close();
-  if (!part("login").hidden) return; // another call has failed before
   for (const id of ["main", "forget", "new", "filter-form"]) part(id).hidden = true;
   showLine("connecting");
   part("line").textContent = "Not connected";
@@ -338,18 +344,18 @@ part("older").addEventListener("click", (event) => {
 
 addEventListener("popstate", () => arrive(readPlace()));
 
-// A browser has six connections to an origin, for all of its tabs. A hidden tab gives its own back, so that the calls of
-// others do not wait for one forever.
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) watching.abort();
-  else if (part("login").hidden) read();
-});
 // A link that differs only in its token does not load the page again.
 addEventListener("hashchange", () => {
   credential = rememberedCredential();
   connect();
 });
 
+// A browser has six connections to an origin, for all of its tabs. A hidden tab gives its own back, so that the calls of
+// others do not wait for one forever.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) watching.abort();
+  else if (part("login").hidden) read();
+});
 setInterval(() => grid.tick(), 1000);
 
 filterBar.show(place);

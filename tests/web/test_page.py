@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
+from google.rpc import error_details_pb2
 from playwright.async_api import Browser, Route, expect
 
 from gateway.generations.clock import SystemClock
@@ -31,6 +34,7 @@ pytestmark = [
 
 
 LISTS = "**/*GenerationService/ListGenerations"
+JSON = "application/json"
 
 
 async def serve_ended(tab: Tab, like: generation_pb2.Generation, count: int) -> None:
@@ -356,6 +360,42 @@ async def test_the_page_reads_again_after_an_outage_that_its_client_gave_up_on(t
         assert [text for text in tab.complaints if "net::ERR_" not in text] == []
 
 
+async def test_the_page_reads_again_when_the_gateway_is_no_longer_overloaded(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        await running.finish((await running.submit(soul("a fox"))).id)
+        details = (
+            error_details_pb2.ErrorInfo(reason="GATEWAY_OVERLOADED", domain="hfgateway"),
+            error_details_pb2.RetryInfo(retry_delay={"seconds": 60}),  # longer than the client retries a list
+        )
+        encoded = [
+            {"type": one.DESCRIPTOR.full_name, "value": base64.b64encode(one.SerializeToString()).decode().rstrip("=")}
+            for one in details
+        ]
+        overloaded = json.dumps({"code": "resource_exhausted", "message": "overloaded", "details": encoded})
+        await tab.page.route(LISTS, lambda route: route.fulfill(status=429, body=overloaded, content_type=JSON))
+        await tab.page.goto(running.gateway.http_address)
+        await expect(tab.page.locator("#trouble")).to_have_text("overloaded")
+        await tab.page.unroute(LISTS)
+        await tab.count("ended", 1)
+        await expect(tab.page.locator("#trouble")).to_be_hidden()
+        assert [text for text in tab.complaints if "429" not in text] == []
+
+
+async def test_a_page_that_is_shown_again_has_the_present_places_in_the_queue(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path, UPSTREAM_CONCURRENCY="1") as running:
+        await running.submit(soul("a fox"))
+        first, _ = [await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED)) for prompt in ("a hen", "an owl")]
+        await tab.page.goto(running.gateway.http_address)
+        second = tab.group("queued").filter(has_text="an owl")
+        await expect(second).to_contain_text("place 2")
+        async with tab.page.expect_event("requestfailed"):
+            await show(tab, "hidden")
+        await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=first.id))
+        await show(tab, "visible")
+        await expect(second).to_contain_text("place 1")
+        assert tab.complaints == []
+
+
 async def test_cancel_ends_a_generation_and_hides_its_button(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         await running.submit(soul("a fox"))
@@ -518,9 +558,12 @@ async def test_the_page_is_usable_by_keyboard_and_labels_its_controls(tmp_path: 
                !(one.ariaLabel || one.textContent.trim() || one.alt || one.labels?.length)).length"""
         )
         assert unnamed == 0
-        # Changes are announced, without moving the focus.
+        # Changes are announced, without moving the focus, also that of a card that moves to another group.
+        await tab.button("Details: a fox").focus()
         await running.finish(fox.id)
+        await tab.count("ended", 2)
         await expect(tab.page.locator("#announcements")).to_have_text("Completed: a fox")
+        await expect(tab.button("Details: a fox")).to_be_focused()
         assert tab.complaints == []
 
 

@@ -148,6 +148,21 @@ async def test_running_again_keeps_labels_that_cannot_be_written_in_the_form(tmp
         assert tab.complaints == []
 
 
+async def test_a_submission_with_other_labels_than_those_of_the_filter_is_not_shown(tmp_path: Path, tab: Tab) -> None:
+    """The watch would not report its changes."""
+    async with run(tmp_path) as running:
+        await tab.page.goto(running.gateway.http_address + "/?label=team%3Dred")
+        await tab.live()
+        for prompt, labels, shown in (("a fox", "team=blue", 0), ("a hen", "team=red, order=7", 1)):
+            await fill(tab, prompt)
+            await dialog(tab).get_by_label("Labels").fill(labels)
+            await tab.button("Submit").click()
+            await tab.notice(f"Submitted: {prompt}")
+            await expect(dialog(tab)).to_be_hidden()
+            await tab.count("queued", shown)
+        assert tab.complaints == []
+
+
 async def test_a_key_that_is_forgotten_during_a_submission_leaves_no_error(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path, AUTH="keys") as running:
         key = await running.key("red")
