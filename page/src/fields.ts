@@ -60,7 +60,10 @@ export function objectField(name: string, initial: JsonObject): Field {
 type Create = (parameter: Parameter, value: JsonValue | undefined) => Field;
 
 const choice: Create = (parameter, value) => {
-  const { required, choices } = parameter;
+  const { required } = parameter;
+  // An earlier input may have a value that the schema does not have.
+  const isKnown = value === undefined || parameter.choices.some((one) => JSON.stringify(one) === JSON.stringify(value));
+  const choices = isKnown ? parameter.choices : [value, ...parameter.choices];
   const select = element("select");
   select.required = required;
   if (!required || value === undefined) select.add(new Option(required ? "Choose…" : "Not set", ""));
@@ -78,11 +81,14 @@ const flag: Create = (parameter, value) => choice({ ...parameter, choices: [true
 const number: Create = (parameter, value) => {
   const { schema, required, name } = parameter;
   const input = element("input");
-  const step = schema["multipleOf"] ?? (schema["type"] === "number" ? "any" : 1);
+  const { minimum, multipleOf } = schema;
+  const step = multipleOf ?? ([schema["type"]].flat().includes("number") ? "any" : 1);
+  // A browser counts steps from the minimum, and a schema from 0.
+  const counted = minimum === undefined || Number.isInteger(Number(minimum) / Number(step));
   Object.assign(input, {
     type: "number",
     required,
-    step: String(step),
+    step: counted ? String(step) : "any",
     value: value === undefined ? "" : String(value),
   });
   if (typeof schema["minimum"] === "number") input.min = String(schema["minimum"]);

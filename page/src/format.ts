@@ -96,14 +96,16 @@ export function timeZone(): string {
 }
 
 /** Enums, which the model's id shows as well. */
-const LEFT_OUT = new Set(["$typeName", "version", "variant", "apiVersion"]);
+const LEFT_OUT = new Set(["$typeName", "version", "variant"]);
+/** Fields of which 0 is no value. */
+const NEVER_ZERO = new Set(["width", "height", "batchSize", "durationSeconds"]);
 
-/** Returns the fields of an input that are set, with their names in the API. */
-export function fieldsOf(input: GenerationInput): [string, string][] {
-  const { kind } = input;
-  const fields = kind.case === "model" ? kind.value.parameters : kind.value;
-  return Object.entries(fields ?? {})
-    .filter(([name, value]) => !LEFT_OUT.has(name) && value !== undefined && value !== 0 && String(value) !== "")
+/** Returns the fields of an input that are set, with their names in the API; all parameters of a model. */
+export function fieldsOf({ kind }: GenerationInput): [string, string][] {
+  if (kind.case === "model") return Object.entries(kind.value.parameters ?? {}).map(([name, one]) => [name, shown(one)]);
+  return Object.entries(kind.value ?? {})
+    .filter(([name, value]) => !LEFT_OUT.has(name) && value !== undefined && String(value) !== "")
+    .filter(([name, value]) => value !== 0 || !NEVER_ZERO.has(name))
     .map(([name, value]) => [snakeCase(name), shown(value)]);
 }
 

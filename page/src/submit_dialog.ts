@@ -47,6 +47,8 @@ export class SubmitDialog {
   #fields: Field[] = [];
   /** The model whose fields are shown; "" while they are read. */
   #shown = "";
+  /** The values of a form whose fields could not be read. */
+  #unread: JsonObject | undefined;
   /** Parameters without a field, which are submitted as they are. */
   #others: JsonObject = {};
   /** The input that is submitted instead of the fields. */
@@ -73,7 +75,10 @@ export class SubmitDialog {
   /** Opens the form as it was left, or the submission whose outcome is not known. */
   openForm(labels: string): void {
     if (!this.#pending && !this.#busy) {
-      if (this.#input) this.#clear();
+      if (this.#input) {
+        this.#clear();
+        this.#labels.value = "";
+      }
       this.#labels.value ||= labels;
       void this.#listModels();
     }
@@ -166,7 +171,11 @@ export class SubmitDialog {
   }
 
   #read(): { input: Input; labels: Readonly<Record<string, string>> } | undefined {
-    if (!this.#input && this.#shown !== this.#model.value.trim()) return undefined;
+    const id = this.#model.value.trim();
+    if (!this.#input && this.#shown !== id) {
+      if (this.#unread) void this.#showFields(id, this.#unread);
+      return undefined;
+    }
     if (!this.#form.reportValidity()) return undefined;
     try {
       const shown = this.#labels.value === labelText(this.#shownLabels);
@@ -262,6 +271,7 @@ export class SubmitDialog {
   #clear(): void {
     this.#input = undefined;
     this.#shown = "";
+    this.#unread = undefined;
     this.#fields = [];
     this.#model.value = "";
     part("submit-inputs").replaceChildren();
@@ -281,6 +291,7 @@ export class SubmitDialog {
 
   async #showFields(id: string, initial: JsonObject): Promise<void> {
     this.#shown = "";
+    this.#unread = undefined;
     this.#fields = [];
     part("submit-note").replaceChildren(id ? "Reading the parameters…" : "");
     part("submit-inputs").replaceChildren();
@@ -297,6 +308,8 @@ export class SubmitDialog {
       part("submit-inputs").replaceChildren(...this.#fields.map((field) => field.element));
       this.#shown = id;
     } catch (error) {
+      if (this.#model.value.trim() !== id) return;
+      this.#unread = initial;
       part("submit-note").replaceChildren();
       this.#fail(error, "");
     }

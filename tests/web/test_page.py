@@ -396,6 +396,32 @@ async def test_a_page_that_is_shown_again_has_the_present_places_in_the_queue(tm
         assert tab.complaints == []
 
 
+async def test_details_show_every_parameter_that_was_given(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path, UPSTREAM_CONCURRENCY="1") as running:
+        styled = soul("an owl")
+        styled.input.soul.style_id = "cdf5ae94-01e7-4c2f-8e06-0c9ad1b1e3b5"
+        styled.input.soul.style_strength = 0
+        given = pb.SubmitGenerationRequest(idempotency_key="fox")
+        given.input.model.model_id = "someone/some-model"
+        given.input.model.parameters.update({"prompt": "a fox", "strength": 0, "version": "2", "imageUrl": "https://x"})
+        await running.submit(styled)
+        given.wait_for = pb.WAIT_FOR_STORED  # it waits for the other one
+        await running.submit(given)
+        await tab.page.goto(running.gateway.http_address)
+        for prompt, rows in (
+            ("an owl", {"prompt": "an owl", "style_id": styled.input.soul.style_id, "style_strength": "0"}),
+            ("a fox", {"imageUrl": "https://x", "prompt": "a fox", "strength": "0", "version": "2"}),
+        ):
+            await tab.button(f"Details: {prompt}").click()
+            shown = tab.page.locator("#details-input")
+            await expect(shown).to_contain_text(prompt)
+            names, values = [await shown.locator(part).all_inner_texts() for part in ("dt", "dd")]
+            assert dict(zip(names, values, strict=True)) == rows
+            await tab.page.keyboard.press("Escape")
+            await expect(tab.page.locator("#details")).to_be_hidden()
+        assert tab.complaints == []
+
+
 async def test_cancel_ends_a_generation_and_hides_its_button(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         await running.submit(soul("a fox"))

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Locator, Request, Route, expect
 
 from gateway.access.scopes import Scope
-from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import catalog_service_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Running, eventually, run, soul
 from tests.web.page_tab import Tab
@@ -21,6 +21,7 @@ pytestmark = [
 ]
 
 SUBMIT = "**/*GenerationService/SubmitGeneration"
+MODEL = "**/*CatalogService/GetModel"
 SOUL = "higgsfield-ai/soul/standard"
 VIDEO = "bytedance/seedance-2.0/image-to-video"
 
@@ -148,6 +149,18 @@ async def test_running_again_keeps_labels_that_cannot_be_written_in_the_form(tmp
         assert tab.complaints == []
 
 
+async def test_a_new_generation_does_not_take_the_labels_of_another_one(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        await running.finish((await running.submit(soul("a fox", labels={"team": "red"}))).id)
+        await tab.page.goto(running.gateway.http_address)
+        await tab.button("Run again: a fox").click()
+        await expect(dialog(tab).get_by_label("Labels")).to_have_value("team=red")
+        await tab.button("Close").click()
+        await tab.button("New generation").click()
+        await expect(dialog(tab).get_by_label("Labels")).to_have_value("")
+        assert tab.complaints == []
+
+
 async def test_a_submission_with_other_labels_than_those_of_the_filter_is_not_shown(tmp_path: Path, tab: Tab) -> None:
     """The watch would not report its changes."""
     async with run(tmp_path) as running:
@@ -160,6 +173,59 @@ async def test_a_submission_with_other_labels_than_those_of_the_filter_is_not_sh
             await tab.notice(f"Submitted: {prompt}")
             await expect(dialog(tab)).to_be_hidden()
             await tab.count("queued", shown)
+        assert tab.complaints == []
+
+
+async def test_a_form_that_could_not_be_read_is_read_again(tmp_path: Path, tab: Tab) -> None:
+    """It keeps the values of the submission that is edited."""
+    async with run(tmp_path) as running:
+        request = pb.SubmitGenerationRequest(idempotency_key="fox")
+        request.input.model.model_id = SOUL
+        request.input.model.parameters.update({"prompt": "a fox", "seed": 7})
+        await running.finish((await running.submit(request)).id)
+        await tab.page.goto(running.gateway.http_address)
+        await tab.page.route(MODEL, lambda route: route.fulfill(status=403, body="not allowed by the proxy"))
+        await tab.button("Run again: a fox").click()
+        await tab.button("Edit").click()
+        await expect(tab.page.locator("#submit-problem")).not_to_be_empty()
+        await tab.page.unroute(MODEL)
+        await tab.button("Submit").click()
+        await expect(dialog(tab).get_by_label("seed")).to_have_value("7")
+        assert len(running.ledger.charges) == 1
+        assert [text for text in tab.complaints if "403" not in text] == []
+
+
+async def test_a_form_accepts_what_the_schema_and_the_earlier_input_have(tmp_path: Path, tab: Tab) -> None:
+    schema = {
+        "properties": {
+            "prompt": {"type": "string"},
+            "quality": {"type": "string", "enum": ["low", "high"]},
+            "size": {"type": "integer", "minimum": 100, "multipleOf": 64},
+            "weight": {"type": ["number", "null"]},
+        },
+        "required": ["prompt", "quality"],
+    }
+    model = catalog_service_pb2.GetModelResponse()
+    model.model.id = SOUL
+    model.model.parameters_schema.update(schema)
+    async with run(tmp_path) as running:
+        request = pb.SubmitGenerationRequest(idempotency_key="fox")
+        request.input.model.model_id = SOUL
+        request.input.model.parameters.update({"prompt": "a fox", "quality": "2160p"})
+        await running.finish((await running.submit(request)).id)
+        await tab.page.goto(running.gateway.http_address)
+        body = model.SerializeToString()
+        await tab.page.route(MODEL, lambda route: route.fulfill(body=body, content_type="application/proto"))
+        await tab.button("Run again: a fox").click()
+        await tab.button("Edit").click()
+        # The schema may be older than the model.
+        await expect(dialog(tab).get_by_label("quality")).to_have_value('"2160p"')
+        for name, value in (("size", "128"), ("weight", "0.5")):
+            await dialog(tab).get_by_label(name).fill(value)
+        await tab.button("Submit").click()
+        await tab.count("queued", 1)
+        sent = dict((await listed(running))[0].input.model.parameters)
+        assert sent == {"prompt": "a fox", "quality": "2160p", "size": 128, "weight": 0.5}
         assert tab.complaints == []
 
 
