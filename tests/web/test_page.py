@@ -229,6 +229,7 @@ async def test_hundreds_of_results_fill_the_width_and_one_change_touches_one_car
         await page.evaluate(RECORD_CHANGES)
         await running.finish(generation.id)
         await expect(tab.group("ended").first).to_contain_text("an owl")
+        await tab.count("ended", 300)  # the oldest one is dropped
         assert await page.evaluate("[...window.touched]") == [generation.id]
         assert tab.complaints == []
 
@@ -286,6 +287,41 @@ async def test_a_card_copies_its_url_and_its_prompt(tmp_path: Path, browser: Bro
         assert tab.complaints == []
 
 
+async def test_a_page_over_plain_http_copies_without_the_clipboard_api(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        await running.submit(soul("a fox"))
+        await tab.page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        await tab.page.goto(running.gateway.http_address)
+        await tab.button("Copy prompt: a fox").click()
+        await tab.notice("Copied the prompt")
+        await tab.page.get_by_label("Search").focus()
+        await tab.page.keyboard.press("Control+V")
+        await expect(tab.page.get_by_label("Search")).to_have_value("a fox")
+        assert tab.complaints == []
+
+
+async def test_prompts_and_urls_of_an_attacker_are_only_text(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        prompt = '<img id="mine" src="/x" onerror="alert(1)">'
+        fox = await running.finish((await running.submit(soul(prompt, key="fox"))).id)
+        fox = await running.read(fox.id)
+        kinds = (generation_pb2.MEDIA_KIND_IMAGE, generation_pb2.MEDIA_KIND_UNSPECIFIED)
+        del fox.outputs[:]
+        for kind in kinds:
+            fox.outputs.add(url="javascript:alert(1)", kind=kind)
+            fox.outputs.add(url="https://files.example/a.bin", kind=kind)
+        body = pb.ListGenerationsResponse(generations=[fox]).SerializeToString()
+        await tab.page.route(LISTS, lambda route: route.fulfill(body=body, content_type="application/proto"))
+        await tab.page.route("https://files.example/*", lambda route: route.abort())
+        await tab.page.goto(running.gateway.http_address)
+        card = tab.group("ended")
+        await expect(card.locator("a")).to_have_count(2 * len(kinds))
+        links = await card.locator("a").evaluate_all("links => links.map(one => one.getAttribute('href'))")
+        assert links == [None, "https://files.example/a.bin"] * len(kinds)
+        await expect(card.locator(".title")).to_have_text(prompt)
+        await expect(tab.page.locator("#mine")).to_have_count(0)
+
+
 async def test_a_video_plays(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         request = pb.SubmitGenerationRequest(idempotency_key="film")
@@ -331,6 +367,18 @@ async def test_a_hidden_page_gives_its_connection_back(tmp_path: Path, tab: Tab)
         await running.submit(soul("a fox"))
         await show(tab, "visible")
         await tab.count("queued", 1)
+        assert tab.complaints == []
+
+
+async def test_a_page_that_is_opened_in_the_background_does_not_watch(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        urls: list[str] = []
+        tab.page.on("request", lambda request: urls.append(request.url))
+        await tab.page.add_init_script("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+        await tab.page.goto(running.gateway.http_address)
+        await show(tab, "visible")
+        await tab.live()
+        assert len([url for url in urls if url.endswith("/WatchGenerations")]) == 1
         assert tab.complaints == []
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Locator, Request, Route, expect
 
 from gateway.access.scopes import Scope
-from hfgateway.v1 import catalog_service_pb2, generation_pb2
+from hfgateway.v1 import catalog_service_pb2, generation_input_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Running, eventually, run, soul
 from tests.web.page_tab import Tab
@@ -202,8 +202,12 @@ async def test_a_form_accepts_what_the_schema_and_the_earlier_input_have(tmp_pat
             "quality": {"type": "string", "enum": ["low", "high"]},
             "size": {"type": "integer", "minimum": 100, "multipleOf": 64},
             "weight": {"type": ["number", "null"]},
+            "strength": {"anyOf": [{"type": "number", "maximum": 1}, {"type": "null"}]},
+            "mode": {"$ref": "#/$defs/mode"},
+            "images": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 3},
         },
         "required": ["prompt", "quality"],
+        "$defs": {"mode": {"enum": ["slow", "fast"]}},
     }
     model = catalog_service_pb2.GetModelResponse()
     model.model.id = SOUL
@@ -211,7 +215,7 @@ async def test_a_form_accepts_what_the_schema_and_the_earlier_input_have(tmp_pat
     async with run(tmp_path) as running:
         request = pb.SubmitGenerationRequest(idempotency_key="fox")
         request.input.model.model_id = SOUL
-        request.input.model.parameters.update({"prompt": "a fox", "quality": "2160p"})
+        request.input.model.parameters.update({"prompt": "a fox", "quality": "2160p", "extra": True})
         await running.finish((await running.submit(request)).id)
         await tab.page.goto(running.gateway.http_address)
         body = model.SerializeToString()
@@ -220,13 +224,37 @@ async def test_a_form_accepts_what_the_schema_and_the_earlier_input_have(tmp_pat
         await tab.button("Edit").click()
         # The schema may be older than the model.
         await expect(dialog(tab).get_by_label("quality")).to_have_value('"2160p"')
-        for name, value in (("size", "128"), ("weight", "0.5")):
+        for name, value in (("size", "128"), ("weight", "0.5"), ("strength", "2")):
             await dialog(tab).get_by_label(name).fill(value)
+        await dialog(tab).get_by_label("mode", exact=True).select_option("fast")
+        await expect(dialog(tab).get_by_label("strength")).to_have_js_property("validity.rangeOverflow", value=True)
+        await dialog(tab).get_by_label("strength").fill("1")
+        images = dialog(tab).get_by_label("images")
+        for count, refused in ((1, True), (4, True), (3, False)):
+            await images.fill("\n".join(f"https://files.example/{number}" for number in range(count)))
+            await expect(images).to_have_js_property("validity.customError", refused)
         await tab.button("Submit").click()
         await tab.count("queued", 1)
-        sent = dict((await listed(running))[0].input.model.parameters)
-        assert sent == {"prompt": "a fox", "quality": "2160p", "size": 128, "weight": 0.5}
+        given = (await listed(running))[0].input.model.parameters
+        sent = {name: given[name] for name in ("quality", "size", "weight", "strength", "mode", "extra")}
+        assert sent == {"quality": "2160p", "size": 128, "weight": 0.5, "strength": 1, "mode": "fast", "extra": True}
         assert tab.complaints == []
+
+
+async def test_a_model_without_a_schema_takes_a_json_object(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        await tab.page.goto(running.gateway.http_address)
+        await tab.button("New generation").click()
+        await dialog(tab).get_by_label("Model").fill("v1/some/endpoint")
+        await tab.page.keyboard.press("Tab")
+        parameters = dialog(tab).get_by_label("parameters")
+        for text, refused in (("[1]", True), ("{", True), ('{"prompt": "a fox"}', False)):
+            await parameters.fill(text)
+            await expect(parameters).to_have_js_property("validity.customError", refused)
+        async with tab.page.expect_request(SUBMIT) as submission:
+            await tab.button("Submit").click()
+        (sent,) = [pb.SubmitGenerationRequest.FromString((await submission.value).post_data_buffer or b"").input.model]
+        assert (sent.api_version, dict(sent.parameters)) == (generation_input_pb2.API_VERSION_V1, {"prompt": "a fox"})
 
 
 async def test_a_key_that_is_forgotten_during_a_submission_leaves_no_error(tmp_path: Path, tab: Tab) -> None:
