@@ -102,14 +102,15 @@ mod tests {
 
     #[test]
     fn responses_of_a_proxy_have_the_code_of_their_status() {
-        for (status, code) in [
-            (401, Code::Unauthenticated),
-            (403, Code::PermissionDenied),
-            (404, Code::Unimplemented),
-            (503, Code::Unavailable),
-            (200, Code::Unknown),
+        for (status, kind, code) in [
+            (401, "text/html", Code::Unauthenticated),
+            (403, "application/json", Code::PermissionDenied),
+            (404, "text/html", Code::Unimplemented),
+            (502, "text/html", Code::Unavailable),
+            (503, "application/json", Code::Unavailable),
+            (200, "text/html", Code::Unknown),
         ] {
-            let page = http::Response::builder().status(status).header("content-type", "text/html");
+            let page = http::Response::builder().status(status).header("content-type", kind);
             let refused = checked(page.body(Body::default()).unwrap()).unwrap_err();
             assert_eq!(refused.code(), code);
             assert!(refused.message().starts_with(&format!("HTTP {status}")));

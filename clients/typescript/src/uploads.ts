@@ -168,7 +168,6 @@ async function blobOf(bytes: Media["bytes"], interrupt: AbortSignal): Promise<Bl
   const interrupted = new Promise<never>((_, reject) => {
     interrupt.addEventListener("abort", () => reject(interrupt.reason), { once: true });
   });
-  interrupted.catch(() => {}); // without it, an abort after the end would be an unhandled rejection
   const pieces: BlobPart[] = [];
   const source = piecesOf(bytes, interrupt);
   try {

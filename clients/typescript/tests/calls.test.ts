@@ -507,6 +507,9 @@ test("the address and the key are taken from the environment", async (t) => {
   await using stranger = createClient({ apiKey: "" });
   await stranger.get("g");
   assert.equal(authorization, null);
+  // An empty one is none, and the default address is valid.
+  process.env.HFGATEWAY_ADDRESS = "";
+  await createClient().close();
 });
 
 test("a key that changes is read before each attempt", async (t) => {

@@ -11,7 +11,15 @@ import { describe, type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { fromBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { ClientClosed, createClient, GatewayError, InputRefused, InvalidInput, Unavailable } from "@hfgateway/client";
+import {
+  ClientClosed,
+  createClient,
+  DeadlineExceeded,
+  GatewayError,
+  InputRefused,
+  InvalidInput,
+  Unavailable,
+} from "@hfgateway/client";
 import { type UploadMediaRequest, UploadMediaRequestSchema } from "@hfgateway/client/stubs";
 import { collected, event, hang, refusal, type Script, serve } from "./support.js";
 
@@ -171,6 +179,30 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     await assert.rejects(client.upload(endless(), { contentType: "text/html" }), InputRefused);
     await closed.promise;
     assert.deepEqual([attempts, timers.slept], [1, []]);
+  });
+
+  test("an early refusal cancels a stream, also while nothing more can be sent", async (t) => {
+    const server = http2.createServer((request, response) => {
+      // Reads nothing, so that the window of the stream is full.
+      request.once("readable", () => {
+        response.stream.respond({ "content-type": "application/grpc", "grpc-status": 3 }, { endStream: true });
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    await using client = createClient({ address: `127.0.0.1:${(server.address() as AddressInfo).port}` });
+    const canceled = event();
+    const endless = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(MEDIA),
+      cancel: () => canceled.resolve(),
+    });
+    await assert.rejects(client.upload(endless, { contentType: "image/png" }), InvalidInput);
+    await canceled.promise;
+  });
+
+  test("the caller's timeout ends it", async (t) => {
+    const { client } = await serve(t, "grpc", { uploads: { uploadMedia: (_, context) => hang(context) } });
+    await assert.rejects(client.upload(MEDIA, { contentType: "image/png", timeoutMs: 50 }), DeadlineExceeded);
   });
 
   test("an immediate refusal is the gateway's error, not the source's", async (t) => {
@@ -378,6 +410,53 @@ describe("uploads directly to the storage", { timeout: 100_000 }, () => {
     await first.canceled;
     await Promise.all([client.close(), assert.rejects(second.uploading, ClientClosed)]);
     await second.canceled;
+  });
+
+  test("the pieces of a source may share a buffer", async (t) => {
+    const { puts, url } = await storage(t, 200);
+    const { client } = await serve(t, "connect", create(url));
+    async function* source() {
+      const buffer = new Uint8Array(1000);
+      for (let start = 0; start < MEDIA.length; start += buffer.length) {
+        buffer.set(MEDIA.subarray(start, start + buffer.length));
+        yield buffer;
+      }
+    }
+    await client.upload(source(), { contentType: "image/png" });
+    assert(puts[0]?.body.equals(MEDIA));
+  });
+
+  test("a source that the caller aborts is closed", async (t) => {
+    const { client } = await serve(t, "connect", create("http://127.0.0.1:9/slot"));
+    const controller = new AbortController();
+    const [rejected, closed] = [event(), event()];
+    async function* source() {
+      try {
+        controller.abort();
+        await rejected.promise;
+        yield MEDIA;
+      } finally {
+        closed.resolve();
+      }
+    }
+    const { signal } = controller;
+    await assert.rejects(client.upload(source(), { contentType: "image/png", signal }), { name: "AbortError" });
+    rejected.resolve();
+    await closed.promise;
+  });
+
+  test("the caller's signal ends the call for the URL", async (t) => {
+    const controller = new AbortController();
+    const { client } = await serve(t, "connect", {
+      uploads: {
+        createUpload: (_, context) => {
+          controller.abort();
+          return hang(context);
+        },
+      },
+    });
+    const { signal } = controller;
+    await assert.rejects(client.upload(MEDIA, { contentType: "image/png", signal }), { name: "AbortError" });
   });
 
   test("the caller's signal ends the PUT with its own reason", async (t) => {
