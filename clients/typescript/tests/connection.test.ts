@@ -147,6 +147,27 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     }
   });
 
+  test("is kept if a call takes longer than that", async (t) => {
+    const [arrived, go] = [event(), event()];
+    let calls = 0;
+    const { client, timers } = await serve(t, "grpc", {
+      generations: {
+        getGeneration: async () => {
+          calls++;
+          arrived.resolve();
+          await go.promise;
+          return { generation: generation({}) };
+        },
+      },
+    });
+    const call = client.get("g");
+    await arrived.promise;
+    for (const { callback } of timers.alarms) callback();
+    go.resolve();
+    await call;
+    assert.equal(calls, 1);
+  });
+
   test("carries more than ten calls without a warning of Node", async (t) => {
     const warnings: Error[] = [];
     const warned = (warning: Error) => void warnings.push(warning);
