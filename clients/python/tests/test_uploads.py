@@ -20,7 +20,7 @@ from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
 from hfgateway.v1.token_service_pb2 import CreateWatchTokenResponse
 from hfgateway.v1.upload_service_pb2 import CreateUploadResponse, UploadHeader, UploadMediaRequest, UploadMediaResponse
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
-from hfgateway_client import AsyncClient, Client, dop, errors, soul
+from hfgateway_client import AsyncClient, Client, RetryPolicy, dop, errors, soul
 from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 from hfgateway_client.uploads import UploadParts, media
@@ -146,6 +146,14 @@ async def test_a_failed_upload_is_retried_if_its_source_is_rereadable(
     attempts = gateway.requests["UploadMedia"]
     assert len(attempts) == 3
     assert [b"".join(part.chunk for part in parts) for parts in attempts] == [MEDIA] * 3
+
+
+async def test_an_upload_is_not_retried_if_the_policy_says_so(gateway: ScriptedGateway) -> None:
+    gateway.on("UploadMedia", AWAY, RESPONSE)
+    async with AsyncClient(gateway.address, retry=RetryPolicy(repeat_calls_for=0)) as client:
+        with pytest.raises(errors.UpstreamUnavailable):
+            await client.upload(MEDIA, "image/png")
+    assert len(gateway.requests["UploadMedia"]) == 1
 
 
 async def test_a_pipe_has_no_size_and_is_read_once(gateway: ScriptedGateway, client: AsyncClient) -> None:
