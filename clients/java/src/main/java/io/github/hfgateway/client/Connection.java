@@ -93,7 +93,7 @@ final class Connection {
     long nanos = Timers.nanos(timeout);
     Deadline outer = Context.current().getDeadline();
     if (outer != null) {
-      nanos = Math.min(nanos, Math.max(outer.timeRemaining(TimeUnit.NANOSECONDS), 0));
+      nanos = Math.min(nanos, outer.timeRemaining(TimeUnit.NANOSECONDS));
     }
     return nanos >= Timers.NEVER ? Timers.NEVER : timers.now() + nanos;
   }

@@ -103,7 +103,7 @@ public final class Items<T> implements Flow.Publisher<T> {
     }
 
     private void advance() {
-      if (demand > 0 && !waits && !over) {
+      if (demand > 0 && !waits) {
         waits = true;
         source.next().whenComplete((item, error) -> serial.execute(() -> arrived(item, error)));
       }

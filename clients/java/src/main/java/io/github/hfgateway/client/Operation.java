@@ -43,7 +43,6 @@ final class Operation<T> extends CompletableFuture<T> {
 
   /** Ends with a result or an error of the last step. */
   void settle(T result, Throwable error) {
-    stop = () -> {}; // nothing is under way
     if (error == null) {
       complete(result);
       return;

@@ -38,7 +38,7 @@ public record RetryPolicy(
     if (asked > 0) {
       return asked; // the gateway has added jitter already
     }
-    double full = Math.min(Timers.nanos(firstDelay) * Math.pow(2, Math.min(failures - 1, 32)), Timers.nanos(maxDelay));
+    double full = Math.min(Timers.nanos(firstDelay) * Math.pow(2, failures - 1), Timers.nanos(maxDelay));
     return (long) (full * (0.5 + chance / 2));
   }
 

@@ -249,10 +249,22 @@ class AsyncClientTest {
     assertTrue(sent.getCount() > 50, () -> "only " + sent.getCount() + " of 100 are unsent");
     assertTrue(recorder.signals.isEmpty());
     recorder.subscription.request(Long.MAX_VALUE);
+    recorder.subscription.request(Long.MAX_VALUE); // the sum is no long
     for (int revision = 3; revision <= 100; revision++) {
       assertEquals(revision, recorder.next());
     }
     assertEquals("complete", recorder.next());
+  }
+
+  @Test
+  void streamIsCanceledAfterItsLastMessageWithoutMoreDemand() throws Exception {
+    Generation last = generation(1).toBuilder().setDone(true).build();
+    gateway.holds(WatchGenerationResponse.newBuilder().setGeneration(last).build());
+    Recorder recorder = new Recorder();
+    client.watch("g1").subscribe(recorder);
+    recorder.subscription.request(1);
+    assertEquals(1, recorder.next());
+    assertEquals("WatchGeneration", gateway.left.poll(30, TimeUnit.SECONDS));
   }
 
   @Test

@@ -52,7 +52,11 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -289,6 +293,30 @@ class ClientTest {
     gateway.answers(changed(COMPLETED));
     client.generate(Submit.of(Inputs.soul("a fox")).timeout(Duration.ofSeconds(100)), seen -> {});
     assertEquals(List.of(30.0, 96.0), timers.remaining);
+  }
+
+  @Test
+  void errorHasTheStackTraceOfTheCaller() {
+    gateway.fails(ScriptedGateway.error(Status.Code.NOT_FOUND, "NOT_FOUND"));
+    GatewayException error = assertThrows(GatewayException.class, () -> client.get("g1"));
+    assertTrue(Stream.of(error.getStackTrace()).anyMatch(frame -> frame.getClassName().equals(getClass().getName())));
+  }
+
+  @Test
+  void consumersHaveTheClassLoaderOfTheApplication() throws Exception {
+    Thread thread = Thread.currentThread();
+    ClassLoader before = thread.getContextClassLoader();
+    try (URLClassLoader mine = new URLClassLoader(new URL[0], before)) {
+      thread.setContextClassLoader(mine);
+      List<ClassLoader> seen = new ArrayList<>();
+      gateway.holds(changed(COMPLETED));
+      try (HfGatewayClient client = HfGatewayClient.connect(gateway.address())) {
+        client.async().watch("g1").forEach(item -> seen.add(Thread.currentThread().getContextClassLoader())).get();
+      }
+      assertEquals(List.of(mine), seen);
+    } finally {
+      thread.setContextClassLoader(before);
+    }
   }
 
   @Test
@@ -803,6 +831,59 @@ class ClientTest {
         };
     client.upload(source, "image/png");
     assertEquals(List.of(ByteString.copyFrom(new byte[1]), ByteString.copyFrom(new byte[1])), uploaded(null));
+  }
+
+  @Test
+  void sourceThatIsSilentIsInterruptedAtTheEndOfTheCall() throws Exception {
+    CountDownLatch interrupted = new CountDownLatch(1);
+    Drip source =
+        new Drip() {
+          private boolean first = true;
+
+          @Override
+          boolean comes() throws Exception {
+            if (first) {
+              first = false;
+              return true;
+            }
+            try {
+              return interrupted.await(30, TimeUnit.SECONDS);
+            } catch (InterruptedException ended) {
+              interrupted.countDown();
+              throw ended;
+            }
+          }
+        };
+    gateway.endsUploadsEarly().fails(Status.INVALID_ARGUMENT.asRuntimeException());
+    assertThrows(GatewayException.InvalidInput.class, () -> client.upload(source, "image/png"));
+    assertTrue(interrupted.await(30, TimeUnit.SECONDS));
+  }
+
+  @Test
+  void canceledContextEndsUpload() {
+    Context.CancellableContext mine = Context.current().withCancellation();
+    gateway.then((request, caller) -> mine.cancel(null));
+    assertThrows(GatewayException.Canceled.class, () -> mine.call(() -> client.upload(new byte[3], "image/png")));
+  }
+
+  @Test
+  void sourceIsReadNoFasterThanTheGatewayTakesIt() throws Exception {
+    int[] reads = {0};
+    Drip endless =
+        new Drip() {
+          @Override
+          boolean comes() {
+            reads[0]++;
+            return true;
+          }
+        };
+    // Accepts connections, and then sends nothing.
+    try (ServerSocket silent = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+        HfGatewayClient client = HfGatewayClient.connect("127.0.0.1:" + silent.getLocalPort())) {
+      Upload upload = Upload.of(endless, "image/png").timeout(Duration.ofMillis(100));
+      assertThrows(GatewayException.DeadlineExceeded.class, () -> client.upload(upload));
+    }
+    assertTrue(reads[0] <= 1, () -> reads[0] + " reads");
   }
 
   @Test
