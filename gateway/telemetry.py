@@ -232,7 +232,7 @@ class UpstreamMetrics(Collector):
         self._operations: defaultdict[str, MethodMetrics] = defaultdict(MethodMetrics)
 
     def record(self, operation: str, outcome: str, seconds: float) -> None:
-        """Record a call: `outcome` is the HTTP status, or "no_response"."""
+        """Record a call: `outcome` is that of the log line."""
         self._operations[operation].record(seconds, outcome)
 
     def collect(self) -> Iterator[Metric]:

@@ -75,8 +75,10 @@ def log_upstream_call(
 
 
 def outcome_of(call: UpstreamCall) -> str:
-    """Return the HTTP status of a call, or "no_response"."""
-    return str(call.http_status) if call.http_status else "no_response"
+    """Return the HTTP status of a call, with a prefix if another server may have sent it, or "no_response"."""
+    if not call.http_status:
+        return "no_response"
+    return f"other_server_{call.http_status}" if call.is_foreign else str(call.http_status)
 
 
 def _write(level: int, message: str, fields: dict[str, object]) -> None:

@@ -427,7 +427,10 @@ class Change:
 
 @frozen
 class UpstreamCall:
-    """A call to Higgsfield and its outcome. `time` is wall clock time; `http_status` is 0 without a response."""
+    """A call to Higgsfield and its outcome. `time` is wall clock time; `http_status` is 0 without a response.
+
+    `is_foreign`, which is not stored, says that another server may have sent the response.
+    """
 
     method: str
     path: str
@@ -435,6 +438,7 @@ class UpstreamCall:
     correlation_id: str
     time: Wall
     seconds: float
+    is_foreign: bool = False
 
 
 @frozen

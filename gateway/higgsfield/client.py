@@ -36,7 +36,7 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import (
     Response,
     capped_retry_after,
-    documented_error,
+    is_foreign,
     is_not_found,
     is_page,
     judge_call,
@@ -370,7 +370,8 @@ class HiggsfieldClient:
             if self._on_call is not None:
                 status, correlation_id = (response.status, response.correlation_id) if response else (0, "")
                 seconds = time.perf_counter() - start
-                self._on_call(name, about, UpstreamCall(method, path, status, correlation_id, began, seconds))
+                foreign = response is not None and is_foreign(response)
+                self._on_call(name, about, UpstreamCall(method, path, status, correlation_id, began, seconds, foreign))
         return response
 
     async def _exchange(
@@ -409,8 +410,7 @@ class HiggsfieldClient:
             return
         if accepted is self.credentials_accepted:
             return
-        # Another server in between may send a page or an error, but not Higgsfield's form of it.
-        if is_page(response) or (response.status >= 400 and documented_error(response) is None):
+        if is_foreign(response):
             return
         self.credentials_accepted = accepted
         self.credentials_were_accepted |= accepted

@@ -85,6 +85,15 @@ def documented_error(response: Response) -> dict[str, Any] | None:
     return content if any(part.get("code") == QUEUE_FULL for part in nested) else None
 
 
+def is_foreign(response: Response) -> bool:
+    """Return whether a response lacks Higgsfield's form, so that another server may have sent it.
+
+    False for a 5xx, which is a failure whoever has sent it.
+    """
+    no_error = response.status >= 300 and documented_error(response) is None
+    return response.status < 500 and (no_error or is_page(response))
+
+
 def is_not_found(response: Response) -> bool:
     """Return whether a response is Higgsfield's own 404, or a 410. Those of an intermediary prove nothing."""
     return response.status in (404, 410) and documented_error(response) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -105,6 +106,28 @@ async def test_a_possible_charge_is_a_warning(tmp_path: Path, sandbox: Sandbox) 
         lines = await lines_of(gateway)
     warned = [(line["level"], line["state"]) for line in lines if line.get("generation_id") == generation.id]
     assert warned == [("warning", "UNCERTAIN"), ("warning", "LOST")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ({"kind": "html", "status": 403}, "other_server_403"),
+        ({"status": 403, "body": {"message": "Forbidden"}}, "other_server_403"),
+        ({"kind": "html", "status": 200}, "other_server_200"),
+        ({"status": 302, "body": ""}, "other_server_302"),
+        ({"kind": "html", "status": 502}, "502"),
+        ({"status": 403, "body": {"detail": "not_enough_credits"}}, "403"),
+    ],
+)
+async def test_a_response_of_another_server_is_counted_as_such(
+    tmp_path: Path, fault: dict[str, Any], outcome: str
+) -> None:
+    """A firewall that refuses a submission must not look as if the account had no credits."""
+    async with running_gateway(tmp_path) as running:
+        running.plan(on="submit", processed=False, **fault)
+        with contextlib.suppress(RpcFailure):
+            await running.transports["grpc"].call("SubmitGeneration", soul(PROMPT))
+        assert await running.metric(f'hfgateway_upstream_calls_total{{operation="submit",outcome="{outcome}"}}') == 1
 
 
 async def test_refused_credentials_are_known_before_the_first_submission(tmp_path: Path, sandbox: Sandbox) -> None:
