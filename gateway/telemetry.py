@@ -92,7 +92,7 @@ class Telemetry:
         self.add_counter("hfgateway_critical_log_lines", "Log lines of the level critical", lambda: _Stderr.critical)
         self._refused = Counter(
             "hfgateway_rpc_refused_total",
-            "Calls refused because of overload, before they were read",
+            "Calls refused because of overload",
             ["method"],
             registry=self.registry,
         )
@@ -115,7 +115,7 @@ class Telemetry:
         return self._calls.methods[method]
 
     def refusal_counter(self, method: str) -> Callable[[], None]:
-        """Return a function that counts a call refused before it was read. Such calls are not in `method_metrics`."""
+        """Return a function that counts a call refused because of overload."""
         return self._refused.labels(method).inc
 
     def count_rejection(self, reason: Rejection) -> None:

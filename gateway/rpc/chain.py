@@ -70,13 +70,14 @@ class Chain:
         return self.access is not None and hmac.compare_digest(secret.encode(), self.access.replica_secret.encode())
 
     def refusal_counter(self, method: str) -> Callable[[], None]:
-        """Return a function that counts a refused call of a method."""
+        """Return a function that counts a call of a method that is refused because of overload."""
         return self._telemetry.refusal_counter(method)
 
     def guard(self, method: str) -> "Callable[[], Guard]":
         """Return a factory for the guards of one method's calls."""
         metrics = self._telemetry.method_metrics(method)
-        limit = None if self._limits is None else self._limits.of_method(method, self.refusal_counter(method))
+        self.refusal_counter(method)  # the metric begins with 0
+        limit = None if self._limits is None else self._limits.of_method(method)
         return functools.partial(Guard, self, method, method.rpartition("/")[2], metrics, limit)
 
     def wire_form(self, error: Exception, method: str) -> RpcError:
@@ -88,6 +89,8 @@ class Chain:
                 self._telemetry.count_rejection(error.rejection)
             elif error.failure.reason is Reason.INVALID_CREDENTIALS:
                 self._telemetry.count_rejection(Rejection.CREDENTIALS)
+            elif error.failure.reason is Reason.GATEWAY_OVERLOADED:
+                self.refusal_counter(method)()
             return rpc_error(error.failure)
         if isinstance(error, UnconfirmedError):
             return rpc_error(gateway_unavailable("the store is not available").failure)

@@ -48,7 +48,7 @@ class McpEndpoint:
         self._manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=MAX_BODY_BYTES)
         self._chain = chain
         self._limits = limits
-        self._count_refused = chain.refusal_counter(PATH)
+        chain.refusal_counter(PATH)  # the metric begins with 0
         self._access = access
         self._allowed_origins = frozenset(allowed_origins)
         self._running: asyncio.Task[None] | None = None
@@ -85,7 +85,7 @@ class McpEndpoint:
             return
         try:
             identity = self._access.authenticate(request.headers.get("authorization", ""))
-            with self._limits.kept_request(identity, self._count_refused) as kept:
+            with self._limits.kept_request(identity) as kept:
                 body = await _read(request, kept)
                 await self._manager.handle_request(scope, _again(body, receive), send)
         except GatewayError as error:

@@ -18,6 +18,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.access.identity import Identity
+from gateway.generations import service
 from gateway.generations.follower import Follower
 from gateway.process.private_sockets import admin_pointer
 from gateway.rpc.call import Call
@@ -196,6 +197,19 @@ async def test_unauthenticated_callers_hold_no_places(keyed: Running) -> None:
         for pool in everything.pools().values():
             assert (pool.total.held, pool.total.queued) == (0, 0)
     assert await keyed.caller("grpc", other).call("ListGenerations", pb.ListGenerationsRequest())
+
+
+async def test_a_submission_beyond_a_full_queue_is_counted_as_refused(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MAX_WAITING", 1)
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    for number in range(2):  # the first one does not wait
+        await running.submit(soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED))
+    with pytest.raises(RpcFailure, match="the gateway's queue is full"):
+        await running.submit(soul("fox 2"))
+    submit = '{method="/hfgateway.v1.GenerationService/SubmitGeneration"}'
+    assert await running.metric(f"hfgateway_rpc_refused_total{submit}") == 1
 
 
 async def test_a_request_that_does_not_arrive_in_time_is_refused(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

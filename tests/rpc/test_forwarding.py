@@ -224,7 +224,7 @@ async def test_a_forwarded_call_waits_in_its_place_and_ends_when_its_effect_can_
         here = type("Here", (GenerationReads,), {method_name(one): None for one in service.methods})
         replicated: Any = Replicated(service, object.__new__(here), to_leader, caught_up)
         limits = CallLimits()
-        place = limits.of_method(METHOD, lambda: None).take(ANONYMOUS)
+        place = limits.of_method(METHOD).take(ANONYMOUS)
         call = asyncio.create_task(
             replicated.submit_generation(pb.SubmitGenerationRequest(), Call(METHOD, None, place=place))
         )

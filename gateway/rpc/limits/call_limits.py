@@ -235,8 +235,8 @@ class CallLimits:
         self.local = Pool(WORKING, QUEUED)
         self.waiting = Pool(WAITING, Bounds(0, 0, 0))
 
-    def of_method(self, method: str, refused: Callable[[], None]) -> "MethodLimit":
-        """Return the limit for a method, given by its full name. `refused` is called for each refused call."""
+    def of_method(self, method: str) -> "MethodLimit":
+        """Return the limit for a method, given by its full name."""
         name = method.rpartition("/")[2]
         if name == "SubmitGeneration":
             pool = self.submitting
@@ -244,11 +244,11 @@ class CallLimits:
             pool = self.opening
         else:
             pool = self.upstream if name in UPSTREAM_RPCS else self.local
-        return MethodLimit(pool, self.waiting, refused, self._behind if pool is self.submitting else None)
+        return MethodLimit(pool, self.waiting, self._behind if pool is self.submitting else None)
 
-    def kept_request(self, identity: Identity, refused: Callable[[], None]) -> "KeptRequest":
-        """Return the places of a request that stays in memory. `refused` is called if there are not enough."""
-        return KeptRequest(self.waiting, identity, refused)
+    def kept_request(self, identity: Identity) -> "KeptRequest":
+        """Return the places of a request that stays in memory."""
+        return KeptRequest(self.waiting, identity)
 
     def pools(self) -> Mapping[str, Pool]:
         """Return the pools by name."""
@@ -261,13 +261,12 @@ class MethodLimit:
 
     pool: Pool
     waiting: Pool
-    refused: Callable[[], None]
     behind: Callable[[], float] | None
 
     def take(self, identity: Identity) -> "Place | None":
         """Take a place for a call if it need not queue; None otherwise. Raises GATEWAY_OVERLOADED."""
         if self.behind is not None and self.behind() > MAX_POLL_DELAY:
-            raise self.refusal(_LATE)
+            raise GatewayError(next(_LATE))
         holder = self.pool.take(identity)
         return None if holder is None else Place(self, self.pool, holder)
 
@@ -275,13 +274,8 @@ class MethodLimit:
         """Queue for a place, after `take` gave none. Raises GATEWAY_OVERLOADED."""
         holder = await self.pool.wait(identity)
         if holder is None:
-            raise self.refusal(_FULL)
+            raise GatewayError(next(_FULL))
         return Place(self, self.pool, holder)
-
-    def refusal(self, failures: Iterator[Failure]) -> GatewayError:
-        """Count a refused call and return its error."""
-        self.refused()
-        return GatewayError(next(failures))
 
 
 class Place:
@@ -308,7 +302,7 @@ class Place:
     def start_waiting(self, identity: Identity, kept: int) -> None:
         """Exchange the place as `try_start_waiting` does, but raise GATEWAY_OVERLOADED if `waiting` is full."""
         if not self.try_start_waiting(identity, kept):
-            raise self._limit.refusal(_FULL)
+            raise GatewayError(next(_FULL))
 
     def leave(self) -> None:
         self._pool.leave(self._holder, self._places)
@@ -320,10 +314,9 @@ class KeptRequest:
     It is a context manager, which returns the places.
     """
 
-    def __init__(self, waiting: Pool, identity: Identity, refused: Callable[[], None]) -> None:
+    def __init__(self, waiting: Pool, identity: Identity) -> None:
         self._waiting = waiting
         self._identity = identity
-        self._refused = refused
         self._holder: Holder | None = None
         self._places = 0
 
@@ -337,7 +330,6 @@ class KeptRequest:
             return
         holder = self._waiting.try_take(self._identity, missing)
         if holder is None:
-            self._refused()
             raise GatewayError(next(_FULL))
         self._holder = holder
         self._places += missing
