@@ -31,7 +31,7 @@ func submitKeyReused(t *trial) {
 
 func submitOverCutConnection(t *trial) {
 	prompt := unique("a fox")
-	t.plan(prompt, fault{"on": "submit", "delay": 1})
+	t.plan(prompt, fault{"on": "submit", "delay": 5})
 	type outcome struct {
 		submission *hfgateway.Submission
 		err        error

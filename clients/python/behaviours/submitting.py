@@ -40,7 +40,7 @@ async def submit_key_reused(stage: Stage) -> None:
 @behaviour
 async def submit_over_cut_connection(stage: Stage) -> None:
     prompt = unique("a fox")
-    await stage.plan(prompt, on="submit", delay=1)
+    await stage.plan(prompt, on="submit", delay=5)
     submitting = asyncio.create_task(stage.client.submit(soul(prompt)))
     await stage.submitted(prompt)
     await stage.cut()

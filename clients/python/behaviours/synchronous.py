@@ -46,7 +46,7 @@ class SyncStage(Environment):
 @behaviour
 def submit_over_cut_connection(stage: SyncStage) -> None:
     prompt = unique("a fox")
-    stage.control_sync("plan", faults=[{"on": "submit", "delay": 1, "prompt": prompt}])
+    stage.control_sync("plan", faults=[{"on": "submit", "delay": 5, "prompt": prompt}])
     with ThreadPoolExecutor(1) as threads:
         submitting = threads.submit(stage.client.submit, soul(prompt))
         while stage.control_sync("charges", prompt=prompt)["submissions"] == 0:

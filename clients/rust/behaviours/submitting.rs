@@ -55,7 +55,7 @@ async fn submit_key_reused(stage: Stage) {
 
 async fn submit_over_cut_connection(stage: Stage) {
     let input = fox();
-    stage.plan(&input.prompt, json!({"on": "submit", "delay": 1})).await;
+    stage.plan(&input.prompt, json!({"on": "submit", "delay": 5})).await;
     let submitting = tokio::spawn({
         let (client, input) = (stage.client.clone(), input.clone());
         async move { client.submit(input).await }

@@ -41,7 +41,7 @@ export const SUBMITTING: Behaviours = {
 
   async submit_over_cut_connection(stage) {
     const prompt = unique("a fox");
-    await stage.plan(prompt, { on: "submit", delay: 1 });
+    await stage.plan(prompt, { on: "submit", delay: 5 });
     const submitting = stage.client.submit(soul(prompt));
     await stage.submitted(prompt);
     await stage.cut();

@@ -74,7 +74,7 @@ final class Submitting {
 
   private static void overCutConnection(Stage stage) throws Exception {
     GenerationInput input = fox();
-    stage.plan(input, Map.of("on", "submit", "delay", 1));
+    stage.plan(input, Map.of("on", "submit", "delay", 5));
     Future<Submission> submitting = stage.beside(() -> stage.client.submit(input));
     stage.submitted(input);
     stage.cut();
