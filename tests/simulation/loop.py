@@ -111,7 +111,8 @@ def discard_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 def _not_started(coroutine: Any) -> list[Any]:
     """Return the coroutines that one would await which was not started. Closing it keeps them since Python 3.13."""
-    if inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
+    # A task that closes an async generator, which was collected, runs another kind of awaitable.
+    if not inspect.iscoroutine(coroutine) or inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
         return []
     return [one for one in coroutine.cr_frame.f_locals.values() if inspect.iscoroutine(one)]
 
