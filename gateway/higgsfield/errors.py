@@ -90,8 +90,8 @@ def is_foreign(response: Response) -> bool:
 
     False for a 5xx, which is a failure whoever has sent it.
     """
-    no_error = response.status >= 300 and documented_error(response) is None
-    return response.status < 500 and (no_error or is_page(response))
+    undocumented = response.status >= 300 and documented_error(response) is None
+    return response.status < 500 and (undocumented or is_page(response))
 
 
 def is_not_found(response: Response) -> bool:

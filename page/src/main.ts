@@ -103,7 +103,6 @@ function read(): void {
   if (document.hidden) return; // it reads when it is shown
   try {
     const { signal } = watching;
-    labels = undefined;
     labels = parseLabels(place.label);
     const selection = { labels, modelIds: place.model ? [place.model] : [], signal };
     void watch(client!, selection).catch((error: unknown) => {
@@ -118,6 +117,7 @@ function read(): void {
     });
   } catch (error) {
     // The URL can have any text in place of labels.
+    labels = undefined;
     showError((error as Error).message);
   }
 }

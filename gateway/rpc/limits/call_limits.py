@@ -268,35 +268,35 @@ class MethodLimit:
         if self.behind is not None and self.behind() > MAX_POLL_DELAY:
             raise GatewayError(next(_LATE))
         holder = self.pool.take(identity)
-        return None if holder is None else Place(self, self.pool, holder)
+        return None if holder is None else Place(self.pool, self.waiting, holder)
 
     async def wait(self, identity: Identity) -> "Place":
         """Queue for a place, after `take` gave none. Raises GATEWAY_OVERLOADED."""
         holder = await self.pool.wait(identity)
         if holder is None:
             raise GatewayError(next(_FULL))
-        return Place(self, self.pool, holder)
+        return Place(self.pool, self.waiting, holder)
 
 
 class Place:
     """The place that a call holds."""
 
-    __slots__ = ("_holder", "_limit", "_places", "_pool")
+    __slots__ = ("_holder", "_places", "_pool", "_waiting")
 
-    def __init__(self, limit: MethodLimit, pool: Pool, holder: Holder) -> None:
-        self._limit = limit
+    def __init__(self, pool: Pool, waiting: Pool, holder: Holder) -> None:
         self._pool = pool
+        self._waiting = waiting
         self._holder = holder
         self._places = 1
 
     def try_start_waiting(self, identity: Identity, kept: int = 0) -> bool:
         """Exchange the place for one in `waiting`, or several if many bytes are `kept`; return False if it is full."""
-        waiting, places = self._limit.waiting, 1 + kept // BYTES_PER_PLACE
-        holder = waiting.try_take(identity, places)
+        places = 1 + kept // BYTES_PER_PLACE
+        holder = self._waiting.try_take(identity, places)
         if holder is None:
             return False
         self._pool.leave(self._holder)
-        self._pool, self._holder, self._places = waiting, holder, places
+        self._pool, self._holder, self._places = self._waiting, holder, places
         return True
 
     def start_waiting(self, identity: Identity, kept: int) -> None:
