@@ -835,6 +835,7 @@ class ClientTest {
 
   @Test
   void sourceThatIsSilentIsInterruptedAtTheEndOfTheCall() throws Exception {
+    CountDownLatch silent = new CountDownLatch(1);
     CountDownLatch interrupted = new CountDownLatch(1);
     Drip source =
         new Drip() {
@@ -846,6 +847,7 @@ class ClientTest {
               first = false;
               return true;
             }
+            silent.countDown();
             try {
               return interrupted.await(30, TimeUnit.SECONDS);
             } catch (InterruptedException ended) {
@@ -854,7 +856,11 @@ class ClientTest {
             }
           }
         };
-    gateway.endsUploadsEarly().fails(Status.INVALID_ARGUMENT.asRuntimeException());
+    gateway.endsUploadsEarly().then(
+        (request, caller) -> {
+          silent.await(30, TimeUnit.SECONDS); // an error before would end the upload without another read
+          caller.onError(Status.INVALID_ARGUMENT.asRuntimeException());
+        });
     assertThrows(GatewayException.InvalidInput.class, () -> client.upload(source, "image/png"));
     assertTrue(interrupted.await(30, TimeUnit.SECONDS));
   }
