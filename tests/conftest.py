@@ -347,6 +347,7 @@ def use_own_temporary_folder() -> None:
     folder = tempfile.mkdtemp(prefix="tests-", dir=parent)
     os.chmod(folder, 0o711)  # PostgreSQL may run as another user
     os.environ["TMPDIR"] = os.environ[RUN_FOLDER] = tempfile.tempdir = folder
+    os.environ["XDG_DATA_HOME"] = folder  # where gateways on PostgreSQL write the address of the operator's socket
     # After multiprocessing has removed its own folder, which is in this one.
     Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-1000)
 
