@@ -33,7 +33,7 @@ VERSION = (ROOT / "VERSION").read_text().strip()
 README = blocks("clients/java/README.md")
 PROGRAMS = [block for block in README if block.language == "java"]
 (DEPENDENCY,) = (block.text for block in README if block.language == "xml")
-(INSTALL,) = (command for block in README for command in block.commands if command.endswith("mvn install"))
+(INSTALL,) = (command for block in README for command in block.commands if "mvn install" in command)
 POM = (CLIENT / "pom.xml").read_text()
 COMPILED = ("-Dprotobuf.skip=true", "-Dmaven.main.skip=true", "-Dmaven.test.skip=true")
 """Steps that an installation leaves out after a build."""
@@ -182,7 +182,7 @@ def project_of(folder: Path, dependency: str) -> str:
 
 
 async def test_a_new_project_runs_the_java_readme(repository: Path, tmp_path: Path) -> None:
-    assert INSTALL == "cd clients/java && mvn install"  # the command that made the repository
+    assert INSTALL == "cd clients/java && mvn install -DskipTests"  # the command that made the repository
     project = tmp_path / "fresh"
     sources = project / "src" / "main" / "java"
     sources.mkdir(parents=True)

@@ -114,7 +114,7 @@ def project(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(package, folder / "unpacked", copy_function=shutil.copyfile)
     assert len(COMMANDS) == 2
     for command in COMMANDS:
-        added = command.replace("clients/rust", "unpacked").split()[1:]
+        added = command.replace("hfgateway/clients/rust", "unpacked").split()[1:]
         cargo(*added, "--offline", "--quiet", cwd=folder)
     (folder / "src" / "bin").mkdir()
     return folder
