@@ -28,6 +28,7 @@ type Client struct {
 	Agents agents.AgentServiceClient
 
 	calls     *calls
+	onWarning func(*FieldViolation)
 	forecasts time.Duration
 	end       context.CancelFunc
 }
@@ -38,6 +39,7 @@ type Client struct {
 func New(address string, options ...Option) (*Client, error) {
 	config := settings{key: os.Getenv("HFGATEWAY_API_KEY"), forecasts: 2 * time.Second}
 	config.timeout, config.timers = defaultTimeout, realTimers
+	config.onWarning = func(*FieldViolation) {}
 	config.address = cmp.Or(address, os.Getenv("HFGATEWAY_ADDRESS"), DefaultAddress)
 	for _, option := range options {
 		option(&config)
@@ -56,6 +58,7 @@ func New(address string, options ...Option) (*Client, error) {
 		Callbacks:   pb.NewCallbackServiceClient(calls),
 		Agents:      agents.NewAgentServiceClient(calls.conn),
 		calls:       calls,
+		onWarning:   config.onWarning,
 		forecasts:   config.forecasts,
 	}
 	calls.open, client.end = context.WithCancel(context.Background())

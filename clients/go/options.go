@@ -37,6 +37,7 @@ type Option func(*settings)
 type settings struct {
 	calls
 	key       string
+	onWarning func(*FieldViolation)
 	forecasts time.Duration
 	exposed   bool // the key may be sent in plaintext to other machines
 	tls       *tls.Config
@@ -105,6 +106,12 @@ func WithOnRetry(hook func(err *Error, delay time.Duration)) Option {
 // 0 for never. Default: 2 s.
 func WithForecasts(interval time.Duration) Option {
 	return func(s *settings) { s.forecasts = interval }
+}
+
+// WithOnWarning calls hook with each warning about an input that [Client.Generate] has submitted; [Submission] describes
+// them. It may be called concurrently.
+func WithOnWarning(hook func(warning *FieldViolation)) Option {
+	return func(s *settings) { s.onWarning = hook }
 }
 
 // WithDialOptions adds gRPC dial options, such as interceptors. They take precedence over the client's own.

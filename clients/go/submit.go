@@ -39,7 +39,8 @@ func (c *Client) Submit(ctx context.Context, input *Input, set ...func(*SubmitRe
 // [*Error] contains the key.
 //
 // It calls progress, which may be nil, with the stored generation, with every change, and with newer forecasts at the
-// same revision; see [WithForecasts]. WaitFor and WaitTimeout of the request are ignored.
+// same revision; see [WithForecasts]. For warnings about the input see [WithOnWarning]. WaitFor and WaitTimeout of the
+// request are ignored.
 func (c *Client) Generate(
 	ctx context.Context, input *Input, progress func(*Generation), set ...func(*SubmitRequest),
 ) (*Generation, error) {
@@ -53,6 +54,9 @@ func (c *Client) Generate(
 		progress = func(*Generation) {}
 	} else if c.forecasts > 0 {
 		forecasts = durationpb.New(c.forecasts)
+	}
+	for _, warning := range submission.Warnings {
+		c.onWarning(warning)
 	}
 	generation := submission.Generation
 	progress(generation)

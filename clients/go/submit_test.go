@@ -408,3 +408,21 @@ func TestForecastsAreProgress(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestGenerateReportsWarnings(t *testing.T) {
+	g := newGateway(t)
+	completed := generation(hfgateway.StateCompleted, 3)
+	g.on("SubmitGeneration", respond(&pb.SubmitGenerationResponse{
+		Generation: completed, Warnings: []*pb.FieldViolation{{Field: "input.model"}, {Field: "input.model.parameters.seed"}},
+	}))
+	var fields []string
+	client, _ := newClient(t, g.address(), hfgateway.WithOnWarning(func(warning *hfgateway.FieldViolation) {
+		fields = append(fields, warning.GetField())
+	}))
+
+	_, err := client.Generate(within(t), input, nil)
+
+	if err != nil || text(fields) != "[input.model input.model.parameters.seed]" {
+		t.Error(fields, err)
+	}
+}

@@ -15,12 +15,13 @@ use tonic::{
 };
 
 use crate::{
-    calls::{Calls, OnRetry},
+    calls::{Calls, OnRetry, OnWarning},
     client::Client,
     error::Error,
     retry::RetryPolicy,
     timers::{SystemTimers, Timers},
     transport::{Layers, authorized},
+    v1::FieldViolation,
 };
 
 /// The address on which a gateway listens by default.
@@ -89,6 +90,7 @@ pub struct Builder {
     retry: RetryPolicy,
     timers: Arc<dyn Timers>,
     on_retry: OnRetry,
+    on_warning: OnWarning,
     configure: Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>,
     pub(crate) layers: Layers,
 }
@@ -111,6 +113,7 @@ impl Builder {
             retry: RetryPolicy::default(),
             timers: Arc::new(SystemTimers),
             on_retry: Arc::new(|_, _| ()),
+            on_warning: Arc::new(|_| ()),
             configure: Arc::new(|endpoint| endpoint),
             layers: Arc::new(|transport| transport),
         }
@@ -151,6 +154,13 @@ impl Builder {
     /// for example.
     pub fn on_retry(mut self, hook: impl Fn(&Error, Duration) + Send + Sync + 'static) -> Self {
         self.on_retry = Arc::new(hook);
+        self
+    }
+
+    /// Calls `hook` with each warning about an input that [`Client::generate`] has submitted; see
+    /// [`Submission::warnings`](crate::Submission::warnings).
+    pub fn on_warning(mut self, hook: impl Fn(&FieldViolation) + Send + Sync + 'static) -> Self {
+        self.on_warning = Arc::new(hook);
         self
     }
 
@@ -208,6 +218,7 @@ impl Builder {
             timers: self.timers,
             address: self.address.into(),
             on_retry: self.on_retry,
+            on_warning: self.on_warning,
             reached: Arc::default(),
             open: Arc::new(Semaphore::new(0)),
         }))

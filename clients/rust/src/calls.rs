@@ -17,6 +17,7 @@ use crate::{
     retry::{RetryPolicy, may_repeat},
     timers::Timers,
     transport::Transport,
+    v1::FieldViolation,
     watching::BoxStream,
 };
 
@@ -33,6 +34,9 @@ pub(crate) use rpc;
 /// Reports retries.
 pub(crate) type OnRetry = Arc<dyn Fn(&Error, Duration) + Send + Sync>;
 
+/// Reports warnings about inputs.
+pub(crate) type OnWarning = Arc<dyn Fn(&FieldViolation) + Send + Sync>;
+
 /// The calls of a client, with its connection, timeout and retry policy.
 #[derive(Clone)]
 pub(crate) struct Calls {
@@ -42,6 +46,7 @@ pub(crate) struct Calls {
     pub timers: Arc<dyn Timers>,
     pub address: Arc<str>,
     pub on_retry: OnRetry,
+    pub on_warning: OnWarning,
     /// Whether the gateway has ever responded.
     pub reached: Arc<AtomicBool>,
     /// Has no permits, and is closed with the client.

@@ -106,7 +106,8 @@ impl Client {
         let forecast_interval = (!interval.is_zero()).then(|| duration(interval));
         let deadline = timeout.and_then(|time| self.calls.after(time));
         submit.timeout = timeout.map(|time| time.min(self.calls.timeout));
-        let Submission { mut generation, idempotency_key, .. } = self.submit(submit).await?;
+        let Submission { mut generation, idempotency_key, warnings, .. } = self.submit(submit).await?;
+        warnings.iter().for_each(|warning| (self.calls.on_warning)(warning));
         seen(&generation);
         if !generation.done {
             let remaining = deadline.map(|end| end.saturating_duration_since(self.calls.timers.now()));

@@ -1,6 +1,9 @@
 //! Methods of several calls, and the metadata of every call.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use hfgateway_client::{
     Client, Kind, RetryPolicy, StreamExt, Submit, Tls, Upload,
@@ -222,6 +225,19 @@ async fn generate_submits_once_and_reports_every_change() {
         })
         .collect();
     assert_eq!(opened, [1, 2]);
+}
+
+#[tokio::test]
+async fn generate_reports_the_warnings_of_its_submission() {
+    let gateway = Gateway::start().await;
+    let fields = Arc::new(Mutex::new(Vec::new()));
+    let client = gateway.builder().on_warning({
+        let fields = fields.clone();
+        move |warning| fields.lock().unwrap().push(warning.field.clone())
+    });
+    gateway.answers(at(GenerationState::Completed, 3));
+    client.build().unwrap().generate(soul("a fox"), |_| {}).await.unwrap();
+    assert_eq!(*fields.lock().unwrap(), ["input"]);
 }
 
 #[tokio::test]

@@ -164,12 +164,13 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * @throws {@link DeadlineExceeded} after `timeoutMs`.
    */
   async generate(input: Input, options: options.GenerateOptions = {}): Promise<Generation> {
-    const { onProgress, forecastIntervalMs = 2000, signal, timeoutMs, ...given } = options;
+    const { onProgress, onWarning, forecastIntervalMs = 2000, signal, timeoutMs, ...given } = options;
     const every = (onProgress && forecastIntervalMs) || undefined;
     duration(every); // throws before the submission
     const left = this.#calls.left(timeoutMs);
     const limit = Math.min(left(), this.#calls.options.timeoutMs);
     const submission = await this.submit(input, { ...given, signal, timeoutMs: limit, waitFor: "stored" });
+    for (const warning of submission.warnings) onWarning?.(warning);
     let { generation } = submission;
     onProgress?.(generation);
     if (!generation.done) {

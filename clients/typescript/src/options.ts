@@ -80,6 +80,8 @@ export interface GenerateOptions extends GenerationOptions, CallOptions {
    * the progress and the expected end.
    */
   onProgress?: ((generation: Generation) => void) | undefined;
+  /** Called with each warning about the input; see `Submission`. */
+  onWarning?: ((warning: FieldViolation) => void) | undefined;
   /** How long nothing must change before a newer forecast is reported. At least 1000, or 0 for none. Default: 2000. */
   forecastIntervalMs?: number | undefined;
 }

@@ -42,6 +42,21 @@ for (const transport of TRANSPORTS) {
       assert.equal(completed, seen.at(-1));
     });
 
+    test("generate reports the warnings of its submission", async (t) => {
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: () => ({
+            generation: generation({ revision: 1, state: GenerationState.COMPLETED, done: true }),
+            warnings: [{ field: "input.model" }, { field: "input.model.parameters.seed" }],
+          }),
+        },
+      });
+      const fields: string[] = [];
+      await client.generate(soul("a"), { onWarning: ({ field }) => void fields.push(field) });
+      assert.deepEqual(fields, ["input.model", "input.model.parameters.seed"]);
+      await client.generate(soul("a"));
+    });
+
     test("generate reports forecasts from the stored generation on, if there is a callback", async (t) => {
       const asked: (bigint | undefined)[] = [];
       let submissions = 0;

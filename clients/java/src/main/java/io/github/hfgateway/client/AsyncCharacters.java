@@ -63,15 +63,12 @@ public final class AsyncCharacters extends CharacterRpcs {
         .step(() -> create(keyed, calls.atMost(timeout)))
         .thenCompose(created -> {
           Items<SoulCharacter> changes = watch(created.id(), calls.connection().left(deadline));
-          boolean done = created.character().getDone();
-          return Calls.followed(all, created.character(), done, changes, onProgress);
+          return Calls.followed(all, created.character(), created.character().getDone(), changes, onProgress);
         })
-        .thenApply(AsyncCharacters::completed));
-  }
-
-  private static SoulCharacter completed(SoulCharacter ended) {
-    if (ended.getState() != CharacterState.CHARACTER_STATE_COMPLETED) throw Errors.ofTraining(ended);
-    return ended;
+        .thenApply(ended -> {
+          if (ended.getState() != CharacterState.CHARACTER_STATE_COMPLETED) throw Errors.ofTraining(ended);
+          return ended;
+        }));
   }
 
   /**

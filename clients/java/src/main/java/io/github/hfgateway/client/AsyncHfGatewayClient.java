@@ -111,18 +111,17 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
     return Operation.of(request.getIdempotencyKey(), all -> all
         .step(() -> submit(request, calls.atMost(submit.timeout)))
         .thenCompose(submission -> {
+          submission.warnings().forEach(submit.onWarning);
           Generation stored = submission.generation();
           WatchGenerationRequest changes = submit.watchRequest(stored);
           Items<Generation> watch =
               calls.watch(() -> Watches.one(changes, stored), calls.connection().left(deadline));
           return Calls.followed(all, stored, stored.getDone(), watch, onProgress);
         })
-        .thenApply(AsyncHfGatewayClient::completed));
-  }
-
-  private static Generation completed(Generation ended) {
-    if (ended.getState() != GenerationState.GENERATION_STATE_COMPLETED) throw Errors.ofGeneration(ended);
-    return ended;
+        .thenApply(ended -> {
+          if (ended.getState() != GenerationState.GENERATION_STATE_COMPLETED) throw Errors.ofGeneration(ended);
+          return ended;
+        }));
   }
 
   /** Waits until the generation has ended, and returns it. */

@@ -1,5 +1,6 @@
 package io.github.hfgateway.client;
 
+import io.github.hfgateway.v1.FieldViolation;
 import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GenerationInput;
 import io.github.hfgateway.v1.SubmitGenerationRequest;
@@ -9,6 +10,7 @@ import java.time.Duration;
 import java.util.Objects;
 import java.util.UUID;
 import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 
 /** A submission with its options. Immutable: every method returns a new instance. */
 public final class Submit {
@@ -16,18 +18,21 @@ public final class Submit {
   private final String key;
   final Duration timeout;
   private final Duration forecastInterval;
+  final Consumer<? super FieldViolation> onWarning;
 
-  private Submit(SubmitGenerationRequest request, String key, Duration timeout, Duration forecastInterval) {
+  private Submit(SubmitGenerationRequest request, String key, Duration timeout, Duration forecastInterval,
+      Consumer<? super FieldViolation> onWarning) {
     this.request = request;
     this.key = key;
     this.timeout = timeout;
     this.forecastInterval = forecastInterval;
+    this.onWarning = onWarning;
   }
 
   /** Submits this input with the default options, and with a new idempotency key each time. */
   public static Submit of(GenerationInput input) {
     SubmitGenerationRequest request = SubmitGenerationRequest.newBuilder().setInput(input).build();
-    return new Submit(request, null, null, Duration.ofSeconds(2));
+    return new Submit(request, null, null, Duration.ofSeconds(2), warning -> {});
   }
 
   /**
@@ -35,7 +40,7 @@ public final class Submit {
    * for every retry. Default: a new UUID.
    */
   public Submit key(String key) {
-    return new Submit(request, Objects.requireNonNull(key), timeout, forecastInterval);
+    return new Submit(request, Objects.requireNonNull(key), timeout, forecastInterval, onWarning);
   }
 
   /** Adds a label, which lists and watches can filter by. At most 32. */
@@ -87,7 +92,7 @@ public final class Submit {
    * {@code generate}. The generation continues after a timeout.
    */
   public Submit timeout(Duration timeout) {
-    return new Submit(request, key, timeout, forecastInterval);
+    return new Submit(request, key, timeout, forecastInterval, onWarning);
   }
 
   /**
@@ -96,7 +101,15 @@ public final class Submit {
    */
   public Submit forecastInterval(Duration interval) {
     if (interval.isNegative()) throw new IllegalArgumentException("the interval is negative");
-    return new Submit(request, key, timeout, interval);
+    return new Submit(request, key, timeout, interval, onWarning);
+  }
+
+  /**
+   * Calls the hook with each warning about the input, if {@code generate} submits it; see {@link Submission#warnings}.
+   * It runs on a thread of the client.
+   */
+  public Submit onWarning(Consumer<? super FieldViolation> hook) {
+    return new Submit(request, key, timeout, forecastInterval, hook);
   }
 
   /** Returns the request. It always has a key, because a retry without one would create a second generation. */
@@ -112,9 +125,7 @@ public final class Submit {
     return watch.build();
   }
 
-  private Submit with(Consumer<SubmitGenerationRequest.Builder> change) {
-    SubmitGenerationRequest.Builder builder = request.toBuilder();
-    change.accept(builder);
-    return new Submit(builder.build(), key, timeout, forecastInterval);
+  private Submit with(UnaryOperator<SubmitGenerationRequest.Builder> change) {
+    return new Submit(change.apply(request.toBuilder()).build(), key, timeout, forecastInterval, onWarning);
   }
 }

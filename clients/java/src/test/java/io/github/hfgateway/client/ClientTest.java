@@ -161,6 +161,14 @@ class ClientTest {
     assertNotEquals(key, client.submit(fox).idempotencyKey());
   }
 
+  @Test
+  void generateReportsTheWarningsOfItsSubmission() {
+    gateway.answers(submitted(COMPLETED));
+    List<FieldViolation> warnings = new ArrayList<>();
+    client.generate(Submit.of(Inputs.soul("a fox")).onWarning(warnings::add), seen -> {});
+    assertEquals(List.of(DOUBT), warnings);
+  }
+
   private static Message forecast(double progress) {
     return WatchGenerationResponse.newBuilder().setForecast(Forecast.newBuilder().setProgress(progress)).build();
   }
