@@ -83,7 +83,10 @@ def remove(operator: Operator, name: str, old: bool, force: bool) -> None:
     "--account", "chosen", multiple=True, required=True, metavar="NAME[=WEIGHT]", help="An account; can be repeated."
 )
 def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> None:
-    """Let a tenant use an account, or several by their weights. The first is also for uploads, agents, characters."""
+    """Let a tenant use an account, or several by their weights.
+
+    The first is also used for uploads, agents and characters.
+    """
     request = pb.AssignAccountsRequest(tenant=tenant)
     for choice in chosen:
         name, equals, weight = choice.partition("=")

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from hfgateway_client.agents import Change, Turn
 
 _session = click.option("--session", "session_id", metavar="ID", help="Continue this session; default: a new one.")
-_timeout = click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Stop following a turn after this time.")
+_timeout = click.option(
+    "--timeout", type=Seconds(), metavar="SECONDS", help="Stop following a turn after this time. Default: no limit."
+)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print only JSON, a line for each change.")
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KINDS = ["image", "video", "audio", "file"]
 
-_limit = click.option("--limit", type=Whole(min=1), metavar="N", help="Show at most this many.")
+_limit = click.option("--limit", type=Whole(min=1), metavar="N", help="Show at most this many. Default: all.")
 _query = click.argument("query", default="")
 
 

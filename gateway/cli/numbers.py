@@ -12,6 +12,8 @@ import click
 class Whole(click.IntRange):
     """A whole number of at most 64 bits."""
 
+    name = "integer"  # for errors and the help
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number. Raises click.BadParameter if it has more than 64 bits."""
         number: int = super().convert(value, param, ctx)
@@ -22,6 +24,8 @@ class Whole(click.IntRange):
 
 class Seconds(click.FloatRange):
     """Seconds, which may be infinite. `nan` is in every range of click's."""
+
+    name = "number"
 
     def __init__(self) -> None:
         super().__init__(min=0)

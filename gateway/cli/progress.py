@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from hfgateway_client import Generation
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
-timeout_option = click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Stop following after this time.")
+timeout_option = click.option(
+    "--timeout", type=Seconds(), metavar="SECONDS", help="Stop following after this time. Default: no limit."
+)
 FORECAST_INTERVAL = 2.0
 """Seconds without a change after which a newer forecast is drawn."""
 

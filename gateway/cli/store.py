@@ -24,7 +24,10 @@ T = TypeVar("T")
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 def backup(file: Path) -> None:
-    """Copy the SQLite store that HFGATEWAY_STORE_URL names to FILE, which must not exist. A gateway may run on it."""
+    """Copy the SQLite store that HFGATEWAY_STORE_URL names to FILE, which must not exist.
+
+    A gateway may run on the store.
+    """
     from gateway.cli.operator import store_file
     from gateway.store.sqlite import restore
 

@@ -316,6 +316,8 @@ async def test_parameters_may_have_the_names_that_a_model_shows(gateway: Scripte
         ),
         (["generate", "x", "--timeout", "nan"], "'nan' is not a valid number"),
         (["agents", "ask", "x", "--timeout", "nan"], "'nan' is not a valid number"),
+        (["watch", "x", "--timeout", "soon"], "'soon' is not a valid number."),
+        (["list", "--limit", "1.5"], "'1.5' is not a valid integer."),
         (["list", "--limit", "9" * 20], f"{'9' * 20} is too large"),
         (["models", "--watch", "--after", "9" * 20], f"{'9' * 20} is too large"),
         (["audit", "export", "--after", "9" * 20], f"{'9' * 20} is too large"),
