@@ -65,8 +65,8 @@ impl Submit {
         self
     }
 
-    /// Makes Higgsfield delete the outputs after `time`, at least 1 hour. Default: the setting of the Higgsfield
-    /// account.
+    /// Makes Higgsfield delete the outputs after `time`, at least 1 hour. Default and maximum: the setting of the
+    /// Higgsfield account.
     pub fn outputs_ttl(mut self, time: Duration) -> Self {
         self.request.outputs_ttl = Some(duration(time));
         self

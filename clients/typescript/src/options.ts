@@ -45,7 +45,10 @@ export interface GenerationOptions extends KeyOptions {
   startTimeoutMs?: number | undefined;
   /** Whether to fail with `UpstreamSaturated` if Higgsfield is saturated, instead of queueing. Default: false. */
   failWhenSaturated?: boolean | undefined;
-  /** When Higgsfield deletes the outputs, at least 1 hour. Default: the setting of the Higgsfield account. */
+  /**
+   * When Higgsfield deletes the outputs: after at least 1 hour. Default and maximum: the setting of the Higgsfield
+   * account.
+   */
   outputsTtlMs?: number | undefined;
   /** Where signed deliveries about it are sent. The tenant must have a callback without a URL. Default: none. */
   callbackUrl?: string | undefined;

@@ -946,7 +946,8 @@ pub struct SubmitGenerationRequest {
     #[prost(bool, tag = "7")]
     pub fail_when_saturated: bool,
     /// The time after which Higgsfield deletes the outputs: at least 1 hour, in whole seconds. Default: the setting of the
-    /// Higgsfield account. Not allowed for inputs that need Higgsfield's v1 API.
+    /// Higgsfield account, at most 7 days. Higgsfield refuses a longer time (INPUT_REFUSED). Not allowed for inputs that
+    /// need Higgsfield's v1 API.
     #[prost(message, optional, tag = "8")]
     pub outputs_ttl: ::core::option::Option<::prost_types::Duration>,
     /// The URL that deliveries for this generation are sent to, as CallbackService describes them. The tenant must have a
@@ -6167,6 +6168,7 @@ pub mod character_service_server {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateWatchTokenRequest {
     /// Required. Which generations the token allows, including ones created later: ids (at most 100), labels, or both.
+    /// The token contains them, and has at most 8 KiB.
     #[prost(message, optional, tag = "1")]
     pub filter: ::core::option::Option<GenerationFilter>,
     /// How long the token is valid, from 1 s to 1 hour. Default: 15 minutes. It expires with the API key that created it at
@@ -6280,7 +6282,8 @@ pub mod token_service_client {
         /// end with UNAUTHENTICATED (INVALID_CREDENTIALS).
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, another field is set, or the token
+        ///     would be too large.
         ///   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
         ///
         /// Retry: safe. Each call creates another token.
@@ -6336,7 +6339,8 @@ pub mod token_service_server {
         /// end with UNAUTHENTICATED (INVALID_CREDENTIALS).
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, another field is set, or the token
+        ///     would be too large.
         ///   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
         ///
         /// Retry: safe. Each call creates another token.

@@ -156,8 +156,8 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
                 generation. Default: no limit, but a generation that could not be sent for 24 hours ends as FAILED.
             fail_when_saturated: Whether to raise `UpstreamSaturated` if Higgsfield is saturated. If not, the generation
                 waits in the gateway's queue.
-            outputs_ttl: The time after which Higgsfield deletes the outputs, in whole seconds, at least 3600. Default:
-                the setting of the Higgsfield account.
+            outputs_ttl: The time after which Higgsfield deletes the outputs, in whole seconds, at least 3600. Default
+                and maximum: the setting of the Higgsfield account.
             callback_url: The URL that signed deliveries about this generation are sent to. The tenant must have a
                 callback without a URL, from `create_callback`. Default: none.
             timeout: The timeout of the call in seconds, without ``wait_timeout``, which is added to it. Default: the

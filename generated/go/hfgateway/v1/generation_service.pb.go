@@ -109,7 +109,8 @@ type SubmitGenerationRequest struct {
 	// Whether to fail with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway.
 	FailWhenSaturated bool `protobuf:"varint,7,opt,name=fail_when_saturated,json=failWhenSaturated,proto3" json:"fail_when_saturated,omitempty"`
 	// The time after which Higgsfield deletes the outputs: at least 1 hour, in whole seconds. Default: the setting of the
-	// Higgsfield account. Not allowed for inputs that need Higgsfield's v1 API.
+	// Higgsfield account, at most 7 days. Higgsfield refuses a longer time (INPUT_REFUSED). Not allowed for inputs that
+	// need Higgsfield's v1 API.
 	OutputsTtl *durationpb.Duration `protobuf:"bytes,8,opt,name=outputs_ttl,json=outputsTtl,proto3" json:"outputs_ttl,omitempty"`
 	// The URL that deliveries for this generation are sent to, as CallbackService describes them. The tenant must have a
 	// callback without a URL; its filter, every_change and secrets apply. The rules are those of

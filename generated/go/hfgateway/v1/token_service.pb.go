@@ -26,6 +26,7 @@ const (
 type CreateWatchTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Which generations the token allows, including ones created later: ids (at most 100), labels, or both.
+	// The token contains them, and has at most 8 KiB.
 	Filter *GenerationFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	// How long the token is valid, from 1 s to 1 hour. Default: 15 minutes. It expires with the API key that created it at
 	// the latest.

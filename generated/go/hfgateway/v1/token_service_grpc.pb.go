@@ -41,7 +41,8 @@ type TokenServiceClient interface {
 	// end with UNAUTHENTICATED (INVALID_CREDENTIALS).
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, another field is set, or the token
+	//     would be too large.
 	//   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
 	//
 	// Retry: safe. Each call creates another token.
@@ -85,7 +86,8 @@ type TokenServiceServer interface {
 	// end with UNAUTHENTICATED (INVALID_CREDENTIALS).
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, another field is set, or the token
+	//     would be too large.
 	//   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
 	//
 	// Retry: safe. Each call creates another token.

@@ -131,7 +131,8 @@ class SubmitGenerationRequest(_message.Message):
     @_builtins.property
     def outputs_ttl(self) -> _duration_pb2.Duration:
         """The time after which Higgsfield deletes the outputs: at least 1 hour, in whole seconds. Default: the setting of the
-        Higgsfield account. Not allowed for inputs that need Higgsfield's v1 API.
+        Higgsfield account, at most 7 days. Higgsfield refuses a longer time (INPUT_REFUSED). Not allowed for inputs that
+        need Higgsfield's v1 API.
         """
 
     def __init__(

@@ -30,7 +30,9 @@ class CreateWatchTokenRequest(_message.Message):
     """Whether the token allows reading inputs. If not, every response leaves them out."""
     @_builtins.property
     def filter(self) -> _generation_service_pb2.GenerationFilter:
-        """Required. Which generations the token allows, including ones created later: ids (at most 100), labels, or both."""
+        """Required. Which generations the token allows, including ones created later: ids (at most 100), labels, or both.
+        The token contains them, and has at most 8 KiB.
+        """
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:

@@ -63,7 +63,8 @@ class TokenServiceServicer(object):
         end with UNAUTHENTICATED (INVALID_CREDENTIALS).
 
         Errors:
-        - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+        - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, another field is set, or the token
+        would be too large.
         - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
 
         Retry: safe. Each call creates another token.

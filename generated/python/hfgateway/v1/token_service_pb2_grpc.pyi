@@ -48,7 +48,8 @@ class TokenServiceStub:
     end with UNAUTHENTICATED (INVALID_CREDENTIALS).
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+      - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, another field is set, or the token
+        would be too large.
       - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
 
     Retry: safe. Each call creates another token.
@@ -74,7 +75,8 @@ class TokenServiceAsyncStub(TokenServiceStub):
     end with UNAUTHENTICATED (INVALID_CREDENTIALS).
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+      - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, another field is set, or the token
+        would be too large.
       - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
 
     Retry: safe. Each call creates another token.
@@ -103,7 +105,8 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         end with UNAUTHENTICATED (INVALID_CREDENTIALS).
 
         Errors:
-          - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+          - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, another field is set, or the token
+            would be too large.
           - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
 
         Retry: safe. Each call creates another token.

@@ -80,7 +80,8 @@ export declare type SubmitGenerationRequest = Message<"hfgateway.v1.SubmitGenera
 
   /**
    * The time after which Higgsfield deletes the outputs: at least 1 hour, in whole seconds. Default: the setting of the
-   * Higgsfield account. Not allowed for inputs that need Higgsfield's v1 API.
+   * Higgsfield account, at most 7 days. Higgsfield refuses a longer time (INPUT_REFUSED). Not allowed for inputs that
+   * need Higgsfield's v1 API.
    *
    * @generated from field: google.protobuf.Duration outputs_ttl = 8;
    */

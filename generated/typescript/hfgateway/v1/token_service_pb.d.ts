@@ -18,6 +18,7 @@ export declare const file_hfgateway_v1_token_service: GenFile;
 export declare type CreateWatchTokenRequest = Message<"hfgateway.v1.CreateWatchTokenRequest"> & {
   /**
    * Required. Which generations the token allows, including ones created later: ids (at most 100), labels, or both.
+   * The token contains them, and has at most 8 KiB.
    *
    * @generated from field: hfgateway.v1.GenerationFilter filter = 1;
    */
@@ -90,7 +91,8 @@ export declare const TokenService: GenService<{
    * end with UNAUTHENTICATED (INVALID_CREDENTIALS).
    *
    * Errors:
-   *   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, or another field is set.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the filter has neither ids nor labels, another field is set, or the token
+   *     would be too large.
    *   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token itself.
    *
    * Retry: safe. Each call creates another token.

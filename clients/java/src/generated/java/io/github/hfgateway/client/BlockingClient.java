@@ -287,7 +287,8 @@ abstract class BlockingClient {
    * <p>The token is valid until its {@code expire_time}, or until the API key that created it is revoked. Its open
    * streams then end with UNAUTHENTICATED (INVALID_CREDENTIALS).
    *
-   * @throws GatewayException.InvalidInput if the filter has neither ids nor labels, or another field is set
+   * @throws GatewayException.InvalidInput if the filter has neither ids nor labels, another field is set, or the token
+   *     would be too large
    * @throws GatewayException.NotAllowed if the caller has a watch token itself
    */
   public CreateWatchTokenResponse createWatchToken(CreateWatchTokenRequest request) {

@@ -75,8 +75,8 @@ public final class Submit {
   }
 
   /**
-   * Makes Higgsfield delete the outputs after this time, at least 1 hour. Default: the setting of the Higgsfield
-   * account.
+   * Makes Higgsfield delete the outputs after this time, at least 1 hour. Default and maximum: the setting of the
+   * Higgsfield account.
    */
   public Submit outputsTtl(Duration ttl) {
     return with(request -> request.setOutputsTtl(Durations.of(ttl)));
