@@ -180,6 +180,24 @@ def test_a_run_continues_after_a_worker_has_crashed(tmp_path: Path) -> None:
     assert "1 failed, 6 passed" in ended.stdout, ended.stdout
 
 
+def test_files_of_a_run_are_removed_also_those_in_the_users_data_folder(tmp_path: Path) -> None:
+    test = """
+from gateway.process.private_sockets import admin_pointer
+from gateway.settings.values import PostgresUrl
+def test_it():
+    pointer = admin_pointer(PostgresUrl("postgresql://db.example/hfgateway"))
+    pointer.parent.mkdir(parents=True)
+    pointer.touch()
+    tempfile.mkdtemp()
+"""
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    for folder in (home, temporary):
+        folder.mkdir()
+    run = run_pytest(tmp_path, test, HOME=str(home), TMPDIR=str(temporary), XDG_DATA_HOME="")
+    assert run.returncode == 0, run.stdout
+    assert [*home.iterdir(), *temporary.iterdir()] == []
+
+
 def test_the_longest_files_exist_and_are_listed_once() -> None:
     files = [file for line in LONGEST_FIRST for file in line]
     assert [file for file in files if not (ROOT / file).is_file()] == []
