@@ -227,10 +227,10 @@ pub mod generation_input {
 pub struct ModelInput {
     /// Required. The id of a model, which is the path of its endpoint, such as "kling-video/v3.0/pro/image-to-video" or
     /// "v1/text2image/keyframes": 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", without a leading slash. Each
-    /// begins with a letter or digit, and none contains "..". At most 200 characters. No segment may be an object's id (a
-    /// UUID), or one of requests, job-sets, files, uploads, models, presets, motions, soul-styles, estimate,
-    /// custom-references, characters, agent, agents and webhooks, and "v1/" must be followed by at least 2 segments: other
-    /// endpoints do not create a generation.
+    /// begins with a letter or digit, and none contains "..". At most 200 characters. Endpoints that do not create a
+    /// generation are refused: no segment may be an object's id (a UUID), or one of requests, job-sets, files, uploads,
+    /// models, presets, motions, soul-styles, estimate, custom-references, characters, agent, agents and webhooks. "v1/"
+    /// must be followed by at least 2 segments.
     #[prost(string, tag = "1")]
     pub model_id: ::prost::alloc::string::String,
     /// The parameters, sent as they are, with Higgsfield's names. At most 5,000 values, nested at most 32 levels deep. In

@@ -192,10 +192,10 @@ class ModelInput(_message.Message):
     model_id: _builtins.str
     """Required. The id of a model, which is the path of its endpoint, such as "kling-video/v3.0/pro/image-to-video" or
     "v1/text2image/keyframes": 1 to 6 segments of a-z, 0-9, ".", "_", "-", joined by "/", without a leading slash. Each
-    begins with a letter or digit, and none contains "..". At most 200 characters. No segment may be an object's id (a
-    UUID), or one of requests, job-sets, files, uploads, models, presets, motions, soul-styles, estimate,
-    custom-references, characters, agent, agents and webhooks, and "v1/" must be followed by at least 2 segments: other
-    endpoints do not create a generation.
+    begins with a letter or digit, and none contains "..". At most 200 characters. Endpoints that do not create a
+    generation are refused: no segment may be an object's id (a UUID), or one of requests, job-sets, files, uploads,
+    models, presets, motions, soul-styles, estimate, custom-references, characters, agent, agents and webhooks. "v1/"
+    must be followed by at least 2 segments.
     """
     api_version: Global___ApiVersion.ValueType
     """The form of the endpoint. Default: API_VERSION_V2. It must be API_VERSION_V1 for a path that begins with "v1/", and
