@@ -105,6 +105,8 @@ class Follower:
         self._response_time = 0.0
         """Seconds that status calls take: a moving average."""
         self._tasks = OwnedTasks()
+        self._is_full = False
+        """Whether the last round of `run` left no task for what was due. Between rounds a task may be free."""
         self._wakeup = Wakeup()
         self._sleeps_until = 0.0
         self.stopped_sending = False
@@ -218,6 +220,7 @@ class Follower:
             self._sleeps_until = 0.0  # what is planned from here on is seen before the sleep
             self._admit()
             await self._start_all()
+            self._is_full = len(self._tasks) >= MAX_CONCURRENT_STEPS
             idle = self._idle_for()
             self._sleeps_until = float("inf") if idle is None else self._clock.moment().steady + idle
             await self._clock.wait(signal, idle)
@@ -232,8 +235,11 @@ class Follower:
         return len(self._due.names() | {generation_id for polls in self._polls.values() for generation_id in polls.due})
 
     def behind(self) -> float:
-        """Return by how many seconds the oldest due step is late; 0 if the cause is slow responses of Higgsfield."""
-        if len(self._tasks) < MAX_CONCURRENT_STEPS or self._response_time > SLOW_RESPONSE:
+        """Return by how many seconds the oldest due step is late.
+
+        0 if the cause is slow responses of Higgsfield, or a drain, in which no step starts.
+        """
+        if self.stopped_sending or not self._is_full or self._response_time > SLOW_RESPONSE:
             return 0.0
         now = self._clock.moment().steady
         waiting = [next(iter(polls.due.values()), now) for polls in self._polls.values()]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.concurrency import Wakeup
 from gateway.generations import follower
 from gateway.generations.follower import Follower
 from gateway.generations.model import GenerationId
@@ -38,6 +39,29 @@ async def test_lateness_excludes_the_time_of_slow_responses(start: Start, monkey
     await eventually(lambda: busy.behind() > 0.1)
     monkeypatch.setattr(follower, "SLOW_RESPONSE", 0.1)
     await eventually(lambda: busy.behind() == 0.0 and len(busy._tasks) == 1)
+
+
+async def test_lateness_is_known_between_the_steps_until_a_drain(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "MAX_CONCURRENT_STEPS", 1)
+    running = await start()
+    busy = running.gateway._core.follower
+    running.plan(on="status", delay=0.2, times=1000)
+    between: list[float] = []
+    wake = Wakeup.wake
+
+    def look_and_wake(wakeup: Wakeup) -> None:
+        if wakeup is busy._wakeup and not busy._tasks:
+            between.append(busy.behind())
+        wake(wakeup)
+
+    for number in range(3):
+        await running.submit(soul(f"one of three, {number}"))
+    await eventually(lambda: busy.behind() > 0.1)
+    monkeypatch.setattr(Wakeup, "wake", look_and_wake)
+    await eventually(lambda: len(between) > 0)
+    assert between[0] > 0.1
+    busy.stopped_sending = True
+    assert busy.behind() == 0.0
 
 
 def drains(following: Follower, _account: str) -> None:
