@@ -130,7 +130,8 @@ class Fault:
 
     async def wait(self) -> None:
         """Wait for the delay, after the call was processed and before its response is sent."""
-        await asyncio.sleep(self.delay)
+        if self.kind != "drip":  # which waits between the bytes instead
+            await asyncio.sleep(self.delay)
 
     @property
     def name(self) -> str:

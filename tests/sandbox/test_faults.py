@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.sandbox.faults import RAW_KINDS
+from gateway.sandbox.faults import RAW_KINDS, Fault
+from tests.sandbox.conftest import WAIT_TIMEOUT
 
 BODY = json.dumps({"prompt": "a red fox"}).encode()
 
@@ -157,6 +158,34 @@ async def test_a_real_response_can_be_patched_with_a_foreign_link(api: Any) -> N
     assert answer["status_url"] == "http://127.0.0.2:9/steal"
     assert answer["cancel_url"].startswith(api.sandbox.url)
     assert (await api.ledger())["charge_count"] == 1
+
+
+@pytest.mark.parametrize(("fault", "status"), [({}, 200), ({"kind": "503"}, 503)])
+@pytest.mark.parametrize("on", ["storage", "media"])
+async def test_a_delay_precedes_the_response_of_storage_and_of_an_output_file(
+    api: Any, monkeypatch: pytest.MonkeyPatch, on: str, fault: dict[str, Any], status: int
+) -> None:
+    waiting, over = asyncio.Event(), asyncio.Event()
+
+    async def wait(fault: Fault) -> None:
+        assert fault.delay == 60
+        waiting.set()
+        await over.wait()
+
+    monkeypatch.setattr(Fault, "wait", wait)
+    slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
+    request_id = await api.submit_and_finish()
+    image = (await api.status(request_id)).json["images"][0]
+    await api.plan(on=on, delay=60, **fault)
+    if on == "storage":
+        call = api.call("PUT", slot["upload_url"], headers=slot["upload_headers"], data=b"x")
+    else:
+        call = api.call("GET", image["url"])
+    answer, waits = asyncio.create_task(call), asyncio.create_task(waiting.wait())
+    await asyncio.wait({answer, waits}, timeout=WAIT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+    assert (answer.done(), waits.done()) == (False, True)
+    over.set()
+    assert (await answer).status == status
 
 
 async def test_latency_precedes_processing(start: Any) -> None:

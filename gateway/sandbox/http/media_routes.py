@@ -61,9 +61,11 @@ class MediaRoutes:
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Return an output file, or a byte range of it, unless a fault is planned."""
         fault = self._state.plan.take("media", None)
-        if fault is not None:
-            return apply_fault(fault, await self._answer(request) if fault.processed else None)
-        return await self._answer(request)
+        if fault is None:
+            return await self._answer(request)
+        answer = await self._answer(request) if fault.processed else None
+        await fault.wait()
+        return apply_fault(fault, answer)
 
     async def _answer(self, request: web.Request) -> web.Response:
         """Return a file; raises a 404 if it does not exist, a 403 if it has expired."""

@@ -60,7 +60,7 @@ class ApiMiddleware:
         assert response is not None, "a call that was not processed has a fault"
         self._record_response(call, fault, acted, response)
         await self._update_webhooks(call)
-        if fault and fault.kind != "drip":
+        if fault:
             await fault.wait()
         return response
 

@@ -95,12 +95,16 @@ class UploadRoutes:
             return web.Response(status=411, text="<Error><Code>MissingContentLength</Code></Error>")
         fault = self._state.plan.take("storage", None)
         if fault is not None and not fault.processed:
+            await fault.wait()
             return apply_fault(fault, None)
         slot.file, slot.too_large = await self._received(request, slot.name)
         slot.put_at = now
         self._state.ledger.uploads += 1
         answer = web.Response(status=200)
-        return answer if fault is None else apply_fault(fault, answer)
+        if fault is None:
+            return answer
+        await fault.wait()
+        return apply_fault(fault, answer)
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Return the file, for seven days; needs no credentials."""
