@@ -13,7 +13,8 @@ fault that matches it. The keys of a fault:
 - `times`: the number of calls that the fault applies to. Default 1.
 - `processed`: whether the sandbox processes the call before the fault. The default depends on the kind.
 - `status`, `body` (JSON or text), `headers`: of the response that replaces the real one.
-- `patch`: JSON that is merged into the real response, such as `{"status": "paused"}`.
+- `patch`: JSON that is merged into the real response, such as `{"status": "paused"}`; not with a `kind`, `status` or
+  `body`.
 - `delay`: seconds before the response, or between the bytes of a `drip`.
 - `prompt`: limits the fault to generations with this prompt, characters with this name, and messages with this text.
 
@@ -118,6 +119,8 @@ class Fault:
             raise ValueError(f"unknown operation {fault.on}")
         if fault.kind not in ("", "html", *RAW_KINDS) and not _is_status(fault.kind):
             raise ValueError(f"unknown kind {fault.kind}")
+        if fault.patch is not None and fault._replaces_answer:
+            raise ValueError("`patch` changes the real response, which `kind`, `status` and `body` replace")
         return fault if "processed" in data else replace(fault, processed=fault._processed_by_default())
 
     def matches(self, operation: str, prompt: str | None) -> bool:
@@ -145,11 +148,16 @@ class Fault:
             raise ValueError(f"a webhook fault has no {', '.join(sorted(meaningless))}")
         if self.kind == "delay" and not self.delay:
             raise ValueError("a delay fault needs `delay`, in seconds")
+        if self.patch is not None and self.body is not None:
+            raise ValueError("`patch` changes the real webhook, which `body` replaces")
         return self
 
+    @property
+    def _replaces_answer(self) -> bool:
+        return bool(self.kind) or self.status is not None or self.body is not None
+
     def _processed_by_default(self) -> bool:
-        replaces_answer = self.kind or self.status is not None or self.body is not None
-        return RAW_KINDS.get(self.kind, False) if replaces_answer else True
+        return RAW_KINDS.get(self.kind, False) if self._replaces_answer else True
 
 
 class FaultPlan:

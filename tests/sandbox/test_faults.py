@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,28 @@ async def test_a_raw_fault_has_its_effect_on_the_wire(api: Any, kind: str, proce
     ledger = await api.ledger()
     assert ledger["charge_count"] == int(processed)
     assert [(one["outcome"], one["processed"]) for one in ledger["submissions"]] == [(kind, processed)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "processed"),
+    [
+        ({"kind": "503"}, "503", False),
+        ({"status": 422}, "422", False),
+        ({"body": {"request_id": 5}}, "patched", False),
+        ({"patch": {"status": "paused"}}, "patched", True),
+        ({"headers": {"X-More": "1"}}, "patched", True),
+        *(({"kind": kind}, kind, kind not in {"reset", "close", "garbage"}) for kind in ON_THE_WIRE),
+    ],
+)
+async def test_a_fault_decides_whether_its_call_is_processed_unless_the_plan_does(
+    api: Any, fault: dict[str, Any], outcome: str, processed: bool
+) -> None:
+    await api.plan(on="submit", delay=0.0001, **fault)
+    with contextlib.suppress(aiohttp.ClientError):
+        await api.submit()
+    ledger = await api.ledger()
+    assert ledger["charge_count"] == int(processed)
+    assert [(one["outcome"], one["processed"]) for one in ledger["submissions"]] == [(outcome, processed)]
 
 
 def test_every_raw_fault_is_tested() -> None:

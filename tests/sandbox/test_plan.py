@@ -69,7 +69,10 @@ async def test_a_plan_can_be_cleared(api: Any) -> None:
         {"kind": "sneeze"}, {"on": "sumbit", "kind": "500"}, {"kind": "500", "oftn": 2}, {"kind": "99"},
         {"kind": "5000"}, {"kind": "500", "times": "2"}, {"kind": "500", "times": 0}, {"kind": "500", "delay": "1"},
         {"kind": "500", "headers": ["a"]}, {"status": 99}, {"patch": ["a"]}, {"kind": "500", "prompt": {}},
-        {"on": "webhook", "kind": "lose", "times": 0.5},
+        {"on": "webhook", "kind": "lose", "times": 0.5}, {"kind": "500", "times": True}, {"status": 404.0},
+        {"kind": "500", "headers": {"Retry-After": 1}}, {"kind": "500", "delay": True}, {"kind": "500", "delay": -1},
+        {"kind": "500", "delay": math.inf}, {"patch": {}, "kind": "502"}, {"patch": {}, "status": 404},
+        {"patch": {}, "body": {}}, {"on": "webhook", "patch": {}, "body": {}},
     ],
 )  # fmt: skip
 async def test_an_invalid_fault_rejects_the_whole_plan(api: Any, fault: dict[str, Any]) -> None:
