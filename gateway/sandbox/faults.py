@@ -123,10 +123,8 @@ class Fault:
             raise ValueError("`patch` changes the real response, which `kind`, `status` and `body` replace")
         return fault if "processed" in data else replace(fault, processed=fault._processed_by_default())
 
-    def matches(self, operation: str, prompt: str | None) -> bool:
-        """Return whether the fault applies to a call. Webhooks have the operations `webhook` and `early`."""
-        if self.prompt not in (None, prompt):
-            return False
+    def matches(self, operation: str) -> bool:
+        """Return whether the fault applies to an operation. Webhooks have the operations `webhook` and `early`."""
         if self.on == "any":
             return operation not in ("webhook", "early")
         return operation == ("early" if self.kind == "early" else self.on)
@@ -181,7 +179,7 @@ class FaultPlan:
 
     def take(self, operation: str, prompt: str | None) -> Fault | None:
         """Take the first fault that matches a call out of the queue; returns None if there is none."""
-        found = [first for whose in {None, prompt} if (first := self._first(whose, operation, prompt))]
+        found = [first for whose in {None, prompt} if (first := self._first(whose, operation))]
         if not found:
             return None
         number, whose, index = min(found)
@@ -193,10 +191,10 @@ class FaultPlan:
             del self._faults[whose]
         return fault
 
-    def _first(self, whose: str | None, operation: str, prompt: str | None) -> tuple[int, str | None, int] | None:
+    def _first(self, whose: str | None, operation: str) -> tuple[int, str | None, int] | None:
         """Return the number, key and index of the first match among the faults with the prompt `whose`."""
         for index, (number, fault) in enumerate(self._faults.get(whose, ())):
-            if fault.matches(operation, prompt):
+            if fault.matches(operation):
                 return number, whose, index
         return None
 
