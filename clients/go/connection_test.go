@@ -116,6 +116,31 @@ func TestDeadConnectionIsNoticedWithinTheDefaultTimeout(t *testing.T) {
 	}
 }
 
+// Without a minimum, gRPC gives an attempt to connect no more time than its first delay of 200 ms.
+func TestSlowNetworkHasTimeToConnect(t *testing.T) {
+	limits := make(chan time.Time, 1)
+	begin := time.Now()
+	client, err := hfgateway.New("", hfgateway.WithDialOptions(
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			limit, _ := ctx.Deadline()
+			select {
+			case limits <- limit:
+			default:
+			}
+			return nil, errors.New("refused")
+		})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if client.Check(t.Context()) == nil {
+		t.Fatal("no connection was made")
+	}
+	if limit := <-limits; limit.Sub(begin) < 10*time.Second {
+		t.Errorf("the attempt to connect had only %v", limit.Sub(begin))
+	}
+}
+
 func TestCheckFailsAtOnceWithCauseAndAddress(t *testing.T) {
 	certFile, keyFile := certificate(t)
 	own, err := credentials.NewServerTLSFromFile(certFile, keyFile)
