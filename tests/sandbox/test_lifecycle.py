@@ -53,11 +53,12 @@ async def test_a_word_in_the_prompt_sets_the_duration(api: Any) -> None:
 async def test_a_failed_request_has_no_outputs_and_is_refunded(api: Any, word: str, status: str) -> None:
     request_id = await api.submitted(f"{word} a fox")
     api.clock.advance(4.9)
-    assert (await api.ledger())["balance"] == "99.950"
+    ledger = await api.ledger()
+    assert (ledger["balance"], ledger["requests"][0]["refunded"]) == ("99.950", False)
 
     api.clock.advance(0.2)
     ledger = await api.ledger()
-    assert ledger["balance"] == "100.000"
+    assert (ledger["balance"], ledger["requests"][0]["refunded"]) == ("100.000", True)
     refund = {"at": 5.0, "request_id": request_id, "credits": "0.050", "reason": status}
     assert ledger["refunds"] == [refund]
     ended = (await api.status(request_id)).json
@@ -70,7 +71,7 @@ async def test_a_completed_request_is_not_refunded(api: Any) -> None:
     await api.submitted()
     api.clock.advance(1000)
     ledger = await api.ledger()
-    assert (ledger["balance"], ledger["refunds"]) == ("99.950", [])
+    assert (ledger["balance"], ledger["refunds"], ledger["requests"][0]["refunded"]) == ("99.950", [], False)
 
 
 async def test_canceling_a_queued_request_returns_202_and_refunds(api: Any) -> None:

@@ -69,7 +69,7 @@ class Generation:
         """Return the status by the API's name."""
         if self.canceled_at is not None:
             return "canceled"
-        if self.started_at is None or self.finished_at is None or now < self.started_at:
+        if self.finished_at is None:
             return "queued"
         return "in_progress" if now < self.finished_at else self.outcome
 
@@ -79,7 +79,7 @@ class Generation:
 
     def job_status(self, index: int, now: float) -> str:
         """Return the status of one job of a job set. The jobs run one after another."""
-        if self.canceled_at is not None or self.started_at is None or now < self.started_at:
+        if self.started_at is None:
             return self.status(now)
         share = self.running_seconds / len(self.job_outcomes)
         begins = self.started_at + share * index
