@@ -47,6 +47,20 @@ async def test_a_put_without_the_signed_headers_is_refused(api: Any, changed: di
     assert api.sandbox.ledger.uploads == 0
 
 
+@pytest.mark.parametrize(
+    ("credentials", "counted"), [({}, 0), ({"Authorization": "Key sandbox:sandbox"}, 1), ({"hf-api-key": "sandbox"}, 1)]
+)
+async def test_credentials_that_reach_the_storage_are_counted(
+    api: Any, credentials: dict[str, str], counted: int
+) -> None:
+    slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
+    async with aiohttp.ClientSession() as session:
+        headers = slot["upload_headers"] | credentials
+        async with session.put(slot["upload_url"], data=CONTENT, headers=headers) as answer:
+            assert answer.status == 200
+    assert (await api.ledger())["credentials_sent_to_storage"] == counted
+
+
 @pytest.mark.parametrize("body", [{"content_type": "text/plain"}, {}, []])
 async def test_an_upload_slot_for_another_type_is_refused(api: Any, body: Any) -> None:
     answer = await api.call("POST", "/files/generate-upload-url", json=body)
