@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -45,6 +46,36 @@ async def test_a_put_without_the_signed_headers_is_refused(api: Any, changed: di
         async with session.get(slot["public_url"]) as answer:
             assert answer.status == 404
     assert api.sandbox.ledger.uploads == 0
+
+
+async def test_a_slot_takes_a_put_of_known_size_with_its_signature_for_an_hour(api: Any) -> None:
+    slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
+    url, headers = slot["upload_url"], slot["upload_headers"]
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield CONTENT
+
+    async with aiohttp.ClientSession() as session:
+
+        async def put(url: str, data: Any = CONTENT) -> int:
+            async with session.put(url, data=data, headers=headers) as answer:
+                return answer.status
+
+        assert [await put(f"{url}0"), await put(url, pieces())] == [403, 411]
+        api.clock.advance(3599)
+        assert await put(url) == 200
+        api.clock.advance(1)
+        assert await put(url) == 403
+    assert api.sandbox.ledger.uploads == 1
+
+
+async def test_a_file_is_kept_for_seven_days_after_its_upload(api: Any) -> None:
+    slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
+    api.clock.advance(60)
+    assert (await api.call("PUT", slot["upload_url"], data=CONTENT, headers=slot["upload_headers"])).status == 200
+    for seconds, status in ((7 * 86_400 - 1, 200), (1, 404)):
+        api.clock.advance(seconds)
+        assert (await api.call("GET", slot["public_url"])).status == status
 
 
 @pytest.mark.parametrize(
