@@ -270,6 +270,13 @@ for (const transport of TRANSPORTS) {
       assert.equal((await client.get("g")).id, "g");
     });
 
+    test("a timeout of more than eight digits is unlimited", async (t) => {
+      const { client } = await serve(t, transport, {
+        generations: { getGeneration: (_, { timeoutMs }) => ({ generation: generation({ id: `${timeoutMs()}` }) }) },
+      });
+      assert.equal((await client.get("g", { timeoutMs: 100_000_000 })).id, "undefined");
+    });
+
     test("a timeout of 0 is not unlimited", async (t) => {
       let attempts = 0;
       const { client } = await serve(t, transport, {
@@ -354,6 +361,7 @@ for (const transport of TRANSPORTS) {
       await assert.rejects(client.submit(soul(cut)), mistake);
       await assert.rejects(client.submit(model("some/model", { texts: [cut] })), mistake);
       await assert.rejects(client.submit(soul("a"), { labels: { team: cut } }), mistake);
+      await assert.rejects(client.submit(soul("a"), { labels: { [cut]: "a" } }), mistake);
       assert.equal(attempts, 0);
       await client.submit(soul("a 🦊"), { labels: { team: "🦊" } });
       assert.equal(attempts, 1);

@@ -125,6 +125,21 @@ for (const transport of TRANSPORTS) {
       assert(away < 120_000 && away + 10_000 >= 120_000, `${away}`);
     });
 
+    test("a watch goes on through any number of outages, if there is a message between them", async (t) => {
+      let attempts = 0;
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          async *watchGeneration() {
+            attempts++;
+            yield { generation: generation({ revision: attempts, done: attempts === 9 }) };
+            if (attempts < 9) throw draining();
+          },
+        },
+      });
+      for await (const _ of client.watch("g")) timers.pass(119_000);
+      assert.equal(attempts, 9);
+    });
+
     test("the time that a device sleeps is no outage", { skip: transport === "grpc" }, async (t) => {
       let attempts = 0;
       const { client, timers } = await serve(t, transport, {
