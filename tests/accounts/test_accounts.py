@@ -137,6 +137,10 @@ async def test_a_rotation_leaves_generations_with_their_credentials(running: Run
     stored = [one for one in await running.gateway._core.store.accounts.credentials() if one.account == "films"]
     assert [bool(one.sealed) for one in stored] == [False, True]  # oldest first
     await accepted(shop, "last")
+    await running.stop_gateway()
+    await running.start_gateway()
+    (films,) = (one for one in (await listed(running)).accounts if one.name == "films")
+    assert [one.removed for one in films.credentials] == [False, True]
     assert sent(running, NEWER) == ["after", "last"]
 
 
@@ -447,7 +451,10 @@ async def test_an_account_is_not_removed_after_an_assignment_with_an_unknown_out
     assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="films")) == "INVALID_ARGUMENT"
 
 
-async def test_credentials_are_encrypted_and_a_wrong_key_is_an_error_at_the_start(running: Running) -> None:
+async def test_credentials_are_encrypted_and_a_wrong_key_is_an_error_at_the_start(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     await running.stop_gateway()
     stored = b"".join(file.read_bytes() for file in running.store_path.parent.glob("store.db*"))
     assert b"films" in stored
@@ -464,6 +471,8 @@ async def test_credentials_are_encrypted_and_a_wrong_key_is_an_error_at_the_star
         assert [one.name for one in (await listed(running, check=True)).accounts] == ["default", "films", "ads"]
         await running.stop_gateway()
     await running.start_gateway()
+    encrypted = [line for line in caplog.records if line.message == "credentials encrypted with the new key"]
+    assert [line.account for line in encrypted] == ["films", "ads"]  # type: ignore[attr-defined]
 
 
 async def test_credentials_in_the_place_of_others_are_an_error_at_the_start(running: Running) -> None:
