@@ -412,6 +412,19 @@ describe("uploads directly to the storage", { timeout: 100_000 }, () => {
     await second.canceled;
   });
 
+  test("a timeout ends the reading of a silent source, and leaves no alarm", async (t) => {
+    const { client, timers } = await serve(t, "connect", create("http://127.0.0.1:9/slot"));
+    const silent = new ReadableStream<Uint8Array>();
+    const uploading = client.upload(silent, { contentType: "image/png", timeoutMs: 500 });
+    while (timers.alarms.size === 0) await new Promise(setImmediate);
+    for (const { ms, callback } of timers.alarms) {
+      assert.equal(ms, 500);
+      callback();
+    }
+    await assert.rejects(uploading, DeadlineExceeded);
+    assert.equal(timers.alarms.size, 0);
+  });
+
   test("the pieces of a source may share a buffer", async (t) => {
     const { puts, url } = await storage(t, 200);
     const { client } = await serve(t, "connect", create(url));
