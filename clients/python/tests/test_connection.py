@@ -33,6 +33,13 @@ def test_a_dead_connection_is_noticed_within_half_of_the_default_timeout_by_ping
     assert options["grpc.keepalive_permit_without_calls"] == 0
 
 
+def test_a_gateway_that_is_back_or_has_moved_is_found_sooner_than_by_the_defaults_of_grpc() -> None:
+    """They are 1 s and 120 s between attempts to connect, and 30 s between lookups of the name."""
+    options = dict(channel_options())
+    assert int(options["grpc.initial_reconnect_backoff_ms"]) < 1_000
+    assert options["grpc.dns_min_time_between_resolutions_ms"] == options["grpc.max_reconnect_backoff_ms"]
+
+
 def default_timeout() -> float:
     return float(inspect.signature(Client).parameters["timeout"].default)
 
