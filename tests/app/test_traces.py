@@ -191,6 +191,8 @@ async def test_a_restart_keeps_the_trace_of_a_generation(tmp_path: Path, collect
 
     assert (ended.trace_id, ended.parent_span_id) == (TRACE, submission.span_id)
     assert links(ended) == [(TRACE, submission.span_id)]
+    assert running.ledger.summary()["status_calls"] > 0
+    assert [span.name for span in collector.spans if not span.parent_span_id] == []  # no poll has a span
 
 
 async def test_a_failed_call_is_an_error_only_if_the_gateway_failed(tmp_path: Path, collector: Collector) -> None:
