@@ -89,10 +89,10 @@ async def collector(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]
     await server.stop(None)
 
 
-async def submit(running: Running, traceparent: str = CALLER) -> str:
+async def submit(running: Running, traceparent: str = CALLER, prompt: str = PROMPT) -> str:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         answer = await stub(channel).SubmitGeneration(
-            soul(PROMPT, wait_for=pb.WAIT_FOR_ACCEPTED), metadata=(("traceparent", traceparent),), timeout=WAIT_TIMEOUT
+            soul(prompt, wait_for=pb.WAIT_FOR_ACCEPTED), metadata=(("traceparent", traceparent),), timeout=WAIT_TIMEOUT
         )
     return answer.generation.id
 
@@ -193,6 +193,33 @@ async def test_a_restart_keeps_the_trace_of_a_generation(tmp_path: Path, collect
     assert links(ended) == [(TRACE, submission.span_id)]
     assert running.ledger.summary()["status_calls"] > 0
     assert [span.name for span in collector.spans if not span.parent_span_id] == []  # no poll has a span
+
+
+async def test_a_generation_and_a_call_to_higgsfield_that_fail_are_errors_with_their_causes(
+    tmp_path: Path, collector: Collector
+) -> None:
+    async with run(tmp_path, TRACES="otlp") as running:
+        running.plan(on="submit", headers={"X-Correlation-ID": "c-1"})
+        failed = await running.finish(await submit(running, prompt="[fail] a fox"), "FAILED")
+        post, ended = await collector.span("POST submit"), await collector.span(GENERATED)
+        request = pb.CancelGenerationRequest(id=await submit(running))
+        for kind in ("503", "reset"):
+            running.plan(on="cancel", kind=kind)
+            with pytest.raises(RpcFailure):
+                await running.grpc.call("CancelGeneration", request)
+        cancels = await collector.all_spans("POST cancel", 2)
+        await running.grpc.call("EstimateGeneration", pb.EstimateGenerationRequest(input=soul(PROMPT).input))
+        estimate = await collector.span("POST estimate")
+    error = Status.STATUS_CODE_ERROR
+    assert (attributes(post)["hfgateway.correlation_id"], post.status.code) == ("c-1", Status.STATUS_CODE_UNSET)
+    assert post.start_time_unix_nano < post.end_time_unix_nano
+    assert (attributes(ended)["error.type"], ended.status.code) == ("GENERATION_FAILED", error)
+    assert attributes(ended)["gen_ai.response.id"] == failed.upstream.request_id
+    assert abs(ended.end_time_unix_nano - failed.end_time.ToNanoseconds()) < 1_000_000
+    names = ("error.type", "http.response.status_code")
+    assert [[attributes(one).get(name) for name in names] for one in cancels] == [["503", 503], ["no_response", None]]
+    assert [one.status.code for one in cancels] == [error, error]
+    assert estimate.parent_span_id
 
 
 async def test_a_failed_call_is_an_error_only_if_the_gateway_failed(tmp_path: Path, collector: Collector) -> None:
