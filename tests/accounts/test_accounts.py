@@ -172,6 +172,13 @@ async def test_a_list_of_accounts_counts_the_generations_once(
     assert len(counts) == 1
 
 
+async def test_a_list_of_accounts_asks_higgsfield_only_if_told_to(running: Running) -> None:
+    running.sandbox.state.change({"account": "films", "credentials": "films:revoked-at-higgsfield"})
+    for check in (False, True):
+        (films,) = (one for one in (await listed(running, check=check)).accounts if one.name == "films")
+        assert [one.accepted for one in films.credentials] == [not check]
+
+
 async def test_leaked_credentials_can_be_revoked_at_once(running: Running) -> None:
     """What was sent with them is then followed with the new ones of the account."""
     await assign(running, "shop", films=1)
