@@ -35,7 +35,7 @@ from gateway.generations.state import SEND_TIMEOUT, CancelAsked, Expired, OwnerD
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.trusted_time import ASK_INTERVAL, TrustedTime
-from gateway.generations.watching.feed import Entry, Feed
+from gateway.generations.watching.feed import LONG_AGO, Entry, Feed
 
 log = logging.getLogger(__name__)
 
@@ -374,15 +374,20 @@ class Follower:
     def _first_poll(self, account: str) -> GenerationId:
         """Return the generation of an account whose poll is next: the one that is due first.
 
-        During an outage that is one whose last poll got a response, if there is one among the next PLAN_BATCH_SIZE. If
-        only some requests have failed, it ends the outage, and does not wait for a probe of each of the others.
+        During an outage it is the best probe among the next PLAN_BATCH_SIZE. If the calls of only some requests fail,
+        that one ends the outage, and does not wait for a probe of each of the others.
         """
-        due, entries = self._polls[account].due, self._feed.entries
+        due = self._polls[account].due
         if self._poll_limits[account].broken:
-            for generation_id in islice(due, PLAN_BATCH_SIZE):
-                if generation_id not in entries or not entries[generation_id].errors:
-                    return generation_id
+            return min(islice(due, PLAN_BATCH_SIZE), key=self._probe_rank)
         return next(iter(due))
+
+    def _probe_rank(self, generation_id: GenerationId) -> int:
+        """Return 0 if its last poll succeeded or none is needed, 1 if there was none yet, and 2 if it failed."""
+        entry = self._feed.entries.get(generation_id)
+        if entry is None:
+            return 0
+        return 2 if entry.errors else int(entry.polled_at == LONG_AGO)
 
     def _is_store_backing_off(self) -> bool:
         return self._backoff.resumes_at(self._clock.moment().steady) is not None

@@ -404,3 +404,15 @@ async def test_requests_whose_status_calls_always_fail_delay_no_others(start: St
     others = await submitted(running, 3)
     took = await running.advance(900.0, until=lambda: not {*others} & {*running.live()}, step=COARSE)
     assert 200.0 <= took <= 200.0 + WITHIN
+
+
+async def test_new_requests_whose_status_calls_fail_delay_no_earlier_ones(start: Start) -> None:
+    """The probe is one whose calls have succeeded, not each of the new ones before it."""
+    running = await start(concurrency_limit=100, image_seconds=200.0, POLL_MIN="1", POLL_MAX="30")
+    others = await submitted(running, 3)
+    await running.advance(50.0, step=COARSE)
+    for number in range(60):
+        running.plan(on="status", kind="500", times=10_000, prompt=f"odd {number}")
+    await submitted(running, 60, "odd")
+    took = await running.advance(900.0, until=lambda: not {*others} & {*running.live()}, step=COARSE)
+    assert 150.0 <= took <= 150.0 + WITHIN
