@@ -389,7 +389,9 @@ def announce(logger: logging.Logger, message: str, **fields: str) -> None:
     formatter = handlers[0].formatter if handlers else None
     as_json = isinstance(formatter, _LineFormatter) and formatter.form == "json"
     try:
-        print(formatter.format(record) if formatter and as_json else message, flush=True)
+        line = formatter.format(record) if formatter and as_json else message
+        # One write: with PYTHONUNBUFFERED, print would write the end of the line after that of another worker.
+        print(f"{line}\n", end="", flush=True)
     except OSError as error:  # its reader has left, or a disk is full, which is no reason to end a gateway
         logger.warning("a line cannot be written to standard output", extra={"line": message, "error": str(error)})
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -20,7 +22,7 @@ import pytest
 from gateway.cli.exit_codes import OUTPUT_NOT_WRITTEN
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.telemetry import MAX_LINES
+from gateway.telemetry import MAX_LINES, announce
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.upload_service_pb2 import CreateUploadRequest
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
@@ -179,6 +181,15 @@ def test_critical_lines_are_counted() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "\nhfgateway_critical_log_lines_total 2.0\n" in ended.stdout
+
+
+def test_an_announced_line_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers share a file. Lines of others would appear between the parts of one that is written in two calls."""
+    reading, writing = os.pipe2(os.O_DIRECT)  # each read returns what one call has written
+    with open(reading, "rb", buffering=0) as reader, open(writing, "wb", buffering=0) as raw:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, write_through=True))  # as with PYTHONUNBUFFERED=1
+        announce(logging.getLogger("gateway"), "hfgateway: ready")
+        assert reader.read(1000) == b"hfgateway: ready\n"
 
 
 def test_libraries_log_only_warnings_at_any_level() -> None:
