@@ -21,7 +21,7 @@ from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, TlsConfig, soul
 from tests.app.certificates import Authority
 from tests.app.command import environment
-from tests.durability.process import READY, WAIT_TIMEOUT
+from tests.durability.process import READY, REPEAT_TIMEOUT, WAIT_TIMEOUT
 from tests.support import forked
 from tests.support.addresses import free_address
 from tests.support.running import run
@@ -154,7 +154,7 @@ async def test_clients_see_no_error_when_a_gateway_is_killed_under_load(tmp_path
                 third_done.set()
             return str(generation.id)
 
-        async with asyncio.timeout(WAIT_TIMEOUT), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(REPEAT_TIMEOUT), asyncio.TaskGroup() as tasks:
             calls = [tasks.create_task(generate(number)) for number in range(GENERATIONS)]
             await third_done.wait()
             gateways[0].process.kill()

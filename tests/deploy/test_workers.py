@@ -25,7 +25,7 @@ from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import AsyncClient, RetryPolicy, soul
 from tests.app.command import FRESH, ROOT, WAIT_TIMEOUT, Finished, environment, run
-from tests.durability.process import READY, stub
+from tests.durability.process import READY, REPEAT_TIMEOUT, stub
 from tests.support.addresses import free_address
 from tests.support.running import eventually
 
@@ -188,6 +188,7 @@ async def test_every_worker_serves_the_shared_ports_and_its_own(tmp_path: Path, 
                     await stub(channel).ListGenerations(pb.ListGenerationsRequest())
 
 
+@pytest.mark.timeout(600)
 async def test_a_killed_worker_is_started_again_and_clients_see_no_error(
     tmp_path: Path, emptied: str, sandbox: Sandbox
 ) -> None:
@@ -202,7 +203,7 @@ async def test_a_killed_worker_is_started_again_and_clients_see_no_error(
                 first.set()
                 return str(generation.id)
 
-            async with asyncio.timeout(WAIT_TIMEOUT), asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout(REPEAT_TIMEOUT), asyncio.TaskGroup() as tasks:
                 made = [tasks.create_task(generate(f"{number}-{turn}")) for turn in range(GENERATIONS)]
                 await first.wait()
                 os.kill(workers.served(number)[-1].pid, signal.SIGKILL)

@@ -16,6 +16,8 @@ from tests.support import forked
 ROOT = Path(__file__).parents[2]
 WAIT_TIMEOUT = 100.0
 """Seconds in which a process must start or end."""
+REPEAT_TIMEOUT = 200.0
+"""Seconds for a generation whose gateway is killed: it may be repeated after half a minute, and a minute after that."""
 READY = re.compile(r'hfgateway: gRPC on (\S+), HTTP on (\S+), store ([^"\n]+)')
 """The line with the addresses that it prints when it is ready."""
 
