@@ -39,7 +39,6 @@ type Client struct {
 func New(address string, options ...Option) (*Client, error) {
 	config := settings{key: os.Getenv("HFGATEWAY_API_KEY"), forecasts: 2 * time.Second}
 	config.timeout, config.timers = defaultTimeout, realTimers
-	config.onWarning = func(*FieldViolation) {}
 	config.address = cmp.Or(address, os.Getenv("HFGATEWAY_ADDRESS"), DefaultAddress)
 	for _, option := range options {
 		option(&config)

@@ -55,8 +55,10 @@ func (c *Client) Generate(
 	} else if c.forecasts > 0 {
 		forecasts = durationpb.New(c.forecasts)
 	}
-	for _, warning := range submission.Warnings {
-		c.onWarning(warning)
+	if c.onWarning != nil {
+		for _, warning := range submission.Warnings {
+			c.onWarning(warning)
+		}
 	}
 	generation := submission.Generation
 	progress(generation)

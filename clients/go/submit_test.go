@@ -412,9 +412,10 @@ func TestForecastsAreProgress(t *testing.T) {
 func TestGenerateReportsWarnings(t *testing.T) {
 	g := newGateway(t)
 	completed := generation(hfgateway.StateCompleted, 3)
-	g.on("SubmitGeneration", respond(&pb.SubmitGenerationResponse{
+	submitted := respond(&pb.SubmitGenerationResponse{
 		Generation: completed, Warnings: []*pb.FieldViolation{{Field: "input.model"}, {Field: "input.model.parameters.seed"}},
-	}))
+	})
+	g.on("SubmitGeneration", submitted, submitted)
 	var fields []string
 	client, _ := newClient(t, g.address(), hfgateway.WithOnWarning(func(warning *hfgateway.FieldViolation) {
 		fields = append(fields, warning.GetField())
@@ -424,5 +425,10 @@ func TestGenerateReportsWarnings(t *testing.T) {
 
 	if err != nil || text(fields) != "[input.model input.model.parameters.seed]" {
 		t.Error(fields, err)
+	}
+
+	silent, _ := newClient(t, g.address(), hfgateway.WithOnWarning(nil))
+	if _, err := silent.Generate(within(t), input, nil); err != nil {
+		t.Error(err)
 	}
 }

@@ -15,6 +15,7 @@ import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.ForkJoinWorkerThread;
@@ -206,7 +207,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
      * for example. It must be thread-safe.
      */
     public Builder onRetry(BiConsumer<GatewayException, Duration> hook) {
-      onRetry = hook;
+      onRetry = Objects.requireNonNull(hook);
       return this;
     }
 

@@ -109,7 +109,7 @@ public final class Submit {
    * It runs on a thread of the client.
    */
   public Submit onWarning(Consumer<? super FieldViolation> hook) {
-    return new Submit(request, key, timeout, forecastInterval, hook);
+    return new Submit(request, key, timeout, forecastInterval, Objects.requireNonNull(hook));
   }
 
   /** Returns the request. It always has a key, because a retry without one would create a second generation. */

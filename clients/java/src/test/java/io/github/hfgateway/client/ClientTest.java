@@ -167,6 +167,7 @@ class ClientTest {
     List<FieldViolation> warnings = new ArrayList<>();
     client.generate(Submit.of(Inputs.soul("a fox")).onWarning(warnings::add), seen -> {});
     assertEquals(List.of(DOUBT), warnings);
+    assertThrows(NullPointerException.class, () -> Submit.of(Inputs.soul("a fox")).onWarning(null));
   }
 
   private static Message forecast(double progress) {
