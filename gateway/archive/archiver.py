@@ -38,7 +38,7 @@ class Archiver:
 
     The counters of this process: `archived` files and their `bytes`, `failures` of attempts, and `given_up` files,
     which were refused or could not be copied before Higgsfield removed them. `waiting` is the number of files to copy
-    or remove, as of the last `count_waiting`.
+    or remove, and `failing` of those whose last attempt failed, as of the last `count_waiting`.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Archiver:
         """The tenant of the copy that was started last. Its name is the position in the order of turns."""
         self._tasks = OwnedTasks()
         self._wakeup = Wakeup()
-        self.archived = self.bytes = self.failures = self.given_up = self.waiting = 0
+        self.archived = self.bytes = self.failures = self.given_up = self.waiting = self.failing = 0
 
     def on_commit(self, saved: Sequence[Saved]) -> None:
         """Queue the completed generations of a commit; wake up also for deletions, whose files must be removed."""
@@ -91,9 +91,10 @@ class Archiver:
                 self._wakeup.wake()
 
     async def count_waiting(self) -> None:
-        """Count the files that wait. The last count stays while the store is not available."""
+        """Count the files that wait. The last counts stay while the store is not available."""
         with contextlib.suppress(UnconfirmedError):
             self.waiting = await self._copies.copies_waiting()
+            self.failing = await self._copies.copies_failing()
 
     async def run(self) -> None:
         """Work until canceled, starting with what an earlier process left."""

@@ -132,3 +132,6 @@ class CopyStore(Protocol):
 
     async def copies_waiting(self) -> int:
         """Return the number of files that wait to be copied or removed."""
+
+    async def copies_failing(self) -> int:
+        """Return the number of those among them whose last attempt failed."""

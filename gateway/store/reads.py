@@ -143,6 +143,10 @@ class CopyReads(StoreReads):
         (row,) = await self._rows("count_waiting_copies")
         return int(row["waiting"])
 
+    async def copies_failing(self) -> int:
+        (row,) = await self._rows("count_failing_copies")
+        return int(row["failing"])
+
 
 class AuditReads(StoreReads):
     """The reads of `AuditStore`."""

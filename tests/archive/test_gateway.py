@@ -289,6 +289,7 @@ async def test_get_and_list_show_copies_and_watches_do_not(running: Running, tmp
     assert await running.metric("hfgateway_archive_bytes_total") == file.size
     assert (
         await running.metric("hfgateway_archive_waiting")
+        == await running.metric("hfgateway_archive_failing")
         == await running.metric("hfgateway_archive_failures_total")
         == 0
     )
@@ -300,7 +301,8 @@ async def test_a_file_that_cannot_be_copied_is_counted(running: Running) -> None
     patch = {"status": "completed", "images": [{"url": url}], "expires_at": "2100-01-01T00:00:00Z"}
     running.plan(on="status", patch=patch)
     await running.finish((await running.submit(soul("a fox"))).id)
-    await running.metric_becomes("hfgateway_archive_waiting", 1)
+    await running.metric_becomes("hfgateway_archive_failing", 1)
+    assert await running.metric("hfgateway_archive_waiting") == 1
 
 
 async def test_previews_of_v1_are_archived_and_removed_with_their_files(running: Running, tmp_path: Path) -> None:

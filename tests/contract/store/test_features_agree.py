@@ -124,6 +124,7 @@ class Features(Pair):
                 await self.both(lambda store: store.copies.forget_copy(copy))
         await self.both(lambda store: store.copies.archived([*self.live]))
         await self.both(lambda store: store.copies.copies_waiting())
+        await self.both(lambda store: store.copies.copies_failing())
         await self.both(lambda store: store.copies.next_copy(archive, now))
         after, ended_after = pick.choice(["", "one", "p", "zero"]), self.moment(pick.choice([10, 1e6])).steady
 

@@ -137,6 +137,7 @@ async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
     assert sorted(await copies.due_copies("s3://a", "", 0.0, 60.0, 9), key=lambda one: one.part) == [first, preview]
     assert await copies.record_copy(first, file)
     assert await copies.archived([ended.id, "none"]) == {ended.id: {Part(0): file}}
+    assert (await copies.copies_waiting(), await copies.copies_failing()) == (1, 0)
 
     await copies.postpone_copy(preview, 100.0, give_up=False)
     assert list(await copies.due_copies("s3://a", "", 50.0, 60.0, 9)) == []
@@ -146,10 +147,10 @@ async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
     ]  # the clock went back
     await copies.reassign_copies("s3://b")
     assert [one.archive for one in await copies.due_copies("s3://b", "", 100.0, 60.0, 9)] == ["s3://b"]
-    assert await copies.copies_waiting() == 1
+    assert (await copies.copies_waiting(), await copies.copies_failing()) == (1, 1)
     await copies.postpone_copy(preview, 200.0, give_up=True)
     await copies.plan_copies([preview], 0.0)  # it stays given up
-    assert await copies.copies_waiting() == 0
+    assert (await copies.copies_waiting(), await copies.copies_failing()) == (0, 0)
 
 
 async def test_a_retry_is_due_before_copies_that_were_planned_later(store: Store) -> None:

@@ -1397,6 +1397,10 @@ WHERE state = 1 AND generation_id = ANY(:generation_ids::text[]);
 -- Count the files that wait to be copied or removed.
 SELECT count(*) AS waiting FROM archive_files WHERE state IN (0, 3);
 
+-- name: count_failing_copies
+-- Count the files that wait to be copied or removed, and whose last attempt failed.
+SELECT count(*) AS failing FROM archive_files WHERE state IN (0, 3) AND attempts > 0;
+
 -- Characters ----------------------------------------------------------------------------------------------------------
 
 -- name: insert_character
