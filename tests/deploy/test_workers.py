@@ -65,7 +65,8 @@ class Workers:
     def served(self, number: int) -> list[Serving]:
         """Return the processes of a worker that have served so far, from the log."""
         address, found = ("", ""), []
-        for line in map(json.loads, self.log.read_text().splitlines()):
+        complete = self.log.read_text().rpartition("\n")[0]  # the last line may have been written in part
+        for line in map(json.loads, complete.splitlines()):
             if line.get("worker") == number and "grpc" in line:
                 address = line["grpc"], line["http"]
             if line.get("worker") == number and "pid" in line:
