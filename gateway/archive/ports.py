@@ -134,4 +134,4 @@ class CopyStore(Protocol):
         """Return the number of files that wait to be copied or removed."""
 
     async def copies_failing(self) -> int:
-        """Return the number of those among them whose last attempt failed."""
+        """Return the number of waiting files whose last attempt failed."""

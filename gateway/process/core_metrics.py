@@ -174,7 +174,7 @@ def _webhooks(core: Core) -> list[_Row]:
 def _archive(archiver: Archiver) -> list[_Row]:
     return [
         ("archive_waiting", "Files that wait to be archived or removed", lambda: archiver.waiting),
-        ("archive_failing", "Those among them whose last attempt failed", lambda: archiver.failing),
+        ("archive_failing", "Waiting files whose last attempt failed", lambda: archiver.failing),
         ("archive_files_total", "Files that were archived", lambda: archiver.archived),
         ("archive_bytes_total", "Bytes of the files that were archived", lambda: archiver.bytes),
         ("archive_failures_total", "Attempts to archive or remove a file that failed", lambda: archiver.failures),
