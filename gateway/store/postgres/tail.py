@@ -64,7 +64,7 @@ class Tail:
         self._batch_size = MAX_CHANGES
         """The changes that the next read asks for."""
         self._down_at = -math.inf
-        """The time of the last failed or late read."""
+        """The time of the last failed read, or of the last late one that had found a leader before."""
         self._turns = 0
         """The reads that have begun."""
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -164,9 +164,12 @@ class Tail:
         if changes:
             database.notify(self._saved(changes))
             self._position = changes[-1]["change_position"]
-        self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
-        if self.following and 0.0 < self._responded_at < since_boot() - OUTAGE_AFTER:  # the first read shows no outage
+        late = 0.0 < self._responded_at < since_boot() - OUTAGE_AFTER  # the first read shows no outage
+        if self.following and late and self.leader != Leader():
+            # While a leader is silent, a late read does not prolong its time to return: a machine that is too slow to
+            # read in time would never take the lease.
             self._down_at = since_boot()
+        self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
         self._responded_at = before
         database.recovered()
         self._batch_size = min(MAX_CHANGES, limit + 1) if len(changes) == limit else limit

@@ -1057,6 +1057,29 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
             await replica.close()
 
 
+async def test_a_replica_whose_reads_are_all_late_replaces_a_dead_leader(
+    emptied: str, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica on a busy machine waits once for the leader to return, and not again after each late read."""
+    from gateway.store.postgres import tail
+    from gateway.store.postgres.store import PostgresStore
+
+    monkeypatch.setattr(tail, "OUTAGE_AFTER", -1.0)  # each read after the first is late
+    monkeypatch.setattr(tail, "LEADER_RETURN_TIMEOUT", 0.5)
+    async with opened(emptied) as dead:
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        try:
+            await replica.begin(0, lambda _: None)
+            assert dead.store.lease._beats is not None
+            dead.store.lease._beats.cancel()
+            postgres.execute("UPDATE replicas SET beat = now() - interval '1 hour'", database=database)
+            async with asyncio.timeout(30.0):
+                await replica.follow()
+            assert replica.leads
+        finally:
+            await replica.close()
+
+
 @pytest.fixture
 async def heir(emptied: str, postgres: Server, proxy: Proxy) -> AsyncIterator[PostgresStore]:
     """Return a replica behind the proxy, whose leader has ended."""
