@@ -14,7 +14,7 @@ class CallbackStore(Protocol):
         """Store a new callback with its secret; False if the tenant has one with its idempotency key."""
 
     async def change_callback(self, callback: Callback, due: float | None = None) -> None:
-        """Store what can change in a callback: its filter, position, health and secrets.
+        """Store what can change in a callback, except its position: its filter, health and secrets.
 
         With `due`, a steady time, its pending deliveries become due at that time at the latest.
         """
@@ -26,7 +26,11 @@ class CallbackStore(Protocol):
         """Return all callbacks, oldest first."""
 
     async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery]) -> None:
-        """Store new deliveries and the position of the callback in one transaction. Known deliveries do not change."""
+        """Store new deliveries and the position of the callback in one transaction. Known deliveries do not change.
+
+        A stored position never goes back: an earlier call may have failed for its caller and have stored a later one,
+        with deliveries that succeed before the changes are read again.
+        """
 
     async def prune_deliveries(self, settled_before: float) -> None:
         """Delete the deliveries of all callbacks that succeeded or failed before a wall time."""

@@ -41,6 +41,20 @@ async def test_a_callback_is_stored_once_with_its_secrets(store: Store) -> None:
     assert list(await store.callbacks.callbacks()) == [CALLBACK]
 
 
+async def test_the_position_of_a_callback_never_goes_back(store: Store) -> None:
+    """A write whose caller left may have stored a later position than the process knows.
+
+    From an earlier one, the next process would send deliveries again that have succeeded.
+    """
+    callbacks = store.callbacks
+    await callbacks.add_callback(CALLBACK)
+    await callbacks.take_deliveries(replace(CALLBACK, position=9), [FIRST])
+    await callbacks.change_callback(replace(CALLBACK, paused=True))
+    await callbacks.delivery_attempted(FIRST, replace(CALLBACK, streak=1), CALLBACK, None)
+    await callbacks.take_deliveries(replace(CALLBACK, position=8), [])
+    assert list(await callbacks.callbacks()) == [replace(CALLBACK, position=9, streak=1)]
+
+
 async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(store: Store) -> None:
     callbacks = store.callbacks
     await callbacks.add_callback(CALLBACK)

@@ -1096,12 +1096,13 @@ signed AS (
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: update_callback
--- Replace what can change in a callback and its secrets. With `due`, its pending deliveries are due then at the latest.
+-- Replace what can change in a callback, except its position, and its secrets. With `due`, its pending deliveries are due
+-- then at the latest.
 WITH {fenced},
 written AS (
     UPDATE callbacks SET
-        wanted = :wanted, every_change = :every_change, position = :position, paused = :paused,
-        problem = :problem::smallint, problem_status = :problem_status, problem_time = :problem_time::double precision,
+        wanted = :wanted, every_change = :every_change, paused = :paused, problem = :problem::smallint,
+        problem_status = :problem_status, problem_time = :problem_time::double precision,
         failing_since = :failing_since::double precision, failed_at = :failed_at, streak = :streak,
         held_until = :held_until
     FROM fenced WHERE id = :id RETURNING id
@@ -1139,9 +1140,12 @@ SELECT * FROM callbacks ORDER BY id;
 SELECT callback_id, secret, until FROM callback_secrets ORDER BY callback_id, number;
 
 -- name: take_deliveries
--- Store new deliveries and the position of their callback.
+-- Store new deliveries and the position of their callback, unless that is further already.
 WITH {fenced},
-written AS (UPDATE callbacks SET position = :position FROM fenced WHERE id = :callback_id RETURNING id),
+written AS (
+    UPDATE callbacks SET position = greatest(position, :position::bigint) FROM fenced WHERE id = :callback_id
+    RETURNING id
+),
 taken AS (
     INSERT INTO callback_deliveries (
         callback_id, generation_id, revision, create_time, next_at, state, attempts, refusals, problem, http_status,
@@ -1220,10 +1224,10 @@ written AS (
 ),
 changed AS (
     UPDATE callbacks SET
-        wanted = :wanted, every_change = :every_change, position = :position, paused = :paused,
-        problem = :callback_problem::smallint, problem_status = :problem_status,
-        problem_time = :problem_time::double precision, failing_since = :failing_since::double precision,
-        failed_at = :failed_at, streak = :streak, held_until = :held_until
+        wanted = :wanted, every_change = :every_change, paused = :paused, problem = :callback_problem::smallint,
+        problem_status = :problem_status, problem_time = :problem_time::double precision,
+        failing_since = :failing_since::double precision, failed_at = :failed_at, streak = :streak,
+        held_until = :held_until
     FROM fenced WHERE id = :callback_id AND :callback_changed
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;

@@ -591,16 +591,16 @@ INSERT INTO callbacks (
 ) ON CONFLICT (tenant, idempotency_key) DO NOTHING;
 
 -- name: update_callback
--- Replace the columns of a callback that can change.
+-- Replace the columns of a callback that can change, except its position.
 UPDATE callbacks SET
-    wanted = :wanted, every_change = :every_change, position = :position, paused = :paused, problem = :problem,
+    wanted = :wanted, every_change = :every_change, paused = :paused, problem = :problem,
     problem_status = :problem_status, problem_time = :problem_time, failing_since = :failing_since,
     failed_at = :failed_at, streak = :streak, held_until = :held_until
 WHERE id = :id;
 
 -- name: update_callback_position
--- Store the position up to which a callback has deliveries.
-UPDATE callbacks SET position = :position WHERE id = :id;
+-- Store the position up to which a callback has deliveries, unless it is further already.
+UPDATE callbacks SET position = :position WHERE id = :id AND position < :position;
 
 -- name: delete_callback
 -- Delete the row of a callback.
