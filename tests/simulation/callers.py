@@ -80,6 +80,8 @@ class History:
     adopts: bool = False
     """Whether it adopts a request that was made without the gateway, instead of submitting one."""
     delete_requested: bool = False
+    deleted: str = ""
+    """The id of the generation whose deletion was confirmed; empty if there is none."""
     final: Generation | None = None
     """The last generation of the key at the end of the run; None if it could not be read."""
     final_error: GatewayError | None = None
@@ -267,6 +269,7 @@ class Caller:
             except (NotConnectedError, CallerLeftError):
                 pass
             else:
+                self.history.deleted = name
                 return
             await self.world.sleep(self.world.log_uniform(0.5, 30.0))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gateway.errors import Reason
 from gateway.generations.model import Generation, State
 from gateway.generations.state import SEND_TIMEOUT
+from tests.simulation.archive import Archived
 from tests.simulation.callers import History, Observation, View
 from tests.simulation.higgsfield import MAX_STATUS_CALLS, Ledger, Post, Request
 from tests.simulation.receiver import Callbacks, Receipt
@@ -89,6 +90,8 @@ class Evidence:
     """One for each caller that trains a character."""
     talks: Sequence[Talk] = ()
     """One for each caller that talks to agents."""
+    archived: Archived = field(default_factory=Archived)
+    """What was seen of the archive."""
     declared_lost: set[str] = field(default_factory=set)
     """The ids of generations that an operator declared lost, or tried to."""
     may_be_charged_twice: set[str] = field(default_factory=set)
@@ -129,6 +132,7 @@ class _Checker:
             yield from (f"{about}: {wrong}" for wrong in found)
         yield from (f"budget: {text}" for text in evidence.wrong_sums[:3])
         yield from (f"audit: {text}" for text in evidence.wrong_audit[:3])
+        yield from (f"archive: {text}" for text in self._check_archive(evidence.archived))
         yield from self._check_gateway()
 
     # -- One key -------------------------------------------------------------------------------------------------------
@@ -419,6 +423,17 @@ class _Checker:
             missing = set(wanted) - {receipt.revision for receipt in own}
             if missing:
                 yield f"{final.id} was not delivered at revisions {sorted(missing)} of {final.revision}"
+
+    # -- The archive ---------------------------------------------------------------------------------------------------
+
+    def _check_archive(self, archived: Archived) -> Iterator[str]:
+        """Every copy that callers are shown is there, every output is copied, and deleted ones leave no file."""
+        if self.evidence.restores:
+            return
+        yield from archived.wrong[:3]
+        yield from (f"{name} has no copy at the end" for name in archived.missing)
+        yield from (f"{key} is left of a deleted generation" for key in archived.orphans)
+        yield from (f"{key} is unfinished at the end" for key in archived.unfinished)
 
     # -- The gateway ---------------------------------------------------------------------------------------------------
 

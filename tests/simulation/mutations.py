@@ -12,6 +12,7 @@ from unittest import mock
 
 from gateway.agents.messages import Messages
 from gateway.agents.model import KeyRecord, Message
+from gateway.archive.archiver import Archiver
 from gateway.callbacks import dispatcher
 from gateway.callbacks.model import Callback, Delivery
 from gateway.characters.creator import Creator
@@ -43,6 +44,7 @@ from gateway.store.sqlite.callbacks import SqliteCallbacks
 from gateway.store.sqlite.change_log import SqliteChangeLog
 from gateway.store.sqlite.writer import Writer
 from tests.simulation.accounts import KEY
+from tests.simulation.archive import ArchiveBehaviour
 from tests.simulation.plans import Plan
 from tests.simulation.receiver import ReceiverBehaviour
 from tests.simulation.world import DAY, HOUR
@@ -267,7 +269,7 @@ def stale_signature_is_rejected() -> Iterator[None]:
 # -- The store ---------------------------------------------------------------------------------------------------------
 
 
-@mutation("charged 2 times", 243)
+@mutation("charged 2 times", 144)
 def unknown_claim_counts_as_stored() -> Iterator[None]:
     """A claim is sent although the answer to its commit was lost, and it may not be stored."""
 
@@ -302,7 +304,7 @@ def _announce_late(planned: Plan) -> None:
     planned.caller.watches, planned.caller.leaves, planned.caller.max_disconnected = 1.0, 0.9, 2.0
 
 
-@mutation("was shown at revision", 51, focus=_announce_late)
+@mutation("was shown at revision", 17, focus=_announce_late)
 def a_watch_shows_what_is_not_announced() -> Iterator[None]:
     """A watch that starts late reads a change from the store, while other calls do not know it yet."""
 
@@ -448,13 +450,13 @@ def _crash_often(planned: Plan) -> None:
     planned.commit_failure = 0.2
 
 
-@mutation("was not delivered", 25, focus=_crash_often)
+@mutation("was not delivered", 5, focus=_crash_often)
 def a_callback_moves_on_before_its_deliveries_are_stored() -> Iterator[None]:
     """The position of a callback is stored in a separate transaction, before the deliveries."""
     take = SqliteCallbacks.take_deliveries
 
     async def take_after(self: SqliteCallbacks, callback: Callback, taken: Sequence[Delivery]) -> None:
-        await self.change_callback(callback)
+        await take(self, callback, [])
         await take(self, callback, taken)
 
     with replaced(SqliteCallbacks, "take_deliveries", take_after):
@@ -538,4 +540,34 @@ def a_late_claim_is_stored_after_its_repeat_was_refused() -> Iterator[None]:
 def a_lookup_by_key_waits_for_no_submission() -> Iterator[None]:
     """A caller that left before its submission was stored is told that there is none."""
     with replaced(Generations, "page", Reads.page):
+        yield
+
+
+def _archive_slowly(planned: Plan) -> None:
+    """Copies take long, callers delete at once what has ended, and processes end in the middle of commits."""
+    planned.archive, planned.caller.deletes, planned.caller_count = ArchiveBehaviour(slow=20.0), 1.0, 8
+    planned.restores, planned.horizon, planned.caller.horizon = False, 600.0, 60.0
+
+
+@mutation("is left of a deleted generation", 7, focus=_archive_slowly)
+def a_copy_that_ends_after_the_deletion_stays() -> Iterator[None]:
+    """A copy whose generation is deleted before its end is recorded as made, and not removed."""
+    with changed("preview = :preview AND state = 0", "preview = :preview"):
+        yield
+
+
+def _archive_and_crash(planned: Plan) -> None:
+    """Processes end in the middle of commits, and outputs are archived."""
+    planned.archive, planned.caller.deletes, planned.caller_count = ArchiveBehaviour(slow=0.01), 0.0, 8
+    planned.restores, planned.targeted_ends, planned.commit_time = False, 1.0, 0.1
+
+
+@mutation("has no copy at the end", 12, focus=_archive_and_crash)
+def outputs_from_before_a_crash_are_not_archived() -> Iterator[None]:
+    """A process plans only the copies of generations that end while it runs."""
+
+    async def catch_up(self: Archiver) -> None:
+        """Do nothing."""
+
+    with replaced(Archiver, "_catch_up", catch_up):
         yield

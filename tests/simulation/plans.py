@@ -9,6 +9,7 @@ from functools import cache
 
 from gateway.settings.config import Settings, read_settings
 from tests.simulation.accounts import KEY
+from tests.simulation.archive import ArchiveBehaviour
 from tests.simulation.books import PRICE_OF_V1
 from tests.simulation.callers import CallerBehaviour
 from tests.simulation.gateway import PUBLIC_URL
@@ -43,6 +44,8 @@ class Scenario:
     """The number of callers that talk to agents, beside the others."""
     receiver: ReceiverBehaviour | None = None
     """How the receivers of callbacks behave; None if there are no callbacks."""
+    archive: ArchiveBehaviour | None = None
+    """How the archive of outputs behaves; None if there is none."""
 
 
 @dataclass(kw_only=True)
@@ -114,6 +117,18 @@ def receiver_of(rng: Draws) -> ReceiverBehaviour:
     )
 
 
+def archive_of(rng: Draws) -> ArchiveBehaviour:
+    """Draw how the archive and the hosts of outputs behave."""
+    return ArchiveBehaviour(
+        refused=rng.probability(0.4, 0.02, 0.5),
+        cut_off=rng.probability(0.4, 0.02, 0.3),
+        fails=rng.probability(0.5, 0.02, 0.3),
+        corrupts=rng.probability(0.3, 0.02, 0.2),
+        slow=rng.choice((0.01, 0.5, 20.0)),
+        appends=rng.random() < 0.5,
+    )
+
+
 ADOPTED_IN, ADOPTED_AT = 16, 11
 """Requests are adopted in every sixteenth seed, so that the other seeds stay as they were without adoption."""
 BUDGETS_IN, BUDGETS_AT = 16, (6, 13)
@@ -135,6 +150,9 @@ LATE_IN, LATE_AT = 16, (4, 12)
 """Commits are announced late in two of sixteen seeds, for the same reason."""
 LOOKED_UP_IN, LOOKED_UP_AT = 32, (1, 14, 17, 26)
 """Callers look their keys up in four of 32 seeds, for the same reason."""
+
+ARCHIVE_IN, ARCHIVE_AT = 32, (4, 14, 19, 27)
+"""Outputs are archived in four of 32 seeds, for the same reason."""
 
 
 def plan(seed: int) -> Plan:
@@ -245,6 +263,8 @@ def plan(seed: int) -> Plan:
         planned.caller.reads_back = True
     if seed % LOOKED_UP_IN in LOOKED_UP_AT:
         planned.caller.looks_up = True
+    if seed % ARCHIVE_IN in ARCHIVE_AT:
+        planned.archive = archive_of(Draws(f"archive {seed}"))
     return planned
 
 

@@ -126,6 +126,7 @@ class Ports:
         self._node = node
         self._serving = serving
         self._access = serving.access
+        self.store = serving.store
         self._instance = instance
         self._exit = exit_stack
         self._webhooks: ReceiveWebhook | None = None

@@ -23,6 +23,7 @@ from gateway.generations.model import State
 from gateway.store.sqlite import files
 from gateway.store.sqlite.audit import stored
 from tests.simulation.accounts import Operator
+from tests.simulation.archive import Archive, ArchiveReader
 from tests.simulation.books import Books, set_budgets
 from tests.simulation.callers import Adopter, Caller, Watcher
 from tests.simulation.checker import Evidence, violations
@@ -106,7 +107,7 @@ def run(
             try:
                 simulation = begin()
                 try:
-                    with simulation.receivers.installed():
+                    with simulation.receivers.installed(), simulation.archive.installed():
                         loop.run_until_complete(simulation.run())
                 except (StepLimitError, DeadlockError) as error:
                     simulation.evidence.finished = False
@@ -142,6 +143,7 @@ class Simulation:
         self.world = world
         self.higgsfield = higgsfield
         self.receivers = Receivers(world, scenario.receiver)
+        self.archive = Archive(world, higgsfield, scenario.archive)
         self._scenario = scenario
         self._endpoint = endpoint
         self._horizon = scenario.horizon
@@ -168,7 +170,9 @@ class Simulation:
             callbacks=self.receivers.callbacks,
             trainings=[trainer.training for trainer in self.trainers],
             talks=[talker.talk for talker in self.talkers],
+            archived=self.archive.archived,
         )
+        self._reader = ArchiveReader(world, endpoint, self.archive, self.callers, self._horizon / 4)
 
     async def run(self) -> None:
         """Run until everything has settled after the last fault."""
@@ -193,6 +197,8 @@ class Simulation:
                 break
             await self.world.sleep(1.0)  # the stream of one has just ended, because it was old
         self.evidence.ended_at = world.now
+        if self.archive.exists:
+            await self._reader.finish()
         self._measure()
         serving.cancel()
 
@@ -212,7 +218,7 @@ class Simulation:
         """Look from time to time at what the gateway does."""
         raise NotImplementedError
 
-    def _actors(self) -> Iterator[Operator | ResolvingOperator | CallbackOwner]:
+    def _actors(self) -> Iterator[Operator | ResolvingOperator | CallbackOwner | ArchiveReader]:
         """Return those who act beside callers and watchers."""
         world, endpoint, scenario, pause = self.world, self._endpoint, self._scenario, self._horizon / 4
         if scenario.accounts:
@@ -221,6 +227,8 @@ class Simulation:
             yield ResolvingOperator(world, endpoint, self.evidence, pause / 5)
         for callbacks in self.receivers.callbacks:
             yield CallbackOwner(world, endpoint, callbacks, pause)
+        if self.archive.exists:
+            yield self._reader
 
     def _stop_faults(self) -> None:
         raise NotImplementedError
@@ -436,7 +444,8 @@ class _OneProcess(Simulation):
             held = f"AND state <> {State.UNCERTAIN.value}" if self.evidence.restores else ""
             (open_ones,) = reader.execute(f"SELECT count(*) FROM generations WHERE done = 0 {held}").fetchone()
             (pending,) = reader.execute("SELECT count(*) FROM callback_deliveries WHERE state = 1").fetchone()
-        return not open_ones and not pending
+            (waiting,) = reader.execute("SELECT count(*) FROM archive_files WHERE state IN (0, 3)").fetchone()
+        return not (open_ones or pending or waiting)
 
     def _measure(self) -> None:
         instance = self.server.instance

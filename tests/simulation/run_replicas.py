@@ -24,7 +24,7 @@ from tests.simulation.callers import CallerBehaviour
 from tests.simulation.gateway import PUBLIC_URL
 from tests.simulation.higgsfield import SECRET, Higgsfield, UpstreamBehaviour
 from tests.simulation.loop import CURRENT_PROCESS, Process, SimulatedLoop
-from tests.simulation.plans import Draws, Scenario, default_settings, receiver_of
+from tests.simulation.plans import Draws, Scenario, archive_of, default_settings, receiver_of
 from tests.simulation.postgres import (
     REFUSALS,
     REFUSES,
@@ -171,6 +171,8 @@ def plan(seed: int) -> ReplicaPlan:
     # A session belongs to one account, and an operator may assign another one to its tenant.
     planned.talkers = 0 if planned.accounts else rng.choice((0, 0, 0, 2))
     planned.caller.looks_up = seed % 4 == 2
+    if seed % 4 == 1:
+        planned.archive = archive_of(Draws(f"archive {seed}"))
     return planned
 
 
@@ -400,7 +402,8 @@ class _Replicas(Simulation):
     def _settled(self) -> bool:
         open_ones = "SELECT FROM generations WHERE NOT done"
         pending = "SELECT FROM callback_deliveries WHERE state = 1"
-        return not self.database.read(f"{open_ones} UNION ALL {pending} LIMIT 1")
+        waiting = "SELECT FROM archive_files WHERE state IN (0, 3)"
+        return not self.database.read(f"{open_ones} UNION ALL {pending} UNION ALL {waiting} LIMIT 1")
 
     def _measure(self) -> None:
         processes = [node.instance.process for node in self.nodes if node.instance is not None]
