@@ -66,6 +66,17 @@ async def test_a_gateway_whose_clients_have_another_authority_is_healthy(tmp_pat
 
 
 @pytest.mark.toolchain("openssl")
+async def test_a_gateway_that_requires_client_certificates_is_healthy_during_a_renewal(tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path)
+    served, renewed = authority.signed("gateway"), authority.signed("renewed")
+    tls = {"tls_cert": str(served.cert), "tls_key": str(served.key), "tls_client_ca": str(authority.cert)}
+    async with GatewayProcess(tmp_path, f"http://{free_address()}", **tls) as gateway:
+        renewed.cert.replace(served.cert)  # and the key a moment later
+        more = {f"HFGATEWAY_{name.upper()}": value for name, value in tls.items()}
+        assert await exit_code(gateway.http_address.removeprefix("https://"), more) == 0
+
+
+@pytest.mark.toolchain("openssl")
 async def test_settings_in_a_file_are_read(tmp_path: Path) -> None:
     served = Authority.made(tmp_path).signed("gateway")
     config = tmp_path / "settings.toml"
