@@ -46,6 +46,9 @@ KEEPALIVE_INTERVAL = 5
 """Seconds until the next probe if there is no response. After three, the connection has failed."""
 CONNECT_TIMEOUT = 5.0
 """Seconds for a new connection, or for one of the pool to become free."""
+ATTEMPT_TIMEOUT = 2
+"""Seconds until a connection of the pool tries the next server of the URL, or the next address of its name. If two do
+not respond, there is time for a third. psycopg has no shorter timeout."""
 QUERY_CANCELED = "57014"
 """The SQLSTATE of a statement that took longer than its limit."""
 RESERVED_CONNECTIONS = 2
@@ -414,7 +417,7 @@ def _pool(url: str, size: int) -> Pool:
             "autocommit": True,
             "prepare_threshold": None,
             "row_factory": dict_row,
-            "connect_timeout": int(CONNECT_TIMEOUT),
+            "connect_timeout": ATTEMPT_TIMEOUT,
             "application_name": "hfgateway",
             "client_encoding": "UTF8",
             **_keepalives(url),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 
 from tests.contract.store.load import load, sandbox_for_load
 from tests.durability.process import GatewayProcess
+from tests.support.addresses import free_address
 from tests.support.running import eventually
 
 if TYPE_CHECKING:
@@ -52,6 +54,17 @@ async def test_a_failover_to_a_synchronous_standby_loses_nothing(tmp_path: Path,
         await asyncio.to_thread(primary.kill_processes)
         await asyncio.to_thread(standby.execute, "SELECT pg_promote()")
         await clients.more()
+
+
+async def test_a_gateway_starts_while_the_first_server_does_not_respond(tmp_path: Path) -> None:
+    from tests.support import postgres as support
+
+    with support.running() as server, socket.create_server(("127.0.0.1", 0)) as silent:
+        server.execute(f"CREATE DATABASE store OWNER {support.USER}")
+        hosts = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{server.port}"
+        url = f"postgresql://gateway@{hosts}/store?target_session_attrs=read-write"
+        async with GatewayProcess(tmp_path, f"http://{free_address()}", store_url=url):
+            pass
 
 
 async def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing(tmp_path: Path) -> None:
