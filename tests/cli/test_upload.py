@@ -113,10 +113,27 @@ async def test_estimate_uploads_its_input_files(gateway: ScriptedGateway, hfgate
     gateway.on("UploadMedia", STORED, STORED)
     gateway.on("EstimateGeneration", pb.EstimateGenerationResponse(description="free"))
 
-    ended = await hfgateway("estimate", "x", "--speak", "--image", str(picture), "--audio", str(picture))
+    speech = picture.with_suffix(".wav")
+    speech.write_bytes(b"speech")
+    ended = await hfgateway("estimate", "x", "--speak", "--image", str(picture), "--audio", str(speech))
 
     assert (ended.code, ended.out) == (0, "free\n")
     assert gateway.requests["EstimateGeneration"][0].input.speak.audio_url == URL
+
+
+async def test_a_file_of_another_kind_is_not_uploaded(
+    gateway: ScriptedGateway, hfgateway: Command, picture: Path
+) -> None:
+    speech = picture.with_suffix(".wav")
+    speech.write_bytes(b"speech")
+    for image, audio, complaint in (
+        (picture, picture, "has the name of a file of image/png, not of audio"),
+        (speech, speech, ", not of image"),
+    ):
+        ended = await hfgateway("generate", "x", "--speak", "--image", str(image), "--audio", str(audio))
+        assert (ended.code, ended.out) == (2, "")
+        assert complaint in " ".join(ended.err.split())
+    assert gateway.requests == {}
 
 
 async def test_a_missing_input_file_is_a_usage_error(hfgateway: Command) -> None:
