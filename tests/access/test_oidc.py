@@ -180,6 +180,7 @@ async def test_a_token_acts_as_its_tenant_with_its_scopes(
         ({"exp": math.inf}, "the token is not valid"),
         ({"nbf": {}}, "the token is not valid"),
         ({"nbf": 4_000_000_000, "exp": 4_000_000_600}, "the token is not valid yet"),
+        ({"iat": 4_000_000_000, "exp": 4_000_000_600}, "the token is not valid yet"),
         ({"tenant": None}, "the claim tenant of the token is not a tenant"),
         ({"tenant": "Not A Tenant"}, "the claim tenant of the token is not a tenant"),
         ({"tenant": ["red"]}, "the claim tenant of the token is not a tenant"),
