@@ -184,7 +184,7 @@ async def test_a_real_response_can_be_patched_with_a_foreign_link(api: Any) -> N
 
 
 @pytest.mark.parametrize(("fault", "status"), [({}, 200), ({"kind": "503"}, 503)])
-@pytest.mark.parametrize("on", ["storage", "media"])
+@pytest.mark.parametrize("on", ["storage", "agent storage", "media"])
 async def test_a_delay_precedes_the_response_of_storage_and_of_an_output_file(
     api: Any, monkeypatch: pytest.MonkeyPatch, on: str, fault: dict[str, Any], status: int
 ) -> None:
@@ -197,11 +197,14 @@ async def test_a_delay_precedes_the_response_of_storage_and_of_an_output_file(
 
     monkeypatch.setattr(Fault, "wait", wait)
     slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
+    agent_slot = (await api.call("POST", "/v1/agent/media", json={"extension": "png", "type": "image"})).json
     request_id = await api.submit_and_finish()
     image = (await api.status(request_id)).json["images"][0]
-    await api.plan(on=on, delay=60, **fault)
+    await api.plan(on=on.removeprefix("agent "), delay=60, **fault)
     if on == "storage":
         call = api.call("PUT", slot["upload_url"], headers=slot["upload_headers"], data=b"x")
+    elif on == "agent storage":
+        call = api.call("PUT", agent_slot["upload_url"], headers={"Content-Type": "image/png"}, data=b"x")
     else:
         call = api.call("GET", image["url"])
     answer, waits = asyncio.create_task(call), asyncio.create_task(waiting.wait())

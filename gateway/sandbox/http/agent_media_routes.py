@@ -79,11 +79,15 @@ class AgentMediaRoutes:
             return web.Response(status=403, text="<Error><Code>SignatureDoesNotMatch</Code></Error>")
         fault = self._state.plan.take("storage", None)
         if fault is not None and not fault.processed:
+            await fault.wait()
             return apply_fault(fault, None)
         slot.content = await request.read()
         self._state.ledger.uploads += 1
         answer = web.Response(status=200)
-        return answer if fault is None else apply_fault(fault, answer)
+        if fault is None:
+            return answer
+        await fault.wait()
+        return apply_fault(fault, answer)
 
     async def confirm(self, request: web.Request) -> web.Response:
         """Report whether the file has been uploaded. The status before that is not documented."""
