@@ -52,13 +52,15 @@ class SandboxState:
         """Change credits, credentials and settings of an account: of the first one, or of the key id in `account`.
 
         New credentials replace the old ones. Requests and idempotency keys stay, as after a rotation of API keys.
-        Returns the credits and settings; raises ValueError for an unknown account or setting.
+        Returns the credits and settings; raises ValueError for an unknown account or setting, or a wrong value.
         """
         changes = dict(changes)
         pair = self._credentials_of(changes.pop("account", None))
         account = self.accounts[pair]
         credits, credentials = changes.pop("credits", None), changes.pop("credentials", None)
         amount = account.credits if credits is None else _decimal(credits)
+        if credentials is not None and not (isinstance(credentials, str) and ":" in credentials):
+            raise ValueError("credentials must be `id:secret`")
         account.change_settings(account.settings.changed(changes))
         account.credits = amount
         if credentials is not None:

@@ -167,6 +167,10 @@ async def test_reset_clears_everything_but_the_options(api: Any) -> None:
         {"credits": "NaN"},
         {"concurrency_mode": "both"},
         {"account": "nobody", "credits": 1},
+        {"account": 5},
+        {"credentials": 7},
+        {"credentials": "no secret"},
+        {"webhook_secret": None},
         [],
     ],
 )

@@ -121,7 +121,7 @@ _CHOICES = {
 
 
 def _kind(value: Any) -> str:
-    for kind, types in (("flag", bool), ("number", int | float), ("list", list | tuple)):
+    for kind, types in (("flag", bool), ("number", int | float), ("list", list | tuple), ("text", str)):
         if isinstance(value, types):
             return kind
-    return "text"
+    return "none of these"
