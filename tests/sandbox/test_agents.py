@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.sandbox.conftest import Api, Response, StartApi
@@ -65,9 +66,8 @@ async def test_a_turn_grows_and_completes_with_its_cost(api: Api) -> None:
     assert (answer["role"], answer["status"]) == ("assistant", "processing")
     assert (done["status"], row_statuses(done)) == ("idle", [("user", "completed"), ("assistant", "completed")])
     whole = text_of(done["messages"][1])
-    assert whole == "Done: a fox"
-    assert whole.startswith(text_of(answer))
-    assert text_of(answer) != whole
+    assert (text_of(answer), whole) == ("Done: a", "Done: a fox")
+    assert [row["message"]["parts"][1]["state"] for row in (answer, done["messages"][1])] == ["streaming", "done"]
     assert done["messages"][0]["llm_cost_usd"] == "0.0400"
     assert done["messages"][1]["message_id"] == answer["message_id"]
     assert {part["type"] for part in answer["message"]["parts"]} == {"step-start", "reasoning", "text"}
@@ -82,6 +82,7 @@ async def test_a_question_waits_until_it_is_answered(api: Api) -> None:
         "awaiting_input",
         [("user", "processing"), ("assistant", "processing")],
     )
+    assert text_of(asked["messages"][1]) == "Which colour?"
 
     answer = await said(api, one, "red")
     assert (await read(api, one, after=answer))["status"] == "processing"
@@ -113,15 +114,25 @@ async def test_a_busy_session_refuses_messages_without_charge(api: Api) -> None:
     assert ledger["agent_charged_credits"] == "0.5"
 
 
-async def test_an_interrupt_ends_the_turn_only(api: Api) -> None:
+@pytest.mark.parametrize(
+    ("text", "seconds", "roles"),
+    [
+        ("a fox", 1, ["user"]),
+        ("a fox", 3, ["user", "assistant"]),
+        ("a fox [ask]", 6, ["user", "assistant"]),
+        ("a fox [terminate]", 3, ["user", "assistant"]),
+    ],
+)
+async def test_an_interrupt_ends_the_turn_only(api: Api, text: str, seconds: float, roles: list[str]) -> None:
     one = await session(api)
-    await said(api, one, "a fox")
-    api.clock.advance(3)
-    assert (await api.call("POST", f"{SESSIONS}/{one}/interrupt")).status == 200
-    api.clock.advance(60)
+    await said(api, one, text)
+    api.clock.advance(seconds)
     assert (await api.call("POST", f"{SESSIONS}/{one}/interrupt")).status == 200
     state = await read(api, one)
-    assert (state["status"], row_statuses(state)) == ("idle", [("user", "failed"), ("assistant", "failed")])
+    api.clock.advance(60)
+    assert (await api.call("POST", f"{SESSIONS}/{one}/interrupt")).status == 200
+    assert await read(api, one) == state
+    assert (state["status"], row_statuses(state)) == ("idle", [(role, "failed") for role in roles])
     await said(api, one, "an owl")
 
 
@@ -129,6 +140,7 @@ async def test_invalid_agent_calls_are_refused_without_charge(api: Api, start: S
     one = await session(api)
     for content in (None, "", "x" * 20_001, 7):
         assert (await say(api, one, content)).status == 422
+    assert (await api.call("POST", SESSIONS, json={"config": 7})).status == 422
     assert (await say(api, str(uuid.uuid4()), "x")).status == 404
     assert (await api.call("GET", f"{SESSIONS}/{one}/messages", params={"after": "nobody"})).status == 404
     await api.account(credits=0)
@@ -140,6 +152,15 @@ async def test_invalid_agent_calls_are_refused_without_charge(api: Api, start: S
     assert (await api.ledger())["agent_charge_count"] == 0
     poor = await start(credits="0.4")
     assert (await say(poor, await session(poor), "x")).status == 402
+
+
+async def test_a_message_is_paid_from_the_credits(start: StartApi) -> None:
+    api = await start(agent_seconds=6, credits="0.5")
+    one = await session(api)
+    await said(api, one, "a fox")
+    assert (await api.ledger())["balance"] == "0.0"
+    api.clock.advance(6)
+    assert (await say(api, one, "an owl")).status == 402
 
 
 async def test_accounts_do_not_see_each_others_sessions(start: StartApi) -> None:
@@ -157,10 +178,13 @@ async def test_faults_apply_to_messages_by_plan_and_by_word(api: Api) -> None:
     assert row_statuses(await read(api, one)) == [("user", "processing")]
     api.clock.advance(6)
     assert (await say(api, one, "[http=503]")).status == 503
+    with pytest.raises(aiohttp.ClientError):
+        await say(api, one, "[lost]")
     await api.plan(on="agent_messages", kind="500")
     assert (await api.call("GET", f"{SESSIONS}/{one}/messages")).status == 500
     sent = (await api.ledger())["agent_messages"]
-    assert [(entry["outcome"], entry["message_id"] is None) for entry in sent] == [("502", False), ("503", True)]
+    seen = [(entry["outcome"], entry["message_id"] is None) for entry in sent]
+    assert seen == [("502", False), ("503", True), ("lost", False)]
     assert (await api.ledger())["agent_reads"] == 2
 
 
@@ -169,12 +193,17 @@ async def test_media_is_uploaded_to_a_slot_and_confirmed(api: Api) -> None:
     confirm = f"/v1/agent/media/{slot['id']}/confirm"
     assert (slot["id"], slot["content_type"]) == ("m1.jpeg", "image/jpeg")
     assert (await api.call("POST", confirm, json={"type": "image"})).json == {"status": "pending"}
+    assert (await api.call("GET", slot["url"])).status == 404
+    refused = await api.call("PUT", slot["url"], data=b"bytes", headers={"Content-Type": "image/jpeg"})
+    assert (refused.status, (await api.ledger())["credentials_sent_to_storage"]) == (403, 1)
     api.auth, auth = {}, api.auth
     put = await api.call("PUT", slot["upload_url"], data=b"bytes", headers={"Content-Type": "image/png"})
     assert put.status == 403
     put = await api.call("PUT", slot["upload_url"], data=b"bytes", headers={"Content-Type": "image/jpeg"})
     assert put.status == 200
     assert (await api.call("GET", slot["url"])).content == b"bytes"
+    ledger = await api.ledger()
+    assert (ledger["uploads"], ledger["credentials_sent_to_storage"]) == (1, 1)
     api.auth = auth
     assert (await api.call("POST", confirm, json={"type": "image"})).json == {"status": "uploaded"}
     assert (await api.call("POST", "/v1/agent/media/m9.x/confirm", json={"type": "image"})).status == 404
