@@ -135,7 +135,7 @@ def _application(state: SandboxState, webhook_sender: WebhookSender) -> web.Appl
     application.add_routes(PresetRoutes().routes())
     application.add_routes(JobSetRoutes(state).routes())
     application.add_routes(CharacterRoutes().routes())
-    application.add_routes(AgentRoutes(state).routes())
+    application.add_routes(AgentRoutes().routes())
     application.add_routes(AgentMediaRoutes(state).routes())
     application.add_routes(GenerationRoutes(state).routes())
     return application

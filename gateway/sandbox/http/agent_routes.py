@@ -9,7 +9,6 @@ from aiohttp import web
 from gateway.sandbox import errors
 from gateway.sandbox.http.call import call_and_account, json_body
 from gateway.sandbox.schema import Schema, violations
-from gateway.sandbox.state import SandboxState
 
 _SESSION: Schema = {"type": "object", "properties": {"config": {"type": ["object", "null"]}}}
 _MESSAGE: Schema = {
@@ -21,9 +20,6 @@ _MESSAGE: Schema = {
 
 class AgentRoutes:
     """Sessions and their messages. Faults match calls by the names of the routes."""
-
-    def __init__(self, state: SandboxState) -> None:
-        self._state = state
 
     def routes(self) -> list[web.AbstractRouteDef]:
         session = "/v1/agent/sessions/{session_id}"
