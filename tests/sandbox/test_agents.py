@@ -101,6 +101,9 @@ async def test_words_in_the_prompt_fail_or_terminate_a_turn(api: Api, word: str,
     api.clock.advance(6)
     state = await read(api, one)
     assert (state["status"], row_statuses(state)) == (status, [("user", rows), ("assistant", rows)])
+    assert (await say(api, one, "an owl")).status == (400 if status == "terminated" else 202)
+    later = await read(api, one, after=state["messages"][0]["message_id"])
+    assert later["messages"][0] == state["messages"][1]
 
 
 async def test_a_busy_session_refuses_messages_without_charge(api: Api) -> None:
