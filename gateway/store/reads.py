@@ -8,9 +8,9 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.access.keys import ApiKey
 from gateway.agents.model import SESSION, KeyRecord
@@ -22,6 +22,7 @@ from gateway.characters import model as characters
 from gateway.generations.accounts import Pool
 from gateway.generations.clock import oldest_id
 from gateway.generations.limits.model import Limits, SubjectLimits, first_of_month, split_subject, subjects
+from gateway.generations.limits.usage import UsageQuery, UsageRow
 from gateway.generations.model import (
     Change,
     Event,
@@ -44,8 +45,11 @@ from gateway.store.rows import (
     credentials_of,
     delivery_of,
     subject_limits_of,
+    usage_of,
+    usage_values,
 )
 
+T = TypeVar("T")
 ROWS_PER_BATCH = 200
 """Rows of a page that one statement reads. Others get their turn afterwards, and no reader pins the log for long."""
 ROWS_PER_SEARCH = 2_000
@@ -60,6 +64,10 @@ class StoreReads(ABC):
     @abstractmethod
     async def _rows(self, name: str, /, **values: object) -> Sequence[Row]:
         """Return the rows that a statement reads; `values` are its parameters."""
+
+    @abstractmethod
+    async def _rows_aside(self, name: str, values: Mapping[str, object], convert: Callable[[Row], T]) -> list[T]:
+        """Return converted rows of a statement that may read all generations, without delaying other reads."""
 
     @abstractmethod
     def _array(self, values: Sequence[str] | Sequence[int]) -> object:
@@ -399,6 +407,13 @@ class TimeReads(StoreReads):
     async def corrections(self) -> Sequence[Correction]:
         rows = await self._rows("read_corrections")
         return [Correction(row["since"], row["ahead"], bool(row["placed"])) for row in rows]
+
+
+class UsageReads(StoreReads):
+    """The read of `UsageStore`."""
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageRow]:
+        return await self._rows_aside("read_usage", usage_values(query), usage_of)
 
 
 class WebhookReads(StoreReads):

@@ -131,18 +131,15 @@ class LimitWrites(LimitReads, StoreWrites):
         row = named | limits_row(limits)
         while not await self._rows("has_limits", **named):
             await self._begin_use(tenant, subject, day)
-            earlier = await self._earlier_use(matching(tenant, subject) | named)
-            if earlier and await self._change("limits", "set_new_limits", {**row, **earlier}, entry):
+            found = matching(tenant, subject) | named
+            earlier = await self._rows_aside("read_earlier_use", found, dict[str, object])  # none if the row is gone
+            if earlier and await self._change("limits", "set_new_limits", row | earlier[0], entry):
                 return
         await self._change("limits", "set_limits", row, entry)
 
     @abstractmethod
     async def _begin_use(self, tenant: str, subject: str, day: str) -> None:
         """Store a row without limits for the subject, if it has none."""
-
-    @abstractmethod
-    async def _earlier_use(self, found: Mapping[str, object]) -> Mapping[str, object]:
-        """Return what the use in the row lacks; nothing if the row was deleted."""
 
 
 class KeyWrites(StoreWrites):

@@ -11,7 +11,7 @@ import logging
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import psycopg
@@ -24,11 +24,14 @@ from gateway.concurrency import OwnedTasks
 from gateway.generations.stores import Listener, Saved, StoreError, UnconfirmedError, UnknownCommitError
 from gateway.store import statements
 from gateway.store.auditor import Auditor
+from gateway.store.codec import Row
 from gateway.store.postgres.errors import Outcome, outcome
 from gateway.store.reads import StoreReads
 from gateway.store.writes import StoreWrites
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 STATEMENT_TIMEOUT = 5.0
 """Seconds after which the server ends a statement."""
@@ -361,6 +364,9 @@ class StorePart(StoreReads, StoreWrites):
 
     async def _rows(self, name: str, /, **values: object) -> Sequence[DictRow]:
         return await self._database.rows(name, **values)
+
+    async def _rows_aside(self, name: str, values: Values, convert: Callable[[Row], T]) -> list[T]:
+        return [convert(row) for row in await self._rows(name, **values)]
 
     def _array(self, values: Sequence[str] | Sequence[int]) -> Sequence[str] | Sequence[int]:
         return [*values]

@@ -1,7 +1,5 @@
 """The port `LimitStore` on PostgreSQL. Claims and saves change the use in their statements."""
 
-from collections.abc import Mapping
-
 from gateway.store.postgres.database import StorePart
 from gateway.store.writes import LimitWrites
 
@@ -13,6 +11,3 @@ class PostgresLimits(StorePart, LimitWrites):
         row = {"tenant": tenant, "subject": subject, "day": day}
         # Claims and saves of all processes wait, so that each is counted either in the new row or by the next read.
         await self._write("limits", "begin_use", row, lock="lock_limits")
-
-    async def _earlier_use(self, found: Mapping[str, object]) -> Mapping[str, object]:
-        return next(iter(await self._rows("read_earlier_use", **found)), {})

@@ -43,9 +43,8 @@ from gateway.store.postgres.limits import PostgresLimits
 from gateway.store.postgres.log_writer import LogWriter
 from gateway.store.postgres.tail import Tail
 from gateway.store.postgres.times import PostgresTimes
-from gateway.store.postgres.usage import PostgresUsage
 from gateway.store.postgres.webhooks import PostgresWebhooks
-from gateway.store.reads import AccountReads, CatalogReads
+from gateway.store.reads import AccountReads, CatalogReads, UsageReads
 from gateway.store.rows import credentials_of
 from gateway.store.store import Leader, SharedStore
 from gateway.store.writes import AccountWrites, CatalogWrites
@@ -75,6 +74,10 @@ class PostgresAccounts(StorePart, AccountReads, AccountWrites):
 
 class PostgresCatalogs(StorePart, CatalogReads, CatalogWrites):
     """The methods are described in `gateway/catalog/ports.py`."""
+
+
+class PostgresUsage(StorePart, UsageReads):
+    """The methods are described in `gateway/generations/stores.py`."""
 
 
 class PostgresStore(SharedStore):

@@ -1,10 +1,13 @@
 """The open SQLite file that all parts of the store share (docs/decisions/0005)."""
 
+import asyncio
 import json
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.audit import GENESIS, chained
 from gateway.generations.stores import Listener, Saved, StoreError
@@ -19,6 +22,7 @@ from gateway.store.writes import StoreWrites
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 PRUNE_BATCH_SIZE = 200
 """Rows that retention deletes in one commit. Other writes wait for it."""
 
@@ -89,6 +93,16 @@ class StorePart(StoreReads, StoreWrites):
 
     async def _rows(self, name: str, /, **values: object) -> Sequence[Row]:
         return self._database.rows(name, **values)
+
+    async def _rows_aside(self, name: str, values: Values, convert: Callable[[Row], T]) -> list[T]:
+        def read() -> list[T]:
+            with closing(files.connect_reader(self._database.path)) as reader:
+                return [convert(row) for row in reader.execute(self._sql[name], values)]
+
+        try:  # in a thread and on another connection, so that other reads need not wait
+            return await asyncio.to_thread(read)
+        except sqlite3.Error as error:
+            raise StoreError("the store cannot be read") from error
 
     def _array(self, values: Sequence[str] | Sequence[int]) -> str:
         return json.dumps([*values])

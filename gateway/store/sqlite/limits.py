@@ -1,17 +1,14 @@
 """The port `LimitStore` on SQLite, and what claims and saves do to the use of limits."""
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 
 from gateway.generations.limits.model import SubjectLimits, Use, settlement_of, subjects_of
 from gateway.generations.model import Generation, Spec
-from gateway.generations.stores import Claim, StoreError
+from gateway.generations.stores import Claim
 from gateway.store.rows import subject_limits_of, use_row
-from gateway.store.sqlite import files
 from gateway.store.sqlite.database import StorePart
 from gateway.store.sqlite.writer import Effect
 from gateway.store.statements import execute
@@ -32,18 +29,6 @@ class SqliteLimits(StorePart, LimitWrites):
             return None, None
 
         await self._writer.write("limits", write)
-
-    async def _earlier_use(self, found: Mapping[str, object]) -> Mapping[str, object]:
-        # In a thread and on a connection that no other reader uses, because it may read all generations of a month.
-        return await asyncio.to_thread(self._read_earlier_use, found)
-
-    def _read_earlier_use(self, found: Mapping[str, object]) -> Mapping[str, object]:
-        try:
-            with closing(files.connect_reader(self._database.path)) as reader:
-                row = reader.execute(self._sql["read_earlier_use"], found).fetchone()
-        except sqlite3.Error as error:
-            raise StoreError("the store cannot be read") from error
-        return {} if row is None else dict(row)
 
 
 def applying(connection: sqlite3.Connection, sql: Sql, spec: Spec) -> Sequence[SubjectLimits]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.store.reads import AccountReads, CatalogReads, KeyReads
+from gateway.store.reads import AccountReads, CatalogReads, KeyReads, UsageReads
 from gateway.store.sqlite.agents import SqliteAgents
 from gateway.store.sqlite.archive import SqliteCopies
 from gateway.store.sqlite.audit import SqliteAudit
@@ -18,7 +18,6 @@ from gateway.store.sqlite.generations import SqliteGenerations
 from gateway.store.sqlite.health import SqliteHealth
 from gateway.store.sqlite.limits import SqliteLimits
 from gateway.store.sqlite.times import SqliteTimes
-from gateway.store.sqlite.usage import SqliteUsage
 from gateway.store.sqlite.webhooks import SqliteWebhooks
 from gateway.store.sqlite.writer import Writer
 from gateway.store.store import Store
@@ -35,6 +34,10 @@ class SqliteCatalogs(StorePart, CatalogReads, CatalogWrites):
 
 class SqliteKeys(StorePart, KeyReads, KeyWrites):
     """The methods are described in `gateway/access/identity.py`."""
+
+
+class SqliteUsage(StorePart, UsageReads):
+    """The methods are described in `gateway/generations/stores.py`."""
 
 
 class SqliteStore(Store):

@@ -370,7 +370,7 @@ async def test_a_new_limit_counts_what_changes_while_it_counts(
     team = {"team": "a"}
     await set_limits(store, credits_per_month=100 * MILLION)
     waiting = [await claimed(store, priced(labels=team)) for _ in range(6)]
-    read, reads_made = store.limits._earlier_use, 0  # type: ignore[attr-defined] # of both engines
+    read, reads_made = store.limits._rows_aside, 0  # type: ignore[attr-defined] # of both engines
 
     async def change(days: list[str]) -> None:
         for one in days:
@@ -380,15 +380,15 @@ async def test_a_new_limit_counts_what_changes_while_it_counts(
             queued = await save(store, ends, accepted(ends, ends.id))
             await save(store, queued, reported(queued, State.COMPLETED))
 
-    async def changing(found: Any) -> Any:
+    async def changing(*statement: Any) -> Any:
         nonlocal reads_made
         reads_made += 1
         await change([DAY] if reads_made == 1 else [])
-        earlier = await read(found)
+        earlier = await read(*statement)
         await change([day] if reads_made == 1 else [])
         return earlier
 
-    monkeypatch.setattr(store.limits, "_earlier_use", changing)
+    monkeypatch.setattr(store.limits, "_rows_aside", changing)
     await set_limits(store, "label:team=a", credits_per_month=100 * MILLION)
     assert reads_made == (1 if day == DAY else 2)
     counted = await use(store)
@@ -403,27 +403,27 @@ async def test_limits_whose_count_is_interrupted_are_not_set_and_can_be_set_agai
 ) -> None:
     first = await claimed(store, priced())
 
-    async def interrupted(_: object) -> None:
+    async def interrupted(*_: object) -> None:
         await claimed(store, priced())
         raise StoreError("interrupted")
 
-    async def changed(found: Any) -> Any:
-        earlier = await read(found)
+    async def changed(*statement: Any) -> Any:
+        earlier = await read(*statement)
         if changes:
             await set_limits(store, **changes.pop())
         return earlier
 
     changes: list[dict[str, int]] = [{}, {"credits_per_day": 9 * MILLION}]
-    read = store.limits._earlier_use  # type: ignore[attr-defined] # of both engines
+    read = store.limits._rows_aside  # type: ignore[attr-defined] # of both engines
     with monkeypatch.context() as patch:
-        patch.setattr(store.limits, "_earlier_use", interrupted)
+        patch.setattr(store.limits, "_rows_aside", interrupted)
         with pytest.raises(StoreError, match="interrupted"):
             await set_limits(store, credits_per_day=2 * MILLION, in_flight=0)
     assert await store.limits.limits("tenant") == []
     await claimed(store, priced(None))
     await save(store, first, after(first, CancelAsked()))
     with monkeypatch.context() as patch:
-        patch.setattr(store.limits, "_earlier_use", changed)
+        patch.setattr(store.limits, "_rows_aside", changed)
         await set_limits(store, credits_per_day=2 * MILLION)
     now = await use(store)
     assert (now.running, now.day_reserved) == (2, MILLION)
