@@ -149,7 +149,8 @@ class LogWriter:
     async def _store(self, jobs: Sequence[Job]) -> None:
         """Store jobs with one statement, and one by one if one of them violates a constraint."""
         if jobs[0].kind == self._ANNOUNCED:
-            _resolve(jobs, [None] * len(jobs))
+            for job in jobs:
+                _resolve(job, None)
             return
         for job in jobs:
             failpoints.before(job.step)
@@ -166,18 +167,17 @@ class LogWriter:
             self._database.refused += len(jobs)
             _fail(jobs, error)
             return
-        together = [job for job, result in zip(jobs, results, strict=True) if result.over == OVER_TOGETHER]
-        if together:  # the first of them fits or not, whatever becomes of the others
-            jobs, results = zip(
-                *((job, one) for job, one in zip(jobs, results, strict=True) if one.over != OVER_TOGETHER), strict=True
-            )
-            self._jobs[:0] = together
-        stored = [(job, result) for job, result in zip(jobs, results, strict=True) if result.stored]
+        ended = list(zip(jobs, results, strict=True))
+        # The first of those that exceed a limit together fits or not, whatever becomes of the others.
+        self._jobs[:0] = [job for job, result in ended if result.over == OVER_TOGETHER]
+        ended = [(job, result) for job, result in ended if result.over != OVER_TOGETHER]
+        stored = [(job, result) for job, result in ended if result.stored]
         for job, _ in stored:
             failpoints.after(job.step)
         if stored:
             self._database.notify([job.saved(result.position) for job, result in stored])
-        _resolve(jobs, results)
+        for job, result in ended:
+            _resolve(job, result)
 
     async def _execute(self, jobs: Sequence[Job]) -> Sequence[Stored]:
         """Return the result of each job. Raises UnconfirmedError, or IntegrityError.
@@ -254,10 +254,9 @@ def _never_saved(position: int | None) -> Saved:
     raise AssertionError
 
 
-def _resolve(jobs: Sequence[Job], results: Sequence[Any]) -> None:
-    for job, result in zip(jobs, results, strict=True):
-        if not job.result.done():
-            job.result.set_result(result)
+def _resolve(job: Job, result: Stored | None) -> None:
+    if not job.result.done():
+        job.result.set_result(result)
 
 
 def _fail(jobs: Sequence[Job], error: Exception) -> None:
