@@ -112,7 +112,7 @@ class Adopter:
         except RequestIdTakenError:
             known = await self._known(tenant, adoption.request_id)
             if known is None:
-                raise _unknown(adoption) from None
+                raise _unknown(adoption.api, adoption.request_id) from None
             return known, True
         if claimed.new:
             log_state_change(None, generation)
@@ -140,7 +140,7 @@ class Adopter:
             else:
                 if report is not None:
                     return spec, report
-        raise failure or _unknown(Adoption(request_id, spec.api, spec.labels))
+        raise failure or _unknown(spec.api, request_id)
 
     async def _ask(self, spec: Spec, request_id: RequestId) -> StatusReport | None:
         """Ask for the status; None if the account does not know the request.
@@ -168,9 +168,9 @@ def _key(request_id: RequestId) -> IdempotencyKey:
     return IdempotencyKey(f"adopted {request_id}")
 
 
-def _unknown(adoption: Adoption) -> GatewayError:
+def _unknown(api: Api, request_id: RequestId) -> GatewayError:
     """Return NOT_FOUND, for an unknown request and for another tenant's alike: a caller cannot tell which."""
-    return _not_found(f"there is no such request in Higgsfield's {adoption.api} API", adoption.request_id)
+    return _not_found(f"there is no such request in Higgsfield's {api} API", request_id)
 
 
 def _not_found(message: str, request_id: RequestId) -> GatewayError:
