@@ -11,6 +11,10 @@ from gateway.cli.output import echo, echo_cells
 from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
+_not_taken = click.option(
+    "--not-taken", is_flag=True, help="Higgsfield never accepted it. The key is free; using it again is charged."
+)
+
 
 @click.group()
 def unresolved() -> None:
@@ -38,9 +42,7 @@ def list_unresolved(operator: Operator, as_json: bool) -> None:
 @click.argument("tenant")
 @click.argument("key")
 @click.option("--as-character", metavar="ID", help="The id of the character that was created.")
-@click.option(
-    "--not-taken", is_flag=True, help="Higgsfield never accepted it. The key is free; using it again is charged."
-)
+@_not_taken
 @operator_options
 def character(operator: Operator, tenant: str, key: str, as_character: str | None, not_taken: bool) -> None:
     """Set the outcome of a character. TENANT requested it with the idempotency key KEY."""
@@ -54,9 +56,7 @@ def character(operator: Operator, tenant: str, key: str, as_character: str | Non
 @click.argument("tenant")
 @click.argument("key")
 @click.option("--as-message", metavar="ID", help="The id of the message that was sent.")
-@click.option(
-    "--not-taken", is_flag=True, help="Higgsfield never accepted it. The key is free; using it again is charged."
-)
+@_not_taken
 @operator_options
 def message(operator: Operator, tenant: str, key: str, as_message: str | None, not_taken: bool) -> None:
     """Set the outcome of a message to an agent. TENANT sent it with the idempotency key KEY."""

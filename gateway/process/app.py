@@ -64,7 +64,12 @@ class Gateway:
     @property
     def access(self) -> Access:
         """The API keys and watch tokens of this gateway."""
-        return self._core.access if self._replica is None else self._replica.access
+        return self._serving.access
+
+    @property
+    def _serving(self) -> Core | Replica:
+        """What this gateway is now."""
+        return self._core if self._replica is None else self._replica
 
     async def start(self) -> None:
         """Open the store and the ports. If it raises SettingError or StoreOpenError, everything is closed again.
@@ -101,7 +106,7 @@ class Gateway:
             self._exit.push_async_callback(self._close)
             self._replica = self._former = joined
             await joined.begin()
-        register_role(lambda: self._core if self._replica is None else self._replica, self._telemetry)
+        register_role(lambda: self._serving, self._telemetry)
         self._ports = Ports(joined, self._telemetry, self._traces, self._exit, self._worker)
         return joined
 
@@ -155,7 +160,7 @@ class Gateway:
             core.store.change_log.listen(self._traces.on_commit)
 
     async def _close(self) -> None:
-        await (self._core if self._replica is None else self._replica).close()
+        await self._serving.close()
 
     @property
     def hangs(self) -> bool:
