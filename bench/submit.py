@@ -20,6 +20,7 @@ from bench.calls import ECHO, FIELDS, MODEL, PROMPT, SUBMIT, model_submission, s
 from bench.figures import Figure, at_least, at_most, excess, ratio
 from bench.load import CALLS_PER_CHANNEL, Call, Channels, Effort, alternating, channels, count, drive
 from bench.processes import Server
+from gateway.higgsfield.client import CONNECT_TIMEOUT, MAX_RESPONSE_BYTES
 from gateway.higgsfield.transport import AioTransport
 from hfgateway.v1 import generation_service_pb2 as pb
 
@@ -164,8 +165,14 @@ async def _lone_over(scene: Scene, effort: Effort, name: str) -> Figure:
     model = model_submission()
     (submit,), (echo,) = scene.submitting(model, 1), scene.echoing(model, 1)
     database = _database(scene.folder / "floor.db")
-    async with httpx.AsyncClient(transport=AioTransport()) as client:
-        (post,) = scene.posting(client, 1)
+    origin = httpx.URL(f"http://{scene.higgsfield.address}")
+    async with contextlib.aclosing(AioTransport()) as transport:
+
+        async def post() -> None:
+            reply = await transport.exchange(
+                "POST", origin, f"/{MODEL}", HEADERS, BODY, connect=CONNECT_TIMEOUT, max_bytes=MAX_RESPONSE_BYTES
+            )
+            assert reply.status == 200
 
         async def commit() -> None:
             database.execute("INSERT INTO rows (content) VALUES (?)", (BODY,))

@@ -27,9 +27,8 @@ from gateway.cli.output import echo, echo_lines
 from gateway.cli.serve import config_option
 
 if TYPE_CHECKING:
-    import httpx
-
     from gateway.higgsfield.credentials import Credentials
+    from gateway.higgsfield.errors import Response
     from gateway.settings.config import Settings
     from gateway.settings.values import Address
 
@@ -285,9 +284,9 @@ async def _account(settings: Settings, name: str, credentials: Credentials) -> F
 
     try:
         response = await _ask(settings, credentials)
-    except httpx.RequestError:
+    except httpx.TransportError:
         return _judge_credentials(name, None)
-    return _judge_credentials(name, {401: False, 404: True if _is_json(response) else None}.get(response.status_code))
+    return _judge_credentials(name, {401: False, 404: True if _is_json(response) else None}.get(response.status))
 
 
 def _judge_credentials(name: str, accepted: bool | None) -> Finding:
@@ -302,20 +301,15 @@ def _judge_credentials(name: str, accepted: bool | None) -> Finding:
 # -- Higgsfield and the clock ------------------------------------------------------------------------------------------
 
 
-async def _ask(settings: Settings, credentials: Credentials) -> httpx.Response:
-    """Ask for the status of a request that does not exist, over the gateway's own transport. Raises RequestError."""
-    import httpx
+async def _ask(settings: Settings, credentials: Credentials) -> Response:
+    """Ask for the status of a request that does not exist, as a gateway would. Raises TransportError."""
+    from gateway.higgsfield.client import HiggsfieldClient
 
-    from gateway.higgsfield.transport import AioTransport
-
-    headers = {"authorization": credentials.header, "accept": "application/json", "accept-encoding": "identity"}
-    async with httpx.AsyncClient(
-        transport=AioTransport(proxy=settings.proxy_for(settings.upstream_url)),
-        timeout=CHECK_TIMEOUT,
-        headers=headers,
-        follow_redirects=False,
-    ) as client:
-        return await client.get(f"{settings.upstream_url}/requests/{uuid4()}/status")
+    proxy = settings.proxy_for(settings.upstream_url)
+    client = HiggsfieldClient(settings.upstream_url, credentials, timeout=CHECK_TIMEOUT, proxy=proxy)
+    client.logs_credentials = False  # they are a finding
+    async with contextlib.aclosing(client):
+        return await client.call("GET", f"/requests/{uuid4()}/status", name="status call")
 
 
 async def _upstream(settings: Settings, credentials: Credentials) -> list[Finding]:
@@ -327,16 +321,16 @@ async def _upstream(settings: Settings, credentials: Credentials) -> list[Findin
         url += f" over the proxy {settings.proxy}"
     try:
         response = await _ask(settings, credentials)
-    except httpx.RequestError as error:
+    except httpx.TransportError as error:
         advice = f"check HFGATEWAY_UPSTREAM_URL, {'HTTPS_PROXY, NO_PROXY' if proxied else 'DNS'} and the firewall"
         if "Certificate" in str(error):
             advice = "its certificate is not valid here: set SSL_CERT_FILE to a PEM file with the authorities to trust"
         return [Finding("higgsfield", PROBLEM, f"{url} cannot be reached ({error})", advice)]
-    return [_judge_response(url, response), *_clock(response.headers.get("date", ""))]
+    return [_judge_response(url, response), *_clock(response.date)]
 
 
-def _judge_response(url: str, response: httpx.Response) -> Finding:
-    status = response.status_code
+def _judge_response(url: str, response: Response) -> Finding:
+    status = response.status
     if status == 404 and _is_json(response):
         return Finding("higgsfield", OK, f"{url} answers and accepts the credentials")
     if status == 401:
@@ -349,9 +343,9 @@ def _judge_response(url: str, response: httpx.Response) -> Finding:
     return Finding("higgsfield", PROBLEM, f"{url} answers HTTP {status}, unlike the API", advice)
 
 
-def _is_json(response: httpx.Response) -> bool:
+def _is_json(response: Response) -> bool:
     try:
-        return isinstance(response.json(), dict)
+        return isinstance(json.loads(response.body), dict)
     except ValueError:
         return False
 

@@ -1,4 +1,4 @@
-"""An httpx transport over aiohttp whose errors say whether a request may have been processed.
+"""Sends requests over aiohttp, and raises httpx's errors, which say whether a request may have been processed.
 
 A submission may be repeated only if no byte of it was sent. This transport therefore raises `ConnectError`,
 `ConnectTimeout` and `PoolTimeout` only in that case. Every failure with an unknown outcome is a `ReadError`.
@@ -8,7 +8,7 @@ follow redirects or keep cookies. It is also faster: the pool of httpx walks all
 which at 200 in flight costs ten times the request itself (`bench/`, docs/decisions/0004).
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -19,9 +19,6 @@ import yarl
 from gateway import failpoints
 from gateway.higgsfield.request_context import send_check, sending
 
-_NOT_FORWARDED = frozenset({b"cookie", b"connection"})
-"""Headers of httpx's request that are not sent: no cookies are kept, and aiohttp manages the connections."""
-
 
 class Reply(NamedTuple):
     """A complete response. The names of headers are case-insensitive."""
@@ -31,7 +28,7 @@ class Reply(NamedTuple):
     body: bytes
 
 
-class AioTransport(httpx.AsyncBaseTransport):
+class AioTransport:
     """Sends each request over aiohttp.
 
     `headers` are sent with every request. The number of connections is not limited. An idle connection is reused for at
@@ -64,7 +61,7 @@ class AioTransport(httpx.AsyncBaseTransport):
         response is compressed or longer than `max_bytes`. `connect` limits the seconds until there is a connection. The
         caller limits the total.
         """
-        response = await self._send(method, _destination(url, target), headers, body, _timeout(connect, None))
+        response = await self._send(method, _destination(url, target), headers, body, _timeout(connect))
         content = response.content
         received = b""
         try:
@@ -79,23 +76,6 @@ class AioTransport(httpx.AsyncBaseTransport):
         finally:
             response.release()  # closes the connection if the response was not read to its end
         return Reply(response.status, response.headers, received)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Implements httpx's interface, with its timeouts and its streams."""
-        limits = request.extensions.get("timeout", {})
-        headers = {
-            name.decode("ascii"): value.decode("ascii")
-            for name, value in request.headers.raw
-            if name.lower() not in _NOT_FORWARDED
-        }
-        response = await self._send(
-            request.method,
-            yarl.URL(str(request.url), encoded=True),
-            headers,
-            await request.aread(),
-            _timeout(limits.get("connect"), limits.get("read")),
-        )
-        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -139,9 +119,9 @@ def _destination(origin: httpx.URL, target: str) -> yarl.URL:
 
 
 @lru_cache(maxsize=64)
-def _timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+def _timeout(connect: float) -> aiohttp.ClientTimeout:
     # `connect` includes the DNS lookup; `sock_connect` does not.
-    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read)
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=None)
 
 
 def transport_error(error: Exception) -> httpx.TransportError:
@@ -212,20 +192,3 @@ class _Request(aiohttp.ClientRequest):
         """Write the rest of a request with a body. Runs in its own task."""
         await super().write_bytes(*arguments)
         failpoints.amid(sending.get())
-
-
-class _Body(httpx.AsyncByteStream):
-    """The bytes of the response as they arrive."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._response.content.iter_chunked(65_536):
-                yield chunk
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise transport_error(error) from error
-
-    async def aclose(self) -> None:
-        self._response.release()

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway.higgsfield.transport import AioTransport
-from tests.contract.upstream.test_transport import HOUR, let_timers_end
+from tests.contract.upstream.test_transport import Client, let_timers_end
 from tests.support.addresses import free_address
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.running import eventually
@@ -26,8 +26,8 @@ FAILURES = {
 }
 
 
-def over(proxy: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=AioTransport(proxy=f"http://{proxy}"), timeout=HOUR)
+def over(proxy: str) -> Client:
+    return Client(AioTransport(proxy=f"http://{proxy}"))
 
 
 @pytest.mark.parametrize("failure", FAILURES)
