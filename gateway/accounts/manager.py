@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.access.keys import NAME_RULE, is_name
 from gateway.concurrency import OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, invalid_field, invalid_input
+from gateway.errors import Violation, gateway_unavailable, invalid_field, not_found, raise_if_invalid
 from gateway.frozen import frozen
 from gateway.generations.accounts import DEFAULT, Account, Accounts, Pool
 from gateway.generations.model import Wall
@@ -195,8 +195,7 @@ class AccountManager:
             wrong.append(Violation("name", "is the name of an account already"))
         if tenant and not is_name(tenant):
             wrong.append(Violation("tenant", "is not the name of a tenant"))
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(wrong)
         if name not in self._accounts.by_name:
             await self._keep(name, text, tenant)
         return self._state(name, self._in_flight())
@@ -286,8 +285,7 @@ class AccountManager:
         names = [name for name, _ in pool]
         if len(set(names)) < len(names):
             wrong.append(Violation("accounts", "must have each account once"))
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(wrong)
         assigned = dict(pool)
         await self._confirmed(lambda: self._store.set_pool(tenant, assigned))
         self._pools.pop(tenant, None)
@@ -300,7 +298,7 @@ class AccountManager:
         """Return an account that was added. Raises NOT_FOUND, or INVALID_INPUT for the default one."""
         account = self._accounts.by_name.get(name)
         if account is None:
-            raise GatewayError(Failure(Reason.NOT_FOUND, "no such account"))
+            raise not_found("no such account")
         if name == DEFAULT:
             raise invalid_field("name", "is the account of HF_KEY, which only a restart changes")
         return account

@@ -1,6 +1,7 @@
 """The values of agents: sessions, messages, transcripts, and the records of idempotency keys."""
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -12,6 +13,7 @@ from gateway.frozen import frozen
 
 SESSION = hashlib.sha256(b"\x01session").digest()
 """The fingerprint of all calls that create a session: they have no arguments to compare."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class SessionState(IntEnum):
@@ -137,6 +139,11 @@ class KeyRecord:
 def message_fingerprint(session_id: str, text: str) -> bytes:
     """Hash a message, to compare calls with one idempotency key."""
     return hashlib.sha256(b"\x01message\0" + session_id.encode() + b"\0" + text.encode()).digest()
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text can be the id of a session, a message or media. It becomes a part of a URL."""
+    return _ID.fullmatch(text) is not None and ".." not in text
 
 
 def same_text(one: str, other: str) -> bool:

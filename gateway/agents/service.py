@@ -1,6 +1,5 @@
 """The use cases of agents: sessions, messages, watches and media of a tenant."""
 
-import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from gateway.agents.model import (
     Session,
     SessionState,
     Transcript,
+    is_id,
     key_reused,
     media_not_found,
     session_not_found,
@@ -34,7 +34,6 @@ PROCESSING_DURATION = 10.0
 """Seconds for which a session counts as PROCESSING after it accepted a message, if reads do not show the message."""
 MAX_IN_PROGRESS = 128
 """The most sessions and messages of a tenant that are being sent at once. They continue if their callers leave."""
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @frozen
@@ -168,7 +167,7 @@ class Agents:
 
     async def confirm_media(self, tenant: str, media_id: str, kind: MediaKind) -> None:
         """Confirm that the file of a slot was uploaded. Raises NOT_DONE if it was not, or NOT_FOUND."""
-        known = _is_id(media_id) and (self._shared or await self._store.has_agent_media(tenant, media_id))
+        known = is_id(media_id) and (self._shared or await self._store.has_agent_media(tenant, media_id))
         if not known:
             raise media_not_found(media_id)
         if not await self._api(tenant).confirm_media(media_id, kind):
@@ -216,7 +215,7 @@ class Agents:
         """Raise NOT_FOUND if the tenant has no such session, and INVALID_INPUT without an id."""
         if not session_id:
             raise invalid_field("id", "is required")
-        if not _is_id(session_id):
+        if not is_id(session_id):
             raise session_not_found(session_id)
         owner = await self._store.agent_tenant(session_id)
         if owner != tenant and not (owner is None and self._shared):
@@ -282,11 +281,6 @@ def _shows_end(message_id: str, after: str, messages: Sequence[Message]) -> bool
     return False
 
 
-def _is_id(text: str) -> bool:
-    """Return whether a text can be an id. It becomes a part of a URL, so ".." is refused."""
-    return _ID.fullmatch(text) is not None and ".." not in text
-
-
 def _check_message(message_id: str) -> None:
-    if message_id and not _is_id(message_id):
+    if message_id and not is_id(message_id):
         raise invalid_field("after_message_id", "is not the id of a message")

@@ -10,14 +10,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from gateway.concurrency import InProgress
-from gateway.errors import (
-    Failure,
-    GatewayError,
-    Reason,
-    Violation,
-    gateway_unavailable,
-    or_unavailable,
-)
+from gateway.errors import GatewayError, Reason, Violation, gateway_unavailable, not_found, or_unavailable
 from gateway.frozen import frozen
 from gateway.generations import read_back
 from gateway.generations.accounts import Accounts
@@ -117,7 +110,8 @@ class Adopter:
         if claimed.new:
             log_state_change(None, generation)
         if claimed.generation is None:
-            raise _not_found("it was adopted before, and its generation was deleted since", adoption.request_id)
+            message = "it was adopted before, and its generation was deleted since"
+            raise not_found(message, upstream_request_id=adoption.request_id)
         return claimed.generation, not claimed.new
 
     async def _known(self, tenant: str, request_id: RequestId) -> Generation | None:
@@ -170,8 +164,4 @@ def _key(request_id: RequestId) -> IdempotencyKey:
 
 def _unknown(api: Api, request_id: RequestId) -> GatewayError:
     """Return NOT_FOUND, for an unknown request and for another tenant's alike: a caller cannot tell which."""
-    return _not_found(f"there is no such request in Higgsfield's {api} API", request_id)
-
-
-def _not_found(message: str, request_id: RequestId) -> GatewayError:
-    return GatewayError(Failure(Reason.NOT_FOUND, message, metadata={"upstream_request_id": request_id}))
+    return not_found(f"there is no such request in Higgsfield's {api} API", upstream_request_id=request_id)

@@ -10,8 +10,8 @@ from gateway.errors import (
     gateway_unavailable,
     generation_not_found,
     invalid_field,
-    invalid_input,
     or_unavailable,
+    raise_if_invalid,
 )
 from gateway.generations import due_steps, read_back
 from gateway.generations.adopt import request_id_of
@@ -75,8 +75,7 @@ class Resolver:
         generation = await self._generation(generation_id)
         wrong: list[Violation] = []
         request_id = request_id_of(request_id, "request_id", wrong)
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(wrong)
         if generation.request_id == request_id:
             return generation
         if generation.request_id or generation.state not in {State.UNCERTAIN, State.LOST}:

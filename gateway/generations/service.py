@@ -20,6 +20,7 @@ from gateway.errors import (
     not_cancelable,
     not_done,
     or_unavailable,
+    raise_if_invalid,
 )
 from gateway.frozen import frozen
 from gateway.generations import read_back
@@ -296,9 +297,7 @@ class Generations(Reads):
 
     async def estimate(self, tenant: str, given: Input, warn: Warn = _ignore) -> Estimate:
         """Return the price of an input for the account of its character, or else for the tenant's first one."""
-        wrong = violations(given) or [*await self._refused(given, warn), *self._refuses(tenant, given, "")]
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(violations(given) or [*await self._refused(given, warn), *self._refuses(tenant, given, "")])
         if (field := only_v1(given)) is not None:
             raise invalid_field(field, "needs Higgsfield's v1 API, which has no estimates")
         account = self._bound_to(tenant, given) or self._accounts.first(tenant)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -21,6 +20,7 @@ from gateway.agents.model import (
     Session,
     SessionState,
     Transcript,
+    is_id,
     media_not_found,
     session_not_found,
 )
@@ -47,7 +47,6 @@ MAX_TRANSCRIPT_BYTES = 16 << 20
 """The most bytes of a response with messages."""
 MAX_TEXT_LENGTH = 250_000
 """The most characters of a text. Two texts with four bytes per character fit into a gRPC message."""
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SESSION_STATES = {state.name.lower(): state for state in SessionState if state}
 _MESSAGE_STATES = {state.name.lower(): state for state in MessageState if state}
 _ROLES = {role.name.lower(): role for role in Role if role}
@@ -241,7 +240,7 @@ class HiggsfieldAgents:
             read = _Row.model_validate(row)
         except ValidationError:
             return None
-        if not _ID.fullmatch(read.message_id) or ".." in read.message_id:
+        if not is_id(read.message_id):
             return None
         role = _ROLES.get(_word(read.role), Role.UNKNOWN)
         text, reasoning, places = _texts(read.message)
@@ -334,7 +333,7 @@ def _read(model: type[_Model], content: dict[str, Any]) -> _Model:
 
 def _checked_id(name: str) -> str:
     """Return an id that is safe in a path. Raises GatewayError."""
-    if not _ID.fullmatch(name) or ".." in name:
+    if not is_id(name):
         raise _not_understood()
     return name
 
