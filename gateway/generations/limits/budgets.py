@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.concurrency import OwnedTasks
+from gateway.concurrency import OwnedTasks, uninterrupted
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.limits.model import (
     TENANT,
@@ -91,12 +91,21 @@ class Budgets:
         known = self._trusted_time.higgsfield_now()
         return limit_error(exceeded, self._clock.moment().steady if known is None else known)
 
+    @uninterrupted
     async def set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> SubjectLimits:
         """Set these fields of a subject's limits, even if the call is canceled. The others stay as they are stored.
 
         Returns the limits with their use. Raises GATEWAY_UNAVAILABLE.
         """
-        return await self._tasks.finish(self._set(tenant, subject, limits, fields))
+        await self.learn_time()
+        async with self._setting:  # or of two changes at once, one would be lost
+            stored = self._find(await self._read(tenant), tenant, subject).limits
+            changed = replace(stored, **{name: getattr(limits, name) for name in fields})
+            try:
+                await self._store.set_limits(tenant, subject, changed, self.submission_time(self._clock.moment()).day)
+            except UnconfirmedError as error:
+                raise gateway_unavailable("the store did not confirm the limits: set them again") from error
+            return self._find(self._with_present_use(await self.refresh(tenant)), tenant, subject)
 
     async def list_limits(self, tenant: str, after: tuple[str, str], limit: int) -> Sequence[SubjectLimits]:
         """Return limits as `LimitStore.limits` does, with their use at present. Raises GATEWAY_UNAVAILABLE."""
@@ -128,25 +137,11 @@ class Budgets:
 
     def _with_present_use(self, stored: Sequence[SubjectLimits]) -> Sequence[SubjectLimits]:
         now = self.submission_time(self._clock.moment())
-        return [
-            SubjectLimits(entry.tenant, entry.subject, entry.limits, entry.use.at(now.day, now.minute))
-            for entry in stored
-        ]
+        return [replace(entry, use=entry.use.at(now.day, now.minute)) for entry in stored]
 
     async def drained(self) -> None:
         """Wait until all changes that were started have finished."""
         await self._tasks.drained()
-
-    async def _set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> SubjectLimits:
-        await self.learn_time()
-        async with self._setting:  # or of two changes at once, one would be lost
-            stored = self._find(await self._read(tenant), tenant, subject).limits
-            changed = replace(stored, **{name: getattr(limits, name) for name in fields})
-            try:
-                await self._store.set_limits(tenant, subject, changed, self.submission_time(self._clock.moment()).day)
-            except UnconfirmedError as error:
-                raise gateway_unavailable("the store did not confirm the limits: set them again") from error
-            return self._find(self._with_present_use(await self.refresh(tenant)), tenant, subject)
 
     @staticmethod
     def _find(of_tenant: Sequence[SubjectLimits], tenant: str, subject: str) -> SubjectLimits:
