@@ -9,7 +9,6 @@ import asyncio
 import random
 import sys
 import uuid
-from pathlib import Path
 
 from bench.trials.connections import Psycopg, psycopg
 from bench.trials.drivers import REPLICA, SHOWN, claim_values, tenant
@@ -82,8 +81,8 @@ class Contention:
 
 
 async def contend(server: Server, batches: int) -> None:
+    server.create_tables()
     with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute((Path(__file__).parent / "schema.sql").read_bytes())
         connection.execute("UPDATE accounts SET max_running = %s", (LIMIT,))
     store = Psycopg("store", prepare=False)
     await store.open(server.url(), 12)

@@ -8,9 +8,8 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
-from bench.trials.connections import Driver, direct, pooled, psycopg
+from bench.trials.connections import Driver, direct, pooled
 from bench.trials.servers import Server, running
 from bench.trials.statements import CLAIM
 
@@ -170,8 +169,7 @@ async def measure(server: Server, rounds: int) -> None:
 
 def main() -> None:
     with running() as server:
-        with psycopg.connect(server.url(), autocommit=True) as connection:
-            connection.execute((Path(__file__).parent / "schema.sql").read_bytes())
+        server.create_tables()
         asyncio.run(measure(server, int(sys.argv[1])))
 
 

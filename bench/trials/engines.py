@@ -336,8 +336,7 @@ async def measure(server: Server, rounds: int) -> None:
 
 def main() -> None:
     with running() as server:
-        with psycopg.connect(server.url(), autocommit=True) as connection:
-            connection.execute((Path(__file__).parent / "schema.sql").read_bytes())
+        server.create_tables()
         asyncio.run(measure(server, int(sys.argv[1])))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -35,6 +37,11 @@ class Server:
 
     def url(self, *, pooler: bool = False) -> str:
         return f"postgresql://{USER}@127.0.0.1:{self.pooler_port if pooler else self.port}/postgres"
+
+    def create_tables(self) -> None:
+        """Create the tables of schema.sql."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute((Path(__file__).parent / "schema.sql").read_bytes())
 
     def cpu_seconds(self) -> float:
         """Return the processor time of the server, including its processes that have ended."""
