@@ -138,22 +138,22 @@ def _refuse_second(parameters: Mapping[str, Any], name: str, given: str) -> None
 
 
 def _read_media(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str | Path, ...]:
-    return tuple(_url_or_file(value, "image") for value in values)
+    return tuple(_url_or_file(value, wrong="audio/") for value in values)
 
 
 def _read_one(_context: click.Context, _option: click.Parameter, value: str | None) -> str | Path | None:
-    return None if value is None else _url_or_file(value, "audio")
+    return None if value is None else _url_or_file(value, wrong="image/")
 
 
-def _url_or_file(value: str, kind: str) -> str | Path:
-    """Return a URL or a file. Raises BadParameter if there is no such file, or if its name is that of another kind."""
+def _url_or_file(value: str, wrong: str) -> str | Path:
+    """Return a URL or a file. Raises BadParameter without such a file, or if its media type begins with `wrong`."""
     if "://" in value:
         return value
     if not is_file(value):
         raise click.BadParameter(f"{value!r} is neither a URL nor a file")
-    content_type = mimetypes.guess_type(value)[0] or kind
-    if not content_type.startswith(kind):
-        raise click.BadParameter(f"{value!r} has the name of a file of {content_type}, not of {kind}")
+    media_type = mimetypes.guess_type(value)[0] or ""
+    if media_type.startswith(wrong):
+        raise click.BadParameter(f"{value!r} has the name of a file of {media_type}")
     return Path(value)
 
 
