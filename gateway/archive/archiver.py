@@ -58,7 +58,8 @@ class Archiver:
         """`bandwidth` is in bytes per second, 0 for no limit. A file with more than `largest` bytes is given up.
 
         `may_publish` returns whether no other gateway can have taken over. It is called right before a file appears in
-        the archive: the other one may have removed that file with its generation, and would not remove it again.
+        the archive, because the other one may have removed that file with its generation, and would not remove it
+        again. It is also called before a wrong copy is removed, because the other one may have replaced it.
 
         `public_url` is the base of the files' URLs for callers; by default it is the URL of the archive.
         """
@@ -206,10 +207,10 @@ class Archiver:
             await download.close()
         actual = _Digest()
         await actual.consume(self._throttle.throttled(storage.read_back(copy.key)))
+        self._check_publishable()
         if (actual.size, actual.sha256) != (expected.size, expected.sha256):
             await storage.discard(copy.key)
             raise ArchiveError("the copy differs from what was downloaded")
-        self._check_publishable()
         await storage.publish(copy.key)
         file = ArchivedFile(f"{self._base}/{copy.key}", expected.size, expected.sha256)
         if await self._copies.record_copy(copy, file):

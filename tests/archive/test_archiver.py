@@ -164,6 +164,27 @@ async def test_a_gateway_that_was_replaced_while_it_verified_a_file_does_not_pub
     assert stage.place.files() == {}
 
 
+@FOLDER_ONLY
+async def test_a_gateway_that_was_replaced_while_it_verified_a_file_does_not_remove_it(
+    stage: Stage, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a bucket, it may be the file that the other gateway has published."""
+    answers, discarded = chain([True], repeat(False)), list[str]()
+    real = stage.storage.discard
+
+    async def discard(key: str) -> None:
+        discarded.append(key)
+        await real(key)
+
+    monkeypatch.setattr(stage.storage, "discard", discard)
+    stage.media.add("/a.png", CONTENT, faults=[{"at": 60_000, "then": partial(_spoil, place, 1000)}])
+    stage.start(may_publish=lambda: next(answers))
+    await stage.completed(stage.url("/a.png"))
+    await eventually(lambda: stage.archiver.failures > 0)
+    await stage.stop()
+    assert discarded == []
+
+
 async def test_a_restart_continues_with_pending_copies(stage: Stage) -> None:
     hanging, asked = asyncio.Event(), asyncio.Event()
 
@@ -449,20 +470,21 @@ async def _never(signal: asyncio.Future[None], seconds: float | None) -> None:
     await signal
 
 
+async def _spoil(place: Place, resumed: int) -> None:
+    """Change bytes of the unfinished copy, once it has more than these bytes."""
+    await eventually(lambda: any(part.stat().st_size > resumed for part in place.folder.rglob("*.part")))
+    (part,) = place.folder.rglob("*.part")
+    with part.open("r+b") as file:
+        file.seek(500)
+        file.write(b"\xff\xfe")
+
+
 @FOLDER_ONLY
 @pytest.mark.parametrize("breaks", [0, MAX_BREAKS + 1], ids=["in one piece", "resumed at a checkpoint"])
 async def test_a_corrupted_copy_is_detected_and_made_again(
     stage: Stage, place: Place, breaks: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def spoil() -> None:
-        partial = place.folder / ".partial"
-        resumed = breaks * 30_000 + 1000
-        await eventually(lambda: any(part.stat().st_size > resumed for part in partial.glob("*.part")))
-        (part,) = partial.glob("*.part")
-        with part.open("r+b") as file:
-            file.seek(500)
-            file.write(b"\xff\xfe")
-
+    spoil = partial(_spoil, place, breaks * 30_000 + 1000)
     faults = [stage.cut(30_000) for _ in range(breaks)] + [{"at": 60_000, "then": spoil}]
     file = stage.media.add("/a.png", CONTENT, faults=faults)
     stage.start()
