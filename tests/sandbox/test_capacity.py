@@ -45,6 +45,9 @@ async def test_queue_mode_queues_requests_until_the_queue_is_full(start: Any) ->
     ]
     refused = await api.submit("one too many", key="k")
     assert (refused.status, refused.headers["Retry-After"]) == (429, "4")
+    api.clock.scale = 2.0  # the caller waits in its own time
+    assert (await api.submit("one too many", key="k")).headers["Retry-After"] == "2"
+    api.clock.scale = 1.0
     api.clock.advance(4)
     assert (await api.submit("one too many", key="k")).status == 200
     assert [(await api.status(one)).json["status"] for one in (first, second, third)] == [
