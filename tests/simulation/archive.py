@@ -28,12 +28,12 @@ from tests.simulation.world import World
 NAME = "s3://archive"
 """The URL of the archive. That of a file is this, followed by its key."""
 CHUNKS = 4
-"""The chunks in which a file is sent. Its bytes are those of a hash of its URL."""
+"""The chunks in which a file is sent."""
 
 
 @dataclass
 class ArchiveBehaviour:
-    """How hosts and storage behave. These are probabilities for one operation, or for one chunk."""
+    """How hosts and storage behave. The first group are probabilities for one operation, or for one chunk."""
 
     refused: float = 0.0
     """The host of a file cannot be reached."""
@@ -43,6 +43,7 @@ class ArchiveBehaviour:
     """An operation of the storage fails, before or after its effect."""
     corrupts: float = 0.0
     """A file is wrong when it is read back."""
+
     slow: float = 0.5
     """The longest time of an operation in seconds."""
     appends: bool = True
@@ -238,5 +239,5 @@ class ArchiveReader:
 
 
 def content_of(url: str) -> bytes:
-    """Return the content of the output at a URL."""
+    """Return the content of the output at a URL: a hash of the URL, several times."""
     return hashlib.sha256(url.encode()).digest() * 8
