@@ -41,6 +41,8 @@ READS = frozenset({"tail", "report_serving", "beat", "has_attempts", "is_prunabl
 REFUSALS = ("53100", "25006", "57014", "55P03", "53200")
 """SQLSTATEs of statements that were not stored: full disk, read-only, two limits of time, no memory."""
 CONFLICTS = ("40001", "40P01")
+MAX_DELAY = 30.0
+"""Seconds until a late statement arrives, at most."""
 KNOWN_FOR = 1.0
 """Seconds after a heartbeat of the holder in which `tail` does not find it dead: less than LEASE_TIMEOUT."""
 NOW = "to_timestamp(%(simulated_now)b::double precision)"
@@ -59,7 +61,7 @@ class DatabaseBehaviour:
     take_lost: float = 0.0
     """Added to `answer_lost` for the statement that takes the lease."""
     late: float = 0.0
-    """The connection breaks, and the statement arrives up to half a minute later."""
+    """The connection breaks, and the statement arrives up to MAX_DELAY seconds later."""
     conflict: float = 0.0
     """The server asks for a repeat."""
     refused: float = 0.0
@@ -185,7 +187,7 @@ class DatabaseServer:
         elif world.draw_fault(behaviour.late):
             world.record("delays", name, "of", statement.process)
             self._later(_fail, statement, _broken())
-            world.call_later(world.log_uniform(0.01, 30.0), self._run_late, statement)
+            world.call_later(world.log_uniform(0.01, MAX_DELAY), self._run_late, statement)
         elif world.draw_fault(behaviour.conflict):
             self._later(_fail, statement, _error(world.rng.choice(CONFLICTS)))
         elif writes and (self.state or world.draw_fault(behaviour.refused)):

@@ -26,6 +26,7 @@ from tests.simulation.higgsfield import SECRET, Higgsfield, UpstreamBehaviour
 from tests.simulation.loop import CURRENT_PROCESS, Process, SimulatedLoop
 from tests.simulation.plans import Draws, Scenario, archive_of, default_settings, receiver_of
 from tests.simulation.postgres import (
+    MAX_DELAY,
     REFUSALS,
     REFUSES,
     SILENT,
@@ -381,7 +382,8 @@ class _Replicas(Simulation):
                 break
         else:
             world.defects.append("no replica leads, although faults have stopped")
-        await world.sleep(10.0)
+        # A late statement of a takeover would compare heartbeats that are rare by then with the limit of before.
+        await world.sleep(MAX_DELAY if self.plan.database.late else 10.0)
         self.evidence.quiet_from = world.now
         for module, name in INTERVALS:
             self._quiet.enter_context(mock.patch.object(module, name, getattr(module, name) * QUIET))
