@@ -292,6 +292,9 @@ class _Pool:
     async def open(self) -> None:
         """Do nothing: connections are opened when they are needed."""
 
+    async def wait(self) -> None:
+        """Do nothing, for the same reason."""
+
     async def close(self) -> None:
         """Do nothing: nothing is left open."""
 

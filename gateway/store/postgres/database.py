@@ -48,10 +48,7 @@ KEEPALIVE_IDLE = 60
 KEEPALIVE_INTERVAL = 5
 """Seconds until the next probe if there is no response. After three, the connection has failed."""
 CONNECT_TIMEOUT = 5.0
-"""Seconds for a new connection, or for one of the pool to become free."""
-ATTEMPT_TIMEOUT = 2
-"""Seconds until a connection of the pool tries the next server of the URL, or the next address of its name. If two do
-not respond, there is time for a third. psycopg has no shorter timeout."""
+"""Seconds for a connection to one server of the URL, or for a connection of the pool to become free."""
 QUERY_CANCELED = "57014"
 """The SQLSTATE of a statement that took longer than its limit."""
 RESERVED_CONNECTIONS = 2
@@ -119,9 +116,18 @@ class Database:
         self._closed = False
 
     async def open(self) -> None:
-        """Start the pools. They connect in the background."""
-        for pool in (self._pool, self.reserved):
+        """Start the pools, and wait until each has a connection. Raises StoreError.
+
+        A statement would not wait for as long as a connection takes if a server of the URL does not respond.
+        """
+        pools = (self._pool, self.reserved)
+        for pool in pools:
             await pool.open()
+        try:
+            for pool in pools:
+                await pool.wait()
+        except PoolTimeout as error:
+            raise StoreError("no connection to the store was made in time") from error
 
     async def finish_writes(self) -> None:
         """Return when all writes have ended that had begun before `refuse_writes`."""
@@ -423,7 +429,7 @@ def _pool(url: str, size: int) -> Pool:
             "autocommit": True,
             "prepare_threshold": None,
             "row_factory": dict_row,
-            "connect_timeout": ATTEMPT_TIMEOUT,
+            "connect_timeout": int(CONNECT_TIMEOUT),
             "application_name": "hfgateway",
             "client_encoding": "UTF8",
             **_keepalives(url),

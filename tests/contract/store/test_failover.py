@@ -63,8 +63,8 @@ async def test_a_gateway_starts_while_the_first_server_does_not_respond(tmp_path
         server.execute(f"CREATE DATABASE store OWNER {support.USER}")
         hosts = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{server.port}"
         url = f"postgresql://gateway@{hosts}/store?target_session_attrs=read-write"
-        async with GatewayProcess(tmp_path, f"http://{free_address()}", store_url=url):
-            pass
+        async with GatewayProcess(tmp_path, f"http://{free_address()}", store_url=url) as gateway:
+            assert gateway.address
 
 
 async def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing(tmp_path: Path) -> None:
