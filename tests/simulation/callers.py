@@ -285,7 +285,7 @@ class Caller:
             try:
                 async with asyncio.timeout(patience if self.world.draw_fault(self.behaviour.leaves) else None):
                     async for message in self.server.stream(
-                        lambda core: core.watches.one(history.tenant, name, seen, HEARTBEAT, _always_valid)  # noqa: B023
+                        lambda core: core.watches.one(history.tenant, name, seen, HEARTBEAT, always_valid)  # noqa: B023
                     ):
                         if message is None:
                             continue
@@ -439,7 +439,7 @@ class Watcher:
                 patience = self.world.log_uniform(5.0, min(2 * HOUR, self.behaviour.horizon))
                 async with asyncio.timeout(patience if self.world.draw_fault(self.behaviour.leaves) else None):
                     async for seen in self.server.stream(
-                        lambda core: core.watches.many(view.tenant, Filter(), at, HEARTBEAT, _always_valid)  # noqa: B023
+                        lambda core: core.watches.many(view.tenant, Filter(), at, HEARTBEAT, always_valid)  # noqa: B023
                     ):
                         if seen.reset or (fresh and at is None):
                             # The watch sends the present state. A generation that is not in it does not exist.
@@ -476,5 +476,5 @@ def _done(generation: Generation) -> bool:
     return generation.done
 
 
-def _always_valid() -> None:
+def always_valid() -> None:
     """Let a watch continue. The gateway checks here whether the caller's API key is still valid."""

@@ -12,6 +12,7 @@ from gateway.generations.state import SEND_TIMEOUT
 from tests.simulation.archive import Archived
 from tests.simulation.callers import History, Observation, View
 from tests.simulation.higgsfield import MAX_STATUS_CALLS, Ledger, Post, Request
+from tests.simulation.readers import Listing, NamedWatch
 from tests.simulation.receiver import Callbacks, Receipt
 from tests.simulation.talkers import Talk
 from tests.simulation.trainers import Training
@@ -90,6 +91,10 @@ class Evidence:
     """One for each caller that trains a character."""
     talks: Sequence[Talk] = ()
     """One for each caller that talks to agents."""
+    listings: Sequence[Listing] = ()
+    """All complete lists of readers."""
+    watches: Sequence[NamedWatch] = ()
+    """All watches of readers."""
     archived: Archived = field(default_factory=Archived)
     """What was seen of the archive."""
     declared_lost: set[str] = field(default_factory=set)
@@ -133,6 +138,8 @@ class _Checker:
         yield from (f"budget: {text}" for text in evidence.wrong_sums[:3])
         yield from (f"audit: {text}" for text in evidence.wrong_audit[:3])
         yield from (f"archive: {text}" for text in self._check_archive(evidence.archived))
+        yield from (f"list of {one.tenant}: {text}" for one in evidence.listings for text in self._check_listing(one))
+        yield from (f"watch by ids: {text}" for one in evidence.watches for text in self._check_named_watch(one))
         yield from self._check_gateway()
 
     # -- One key -------------------------------------------------------------------------------------------------------
@@ -332,6 +339,47 @@ class _Checker:
                 status = request.status(float("inf"))
                 if status != UPSTREAM_STATUS[generation.state]:
                     yield f"{generation.id} is {generation.state.name}, but its status at Higgsfield is {status}"
+
+    # -- Readers -------------------------------------------------------------------------------------------------------
+
+    def _check_listing(self, listing: Listing) -> Iterator[str]:
+        """All pages together have each generation once that was shown before, and is in a state that was asked for."""
+        if self.evidence.restores:
+            return
+        found = {one.id: one for one in listing.generations}
+        if len(found) != len(listing.generations):
+            yield "a generation is on two pages"
+        if wrong := [one.id for one in found.values() if listing.states and one.state not in listing.states]:
+            yield f"{wrong} are in another state"
+        if listing.called_at >= self.evidence.quiet_from:
+            return  # replicas read the log rarely by then
+        for history in self.evidence.histories:
+            if history.tenant != listing.tenant or self._may_be_removed(history):
+                continue
+            before = [one for one in history.observations if one.at <= listing.called_at - self.evidence.staleness]
+            for generation in {one.generation.id: one.generation for one in before}.values():
+                certain = generation.done or not listing.states
+                asked_for = not listing.states or generation.state in listing.states
+                if certain and asked_for is not (generation.id in found):
+                    no = "not " if asked_for else ""
+                    yield f"{generation.id} is {no}in it, although it was shown as {generation.state.name}"
+
+    def _check_named_watch(self, watch: NamedWatch) -> Iterator[str]:
+        """A watch of generations shows each up to its end, unless it was deleted, and ends then."""
+        if self.evidence.restores:
+            return
+        for gap in watch.gaps:
+            yield f"{gap.generation_id} jumped from revision {gap.before} to {gap.after}"
+        if watch.generation_ids and not watch.ended:
+            yield f"still watches {sorted(watch.generation_ids)}"
+            return
+        removed = {name for one in self.evidence.histories if self._may_be_removed(one) for name in one.ids}
+        for name in sorted(watch.generation_ids - removed):
+            shown = watch.shown.get(name)
+            if name in watch.missing:
+                yield f"said that {name} does not exist"
+            elif shown is None or not shown.done:
+                yield f"ended while it showed {name} as {'nothing' if shown is None else shown.state.name}"
 
     # -- Characters ----------------------------------------------------------------------------------------------------
 

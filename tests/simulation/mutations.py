@@ -35,6 +35,7 @@ from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.stores import Claim, Claimed, ClaimStore, Correction, Removal, UnknownCommitError
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watching.feed import Entry, Feed
+from gateway.generations.watching.watch import Position, Watches
 from gateway.higgsfield import client
 from gateway.higgsfield.accounts import HiggsfieldAccounts
 from gateway.higgsfield.request_context import send_check
@@ -322,6 +323,22 @@ def a_list_shows_what_is_not_announced() -> Iterator[None]:
         yield
 
 
+def _read_and_leave(planned: Plan) -> None:
+    planned.readers, planned.caller.leaves = True, 0.9
+    planned.caller_count = max(planned.caller_count, 5)
+
+
+@mutation("ended while it showed", 44, focus=_read_and_leave)
+def a_resumed_watch_skips_the_rest_of_the_present_state() -> Iterator[None]:
+    """The position of a watch that still sends the present state does not say how far it has come."""
+
+    def at(self: Watches, position: int, presented: str | None = None) -> Position:
+        return Position(self._change_log.epoch, position)
+
+    with replaced(Watches, "_at", at):
+        yield
+
+
 @mutation("still shows", 804, "absent_callers")
 def deletion_does_not_raise_the_horizon() -> Iterator[None]:
     """A watcher that was disconnected during a deletion is never sent the removal."""
@@ -338,7 +355,7 @@ def deletion_does_not_raise_the_horizon() -> Iterator[None]:
         yield
 
 
-@mutation("no progress", 7431, "failing_disk")
+@mutation("no progress", 7522, "failing_disk")
 def failed_store_write_is_retried_at_once() -> Iterator[None]:
     """A step that the store failed to record is due again at once."""
 

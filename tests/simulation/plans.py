@@ -42,6 +42,8 @@ class Scenario:
     """The number of callers that train a character, beside the others."""
     talkers: int = 0
     """The number of callers that talk to agents, beside the others."""
+    readers: bool = False
+    """Whether readers list generations and watch them by their ids."""
     receiver: ReceiverBehaviour | None = None
     """How the receivers of callbacks behave; None if there are no callbacks."""
     archive: ArchiveBehaviour | None = None
@@ -153,6 +155,8 @@ LOOKED_UP_IN, LOOKED_UP_AT = 32, (1, 14, 17, 26)
 
 ARCHIVE_IN, ARCHIVE_AT = 32, (4, 14, 19, 27)
 """Outputs are archived in four of 32 seeds, for the same reason."""
+READERS_IN, READERS_AT = 32, (14, 25, 28, 31)
+"""Readers list and watch in four of 32 seeds, for the same reason."""
 
 
 def plan(seed: int) -> Plan:
@@ -265,6 +269,7 @@ def plan(seed: int) -> Plan:
         planned.caller.looks_up = True
     if seed % ARCHIVE_IN in ARCHIVE_AT:
         planned.archive = archive_of(Draws(f"archive {seed}"))
+    planned.readers = seed % READERS_IN in READERS_AT
     return planned
 
 

@@ -32,6 +32,7 @@ from tests.simulation.gateway import Endpoint, SqliteServer
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.loop import DeadlockError, Process, SimulatedLoop, StepLimitError, discard_tasks
 from tests.simulation.plans import Plan, Scenario, plan
+from tests.simulation.readers import Reader
 from tests.simulation.receiver import CallbackOwner, Receivers
 from tests.simulation.resolving import ResolvingOperator
 from tests.simulation.talkers import Talker
@@ -44,6 +45,8 @@ SUBMITTED = "SELECT id FROM generations WHERE NOT adopted AND idempotency_key NO
 """The generations that a caller has submitted. One that an operator found after its end has no submission."""
 SETTLE_TIME = 4 * DAY
 """Simulated seconds after the last fault within which every generation must reach a final state."""
+RESTORE_TIME = 5.0
+"""Simulated seconds between two restores, at least. An operator needs this time."""
 CALM_TIME = HOUR
 """Simulated seconds after that in which nothing may happen. By then every watcher has reconnected."""
 
@@ -159,8 +162,20 @@ class Simulation:
         self.talkers = [
             Talker(world, endpoint, higgsfield, number, scenario.horizon) for number in range(scenario.talkers)
         ]
+        histories = [caller.history for caller in self.callers]
+        self.readers = [
+            Reader(
+                world,
+                endpoint,
+                f"tenant-{number}",
+                histories=histories,
+                leaves=behaviour.leaves,
+                pause=scenario.horizon / 4,
+            )
+            for number in range(2 if scenario.readers else 0)
+        ]
         self.evidence = Evidence(
-            histories=[caller.history for caller in self.callers],
+            histories=histories,
             views=[watcher.view for watcher in self.watchers],
             ledger=higgsfield.ledger,
             defects=world.defects,
@@ -179,7 +194,8 @@ class Simulation:
         world = self.world
         serving, injecting = world.spawn(self._serve()), world.spawn(self._inject_faults())
         _monitoring = world.spawn(self._monitor())
-        callers: list[Caller | Trainer | Talker] = [*self.callers, *self.trainers, *self.talkers]
+        callers: list[Caller | Trainer | Talker | Reader]
+        callers = [*self.callers, *self.trainers, *self.talkers, *self.readers]
         acting = [world.spawn(one.run()) for one in (*callers, *self._actors())]
         for watcher in self.watchers:
             world.spawn(watcher.run())
@@ -199,6 +215,8 @@ class Simulation:
         self.evidence.ended_at = world.now
         if self.archive.exists:
             await self._reader.finish()
+        self.evidence.listings = [one for reader in self.readers for one in reader.listings]
+        self.evidence.watches = [one for reader in self.readers for one in reader.watches]
         self._measure()
         serving.cancel()
 
@@ -337,6 +355,8 @@ class _OneProcess(Simulation):
                 )
                 world.record("wall clock skew", world.wall_skew)
             if self.plan.restores and self.disk.copied_at is not None and world.draw_fault(0.6):
+                if self.evidence.restores and world.now < self.evidence.restores[-1][0] + RESTORE_TIME:
+                    await world.sleep(RESTORE_TIME)
                 self.disk.restore()
                 self.evidence.restores.append((world.now, self.disk.copied_at))
                 self._restore_undeclared = True
