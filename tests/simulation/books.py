@@ -14,6 +14,11 @@ from tests.simulation.higgsfield import Ledger, price_of
 PRICE_OF_V1 = "1.5"
 """The configured price of requests to the v1 API, which has no estimates."""
 TENANTS = ("tenant-0", "tenant-1")
+COLUMNS = (
+    "tenant, credits_per_day, credits_per_month, in_flight, day, running, day_reserved, day_spent, month_reserved,"
+    " month_spent"
+)
+"""The columns of `Row`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,43 @@ class Entry:
         return (self.price if self.state in {State.COMPLETED, State.LOST} else 0) + self.extra
 
 
+@dataclass(frozen=True)
+class Row:
+    """The limits of a tenant and what is used of them, as they are stored."""
+
+    tenant: str
+    credits_per_day: int | None
+    credits_per_month: int | None
+    in_flight: int | None
+    day: str
+    running: int
+    day_reserved: int
+    day_spent: int
+    month_reserved: int
+    month_spent: int
+
+    @property
+    def use(self) -> tuple[int, int, int, int, int]:
+        """The sums."""
+        return self.running, self.day_reserved, self.day_spent, self.month_reserved, self.month_spent
+
+    @property
+    def limits(self) -> tuple[int | None, ...]:
+        """The limits. Without any, the sums are incomplete: what was stored before is not counted yet."""
+        return self.credits_per_day, self.credits_per_month, self.in_flight
+
+
+@dataclass
+class Deleted:
+    """The generations of a tenant that were deleted before its limits were set."""
+
+    not_counted: set[str]
+    """Deleted before the gateway began to count."""
+    perhaps: list[str]
+    """Deleted while it read what was stored before, in their order."""
+    counting: bool = True
+
+
 class Books:
     """The entries of a run without restores. `wrong` gets a text for each violation; `today` returns the true date."""
 
@@ -51,34 +93,83 @@ class Books:
         self._wrong = wrong
         self._today = today
         self._entries: dict[str, Entry] = {}
+        self._stored: set[str] = set()
+        self._deleted: dict[str, Deleted] = {}
+        self._limits: dict[str, tuple[int | None, ...]] = {}
 
     def check(self, connection: sqlite3.Connection) -> None:
         """Compare the sums with the generations, inside a transaction that is about to be committed."""
-        columns = "id, tenant, state, coalesce(price, 0), coalesce(budget_day, ''), request_id, stray_request_id"
-        for name, tenant, state, price, day, request_id, stray in connection.execute(
-            f"SELECT {columns} FROM generations"
+        before, self._stored = self._stored, set()
+        claimed: dict[str, list[bool]] = {}
+        for name, tenant, state, price, day, request_id, stray, elsewhere in connection.execute(
+            "SELECT id, tenant, state, price, coalesce(budget_day, ''), request_id, stray_request_id,"
+            " adopted OR substr(idempotency_key, 1, 9) = 'resolved ' FROM generations"
         ):
-            self._entries[name] = Entry(tenant, State(state), price, day, bool(request_id), bool(stray))
-        for tenant, allowed, day, running, reserved, spent in connection.execute(
-            "SELECT tenant, credits_per_month, day, running, month_reserved, month_spent FROM limits"
+            self._stored.add(name)
+            if name not in self._entries and not elsewhere:
+                claimed.setdefault(tenant, []).append(price is not None)
+            self._entries[name] = Entry(tenant, State(state), price or 0, day, bool(request_id), bool(stray))
+        rows = [Row(*values) for values in connection.execute(f"SELECT {COLUMNS} FROM limits")]
+        self._deleted = {row.tenant: self._deleted[row.tenant] for row in rows if row.tenant in self._deleted}
+        for row in rows:
+            self._check_sums(row, sorted(before - self._stored))
+            if row.tenant in claimed and self._limits.get(row.tenant) == row.limits:  # not changed in the same commit
+                self._check_claims(row, claimed[row.tenant])
+        self._limits = {row.tenant: row.limits for row in rows}
+
+    def _check_sums(self, row: Row, just_deleted: Sequence[str]) -> None:
+        gone = {name for name, one in self._entries.items() if one.tenant == row.tenant and name not in self._stored}
+        deleted = self._deleted.setdefault(row.tenant, Deleted(gone, []))
+        if deleted.counting:
+            deleted.perhaps += [name for name in just_deleted if name in gone - deleted.not_counted]
+        if row.limits == (None, None, None):
+            return
+        if deleted.counting:
+            deleted.counting = False
+            while self._expected(row, deleted) != row.use and deleted.perhaps:
+                deleted.not_counted.add(deleted.perhaps.pop(0))
+        for name in gone - deleted.not_counted:
+            if not self._entries[name].day:  # it was deleted before the first day
+                self._entries[name] = replace(self._entries[name], day=row.day)
+        if row.use != (expected := self._expected(row, deleted)):
+            self._wrong.append(f"{row.tenant} has used {row.use}, and not {expected}")
+        if row.day > self._today():
+            self._wrong.append(f"{row.tenant} has begun the day {row.day} too early")
+
+    def _check_claims(self, row: Row, claimed: Sequence[bool]) -> None:
+        """Check that new generations of a tenant have a price, and are within its limits."""
+        if (row.credits_per_day is not None or row.credits_per_month is not None) and not all(claimed):
+            self._wrong.append(f"{row.tenant} has submitted without a price")
+        mine = [one for one in self._entries.values() if one.tenant == row.tenant and one.day[:7] == row.day[:7]]
+        for allowed, used, extra in (
+            (row.in_flight, row.running, 0),
+            (row.credits_per_day, row.day_reserved + row.day_spent, sum(o.extra for o in mine if o.day == row.day)),
+            (row.credits_per_month, row.month_reserved + row.month_spent, sum(one.extra for one in mine)),
         ):
-            for name, one in self._entries.items():
-                if one.tenant == tenant and not one.day:  # it was deleted before the first day
-                    self._entries[name] = replace(one, day=day)
-            mine = [one for one in self._entries.values() if one.tenant == tenant]
-            month = [one for one in mine if one.day[:7] == day[:7]]
-            expected = (sum(one.reserved for one in month), sum(one.spent for one in month))
-            if (reserved, spent) != expected:
-                self._wrong.append(f"{tenant} has reserved and spent {reserved, spent}, and not {expected}")
-            if running != sum(one.state not in ENDED for one in mine):
-                self._wrong.append(f"{tenant} has {running} generations in flight, which is wrong")
-            if reserved + spent > allowed + sum(one.extra for one in month):
-                self._wrong.append(f"{tenant} has exceeded its budget of {allowed}: {reserved} and {spent}")
-            if day > self._today():
-                self._wrong.append(f"{tenant} has begun the day {day} too early")
+            if allowed is not None and used > allowed + extra:
+                self._wrong.append(f"{row.tenant} has exceeded its limit of {allowed}: {used}")
+
+    def _expected(self, row: Row, deleted: Deleted) -> tuple[int, int, int, int, int]:
+        mine = [
+            one
+            for name, one in self._entries.items()
+            if one.tenant == row.tenant and (name in self._stored or name not in deleted.not_counted)
+        ]
+        month = [one for one in mine if one.day[:7] == row.day[:7]]
+        today = [one for one in month if one.day == row.day]
+        return (
+            sum(one.state not in ENDED for one in mine),
+            sum(one.reserved for one in today),
+            sum(one.spent for one in today),
+            sum(one.reserved for one in month),
+            sum(one.spent for one in month),
+        )
 
     def compare(self, ledger: Ledger, now: float) -> None:
-        """Compare what was spent with what Higgsfield has charged, once all generations have ended."""
+        """Compare what was spent with what Higgsfield has charged, once all generations have ended.
+
+        Only if all had a budget: otherwise some have no price.
+        """
         charged = sum(
             parse_credits(price_of(one.prompt) if one.api == "v2" else PRICE_OF_V1)
             for one in ledger.requests.values()

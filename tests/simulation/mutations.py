@@ -428,7 +428,14 @@ def days_begin_by_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("has reserved and spent", 13)
+@mutation("has used", 576)
+def a_new_limit_counts_a_generation_twice() -> Iterator[None]:
+    """A limit that is set counts a generation in flight twice that was submitted after the count had begun."""
+    with changed(" - running AS running", " AS running"):
+        yield
+
+
+@mutation("has used", 13)
 def a_lost_generation_releases_its_price() -> Iterator[None]:
     """What may have been charged is given back."""
     with replaced(limits, "SPENDING_STATES", frozenset({State.COMPLETED})):

@@ -30,6 +30,8 @@ class Scenario:
     """The time after which all faults stop."""
     budget: str = ""
     """The credits of each tenant for a month; empty if there is no budget."""
+    changes_budgets: bool = False
+    """Whether an operator sets and clears budgets. There are none at first."""
     adopters: int = 0
     """The number of callers that adopt a request instead of submitting one, beside the others."""
     accounts: bool = False
@@ -157,6 +159,8 @@ ARCHIVE_IN, ARCHIVE_AT = 32, (4, 14, 19, 27)
 """Outputs are archived in four of 32 seeds, for the same reason."""
 READERS_IN, READERS_AT = 32, (14, 25, 28, 31)
 """Readers list and watch in four of 32 seeds, for the same reason."""
+CHANGES_BUDGETS_IN, CHANGES_BUDGETS_AT = 32, (0, 1, 19, 28)
+"""An operator changes budgets in four of 32 seeds, for the same reason."""
 
 
 def plan(seed: int) -> Plan:
@@ -237,6 +241,11 @@ def plan(seed: int) -> Plan:
         theme = rng.choice(THEMES)
         theme(planned, rng)
         planned.theme = theme.__name__.strip("_")
+    _add_what_few_seeds_have(planned, seed)
+    return planned
+
+
+def _add_what_few_seeds_have(planned: Plan, seed: int) -> None:
     planned.lost_answers = random.Random(seed).choice((0.01, 0.05, 0.3)) if seed % LOST_IN in LOST_AT else 0.0
     planned.adopters = 2 if seed % ADOPTED_IN == ADOPTED_AT else 0
     if seed % BUDGETS_IN in BUDGETS_AT and not planned.restores:
@@ -261,7 +270,7 @@ def plan(seed: int) -> Plan:
     if seed % CALLBACKS_IN in CALLBACKS_AT:
         faults = Draws(f"callbacks {seed}")
         planned.receiver = receiver_of(faults)
-        planned.receiver.down_for = horizon / 2 if faults.random() < 0.3 else 0.0
+        planned.receiver.down_for = planned.horizon / 2 if faults.random() < 0.3 else 0.0
     if seed % LATE_IN in LATE_AT:
         planned.announce_within = random.Random(seed).choice((0.05, 1.0, 5.0))
         planned.caller.reads_back = True
@@ -269,8 +278,10 @@ def plan(seed: int) -> Plan:
         planned.caller.looks_up = True
     if seed % ARCHIVE_IN in ARCHIVE_AT:
         planned.archive = archive_of(Draws(f"archive {seed}"))
+    if seed % CHANGES_BUDGETS_IN in CHANGES_BUDGETS_AT and not planned.restores:
+        planned.changes_budgets = True
+        planned.settings = replace(planned.settings, prices={"": Decimal(PRICE_OF_V1)})
     planned.readers = seed % READERS_IN in READERS_AT
-    return planned
 
 
 def _wrong_wall_clock(planned: Plan, rng: random.Random) -> None:

@@ -36,7 +36,7 @@ def _calm(planned: ReplicaPlan) -> None:
     planned.skews = planned.response_loss = 0.0
     planned.settle_time, planned.calm_time = HOUR / 3, 60.0
     planned.budget, planned.accounts, planned.resolves, planned.trainers, planned.receiver = "", False, False, 0, None
-    planned.talkers, planned.readers, planned.archive = 0, False, None
+    planned.talkers, planned.readers, planned.changes_budgets, planned.archive = 0, False, False, None
 
 
 def _paused_leader(planned: ReplicaPlan) -> None:

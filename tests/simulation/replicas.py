@@ -131,8 +131,9 @@ class Ports:
         self._exit = exit_stack
         self._webhooks: ReceiveWebhook | None = None
         self.service = self.watches = self.adopter = self.follower = self
-        self.accounts, self.resolver, self.tenant_callbacks, self.characters, self.agents = (
-            _PartOfLeader(self, name) for name in ("accounts", "resolver", "tenant_callbacks", "characters", "agents")
+        self.accounts, self.resolver, self.tenant_callbacks, self.characters, self.agents, self.budgets = (
+            _PartOfLeader(self, name)
+            for name in ("accounts", "resolver", "tenant_callbacks", "characters", "agents", "budgets")
         )
         if isinstance(serving, Replica):
             self._replica = serving

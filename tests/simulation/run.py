@@ -25,6 +25,7 @@ from gateway.store.sqlite.audit import stored
 from tests.simulation.accounts import Operator
 from tests.simulation.archive import Archive, ArchiveReader
 from tests.simulation.books import Books, set_budgets
+from tests.simulation.budgeting import BudgetingOperator
 from tests.simulation.callers import Adopter, Caller, Watcher
 from tests.simulation.checker import Evidence, violations
 from tests.simulation.disk import FULL, HANGS, READ_ONLY, Disk
@@ -236,11 +237,13 @@ class Simulation:
         """Look from time to time at what the gateway does."""
         raise NotImplementedError
 
-    def _actors(self) -> Iterator[Operator | ResolvingOperator | CallbackOwner | ArchiveReader]:
+    def _actors(self) -> Iterator[Operator | BudgetingOperator | ResolvingOperator | CallbackOwner | ArchiveReader]:
         """Return those who act beside callers and watchers."""
         world, endpoint, scenario, pause = self.world, self._endpoint, self._scenario, self._horizon / 4
         if scenario.accounts:
             yield Operator(world, endpoint, self.higgsfield, pause, revokes=not scenario.restores)
+        if scenario.changes_budgets:
+            yield BudgetingOperator(world, endpoint, pause)
         if scenario.resolves:
             yield ResolvingOperator(world, endpoint, self.evidence, pause / 5)
         for callbacks in self.receivers.callbacks:
@@ -309,9 +312,10 @@ class _OneProcess(Simulation):
         disk.lost_answers, disk.announce_within = planned.lost_answers, planned.announce_within
         disk.on_commit = self.higgsfield.on_submit = self._target_next_steps
         self.server.response_loss = planned.response_loss
-        if planned.budget:
+        if planned.budget or planned.changes_budgets:
             self.books = Books(self.evidence.wrong_sums, lambda: utc_date(world.now))
             disk.in_commit = self.books.check
+        if planned.budget:
             with closing(sqlite3.connect(disk.path)) as connection, connection:
                 set_budgets(connection.executemany, "?", planned.budget)
 

@@ -173,6 +173,9 @@ def plan(seed: int) -> ReplicaPlan:
     planned.talkers = 0 if planned.accounts else rng.choice((0, 0, 0, 2))
     planned.caller.looks_up = seed % 4 == 2
     planned.readers = seed % 4 == 3
+    if seed % 4 == 0 and not planned.budget:
+        planned.changes_budgets = True
+        planned.settings = replace(planned.settings, prices={"": Decimal(PRICE_OF_V1)})
     if seed % 4 == 1:
         planned.archive = archive_of(Draws(f"archive {seed}"))
     return planned
@@ -223,9 +226,10 @@ class _Replicas(Simulation):
         database.on_write = self._target
         higgsfield.on_submit = self._target_present
         self._quiet = contextlib.ExitStack()
-        if planned.budget:
+        if planned.budget or planned.changes_budgets:
             self.books = Books(self.evidence.wrong_sums, lambda: utc_date(world.now))
             database.after_write = self.books.check
+        if planned.budget:
             set_budgets(database.write, "%s", planned.budget)
 
     def close(self) -> None:

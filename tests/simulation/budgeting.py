@@ -1,0 +1,44 @@
+"""An operator who sets, changes and clears the budgets of tenants while they submit."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.generations.limits.model import TENANT, Limits, parse_credits
+from tests.simulation.books import TENANTS
+from tests.simulation.gateway import Endpoint, confirmed
+from tests.simulation.world import World
+
+CREDITS = tuple(map(parse_credits, ("0", "2.5", "4.001", "6", "1000")))
+COUNTED = ("credits_per_day", "credits_per_month", "in_flight")
+
+
+class BudgetingOperator:
+    """Makes up to two changes at once."""
+
+    def __init__(self, world: World, server: Endpoint, pause: float) -> None:
+        self.world = world
+        self._server = server
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Act until faults stop."""
+        await asyncio.gather(self._act(), self._act())
+
+    async def _act(self) -> None:
+        world = self.world
+        while world.faults_enabled:
+            await world.sleep(world.log_uniform(self._pause / 100, self._pause))
+            tenant, rng = world.rng.choice(TENANTS), world.rng
+            if rng.random() < 0.3:
+                limits, fields = Limits(), COUNTED
+            else:
+                fields = (rng.choice(COUNTED),)
+                value = rng.choice((None, 1, 2, 5) if fields == ("in_flight",) else (None, *CREDITS))
+                limits = Limits(**{fields[0]: value})
+            await confirmed(
+                world,
+                self._server,
+                f"limits of {tenant}: {limits} {fields}",
+                lambda core: core.budgets.set(tenant, TENANT, limits, fields),  # noqa: B023
+            )
