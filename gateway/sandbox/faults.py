@@ -119,7 +119,7 @@ class Fault:
             raise ValueError(f"unknown operation {fault.on}")
         if fault.kind not in ("", "html", *RAW_KINDS) and not _is_status(fault.kind):
             raise ValueError(f"unknown kind {fault.kind}")
-        if fault.patch is not None and fault._replaces_answer:
+        if fault.patch is not None and fault._replaces_response:
             raise ValueError("`patch` changes the real response, which `kind`, `status` and `body` replace")
         return fault if "processed" in data else replace(fault, processed=fault._processed_by_default())
 
@@ -151,11 +151,11 @@ class Fault:
         return self
 
     @property
-    def _replaces_answer(self) -> bool:
+    def _replaces_response(self) -> bool:
         return bool(self.kind) or self.status is not None or self.body is not None
 
     def _processed_by_default(self) -> bool:
-        return RAW_KINDS.get(self.kind, False) if self._replaces_answer else True
+        return RAW_KINDS.get(self.kind, False) if self._replaces_response else True
 
 
 class FaultPlan:
@@ -203,8 +203,8 @@ class RandomFaults:
     """Random faults and outcomes. The same seed and order of calls give the same ones."""
 
     def __init__(self, probabilities: Mapping[str, float], seed: int) -> None:
-        self._answers = {kind: p for kind, p in probabilities.items() if kind not in ("failed", "nsfw") and p}
-        self._ends: dict[Outcome, float] = {
+        self._faults = {kind: p for kind, p in probabilities.items() if kind not in ("failed", "nsfw") and p}
+        self._outcomes: dict[Outcome, float] = {
             "failed": probabilities.get("failed", 0.0),
             "nsfw": probabilities.get("nsfw", 0.0),
         }
@@ -213,10 +213,10 @@ class RandomFaults:
 
     def fault(self, operation: str) -> Fault | None:
         """Draw a fault for one call; None if it is answered normally."""
-        if not self._answers:
+        if not self._faults:
             return None
         draw, coin = self._random.random(), self._random.random() < 0.5
-        for kind, probability in self._answers.items():
+        for kind, probability in self._faults.items():
             draw -= probability
             if draw < 0:
                 return _by_chance(kind, operation, coin)
@@ -229,7 +229,7 @@ class RandomFaults:
     def outcome(self) -> Outcome:
         """Draw the outcome of a generation."""
         draw = self._random.random()
-        for outcome, probability in self._ends.items():
+        for outcome, probability in self._outcomes.items():
             draw -= probability
             if draw < 0:
                 return outcome

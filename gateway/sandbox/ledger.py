@@ -134,6 +134,7 @@ class Ledger:
         self.status_calls: Counter[str] = Counter()
         self.list_calls: Counter[str] = Counter()
         """The number of calls for each list (models, motions and so on)."""
+
         self.trainings: list[Training] = []
         self.character_calls: Counter[str] = Counter()
         """The number of GETs of each character."""
@@ -152,8 +153,9 @@ class Ledger:
 
     def record_generation_charge(self, generation: Generation) -> None:
         """Record the charge for a new generation."""
-        one = generation
-        self.record_charge(one.request_id, one.model.slug, one.prompt, one.price, one.created_at)
+        self.record_charge(
+            generation.request_id, generation.model.slug, generation.prompt, generation.price, generation.created_at
+        )
 
     def record_charge(self, request_id: str, model: str, prompt: str, credits: Decimal, at: float) -> None:
         """Record a charge."""

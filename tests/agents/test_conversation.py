@@ -318,11 +318,11 @@ async def test_other_values_of_a_session_and_of_messages_are_kept(talk: Talk) ->
 
 
 async def test_without_keys_sessions_created_elsewhere_can_be_used(talk: Talk) -> None:
-    elsewhere, _ = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
+    elsewhere = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
     assert await talk.state(elsewhere) == "IDLE"
     await talk.send(elsewhere, "a fox")
     assert talk.charges == 1
-    other, _ = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
+    other = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
     store = talk.running.gateway._core.store.agents  # as while keys were required
     await store.add_agent_session(KeyRecord("red", "key", SESSION, other, used_at=1.0))
     assert (await talk.refused(other, "a fox")).reason == "NOT_FOUND"
@@ -331,7 +331,7 @@ async def test_without_keys_sessions_created_elsewhere_can_be_used(talk: Talk) -
 async def test_with_keys_sessions_created_elsewhere_are_not_found(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys") as running:
         red = Talk(running, running.caller("grpc", await running.key("red")))
-        elsewhere, _ = running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
+        elsewhere = running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
         assert (await red.refused(elsewhere, "a fox")).reason == "NOT_FOUND"
         assert await red.state(await red.create()) == "IDLE"
 
@@ -345,7 +345,7 @@ async def test_a_session_that_higgsfield_creates_twice_stays_with_its_tenant(
         created = sessions.create()
         monkeypatch.setattr(sessions, "create", lambda: created)
 
-        assert [await red.create(key) for key in ("one", "two")] == [created[0]] * 2
+        assert [await red.create(key) for key in ("one", "two")] == [created] * 2
         with pytest.raises(RpcFailure) as raised:
             await blue.create("one")
         assert raised.value.reason == "UPSTREAM_UNAVAILABLE"

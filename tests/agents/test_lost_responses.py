@@ -247,7 +247,7 @@ async def test_an_earlier_message_with_the_same_text_is_not_bound(talk: Talk) ->
 
 async def test_an_earlier_message_sent_elsewhere_is_not_bound(talk: Talk) -> None:
     account = talk.running.sandbox.state.accounts["sandbox:sandbox"]
-    session_id, _ = account.agents.create()
+    session_id = account.agents.create()
     for text in ("no", "yes"):
         account.send_agent_message(session_id, text)
         talk.running.clock.advance(TURN)

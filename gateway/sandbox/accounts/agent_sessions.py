@@ -126,12 +126,12 @@ class AgentSessions:
         if not self._enabled():
             raise errors.agents_not_enabled()
 
-    def create(self) -> tuple[str, str]:
-        """Create a session; returns its id and its status."""
+    def create(self) -> str:
+        """Create an idle session; returns its id."""
         self.check_enabled()
         session_id = str(uuid.uuid4())
         self.sessions[session_id] = Session()
-        return session_id, self.sessions[session_id].status(self._clock.now())
+        return session_id
 
     def send(self, session_id: str, content: str, pay: Callable[[Decimal], None]) -> Turn:
         """Start a turn and call `pay` with its price; raises ApiError, without paying, if the message is refused."""

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.sandbox import errors
 from gateway.sandbox.http.agent_routes import checked_body
 from gateway.sandbox.http.call import call_and_account, origin_of
-from gateway.sandbox.http.fault_responses import apply_fault
+from gateway.sandbox.http.fault_responses import respond_with_fault
 from gateway.sandbox.schema import Schema
 from gateway.sandbox.state import SandboxState
 
@@ -77,17 +77,13 @@ class AgentMediaRoutes:
         signed = slot is not None and request.query.get("X-Amz-Signature") == slot.signature
         if slot is None or not signed or request.headers.get("Content-Type") != slot.content_type:
             return web.Response(status=403, text="<Error><Code>SignatureDoesNotMatch</Code></Error>")
-        fault = self._state.plan.take("storage", None)
-        if fault is not None and not fault.processed:
-            await fault.wait()
-            return apply_fault(fault, None)
-        slot.content = await request.read()
-        self._state.ledger.uploads += 1
-        answer = web.Response(status=200)
-        if fault is None:
-            return answer
-        await fault.wait()
-        return apply_fault(fault, answer)
+
+        async def store() -> web.Response:
+            slot.content = await request.read()
+            self._state.ledger.uploads += 1
+            return web.Response(status=200)
+
+        return await respond_with_fault(self._state.plan.take("storage", None), store)
 
     async def confirm(self, request: web.Request) -> web.Response:
         """Report whether the file has been uploaded. The status before that is not documented."""

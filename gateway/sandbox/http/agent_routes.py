@@ -34,8 +34,7 @@ class AgentRoutes:
         """Create a session. The fields of `config` are not documented, so any object is accepted."""
         _, account = call_and_account(request)
         await checked_body(request, _SESSION)
-        session_id, status = account.agents.create()
-        return web.json_response({"session_id": session_id, "status": status}, status=201)
+        return web.json_response({"session_id": account.agents.create(), "status": "idle"}, status=201)
 
     async def send(self, request: web.Request) -> web.Response:
         """Send a message to the agent."""

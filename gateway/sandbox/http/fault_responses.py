@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,6 +84,15 @@ class RawResponse(web.StreamResponse):
             transport.abort()
         transport.close()
         raise ConnectionResetError("closed on purpose")
+
+
+async def respond_with_fault(fault: Fault | None, respond: Callable[[], Awaitable[web.Response]]) -> web.StreamResponse:
+    """Return the response of `respond`, changed or replaced by a fault, which may also keep it from being called."""
+    if fault is None:
+        return await respond()
+    response = await respond() if fault.processed else None
+    await fault.wait()
+    return apply_fault(fault, response)
 
 
 def apply_fault(fault: Fault, answer: web.Response | None) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.sandbox.catalog.presets import PREVIEWS
 from gateway.sandbox.generations.generation import Generation
-from gateway.sandbox.http.fault_responses import apply_fault
+from gateway.sandbox.http.fault_responses import respond_with_fault
 from gateway.sandbox.state import SandboxState
 
 _RANGE = re.compile(r"bytes=([0-9]{1,15})-")
@@ -60,12 +60,7 @@ class MediaRoutes:
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Return an output file, or a byte range of it, unless a fault is planned."""
-        fault = self._state.plan.take("media", None)
-        if fault is None:
-            return await self._answer(request)
-        answer = await self._answer(request) if fault.processed else None
-        await fault.wait()
-        return apply_fault(fault, answer)
+        return await respond_with_fault(self._state.plan.take("media", None), lambda: self._answer(request))
 
     async def _answer(self, request: web.Request) -> web.Response:
         """Return a file; raises a 404 if it does not exist, a 403 if it has expired."""

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway.sandbox import errors
 from gateway.sandbox.http.call import json_body, origin_of
-from gateway.sandbox.http.fault_responses import apply_fault
+from gateway.sandbox.http.fault_responses import respond_with_fault
 from gateway.sandbox.schema import Violation
 from gateway.sandbox.state import SandboxState
 
@@ -93,18 +93,14 @@ class UploadRoutes:
             return web.Response(status=403, text="<Error><Code>SignatureDoesNotMatch</Code></Error>")
         if request.content_length is None:
             return web.Response(status=411, text="<Error><Code>MissingContentLength</Code></Error>")
-        fault = self._state.plan.take("storage", None)
-        if fault is not None and not fault.processed:
-            await fault.wait()
-            return apply_fault(fault, None)
-        slot.file, slot.too_large = await self._received(request, slot.name)
-        slot.put_at = now
-        self._state.ledger.uploads += 1
-        answer = web.Response(status=200)
-        if fault is None:
-            return answer
-        await fault.wait()
-        return apply_fault(fault, answer)
+
+        async def store() -> web.Response:
+            slot.file, slot.too_large = await self._received(request, slot.name)
+            slot.put_at = now
+            self._state.ledger.uploads += 1
+            return web.Response(status=200)
+
+        return await respond_with_fault(self._state.plan.take("storage", None), store)
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Return the file, for seven days; needs no credentials."""
