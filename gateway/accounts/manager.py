@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from gateway.access.keys import NAME_RULE, is_name
@@ -261,9 +262,8 @@ class AccountManager:
         if only_old:
             for place, one in enumerate(self._stored):
                 if one.id in gone and one.sealed:
-                    retired = replace(one, sealed=b"")
-                    await self._confirmed(lambda id=one.id: self._store.seal_credentials(id, b""))  # type: ignore[misc]
-                    self._stored[place] = retired
+                    await self._confirmed(partial(self._store.seal_credentials, one.id, b""))
+                    self._stored[place] = replace(one, sealed=b"")
         else:
             await self._confirmed(lambda: self._store.delete_account(name))
             self._stored = [row for row in self._stored if row.account != name]

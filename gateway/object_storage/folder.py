@@ -4,8 +4,9 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -65,17 +66,17 @@ class Folder:
         async with _file_opened(lambda: self._part_to_write(key, size)) as file:
             try:
                 async for chunk in content:
-                    await _off_the_loop(lambda chunk=chunk: _write_whole(file, chunk))  # type: ignore[misc]
+                    await _off_the_loop(partial(_write_whole, file, chunk))
                     size += len(chunk)
                     if etag and size - checkpoint >= CHECKPOINT_INTERVAL:
-                        await _off_the_loop(lambda size=size: self._write_checkpoint(key, file, size, etag))  # type: ignore[misc]
+                        await _off_the_loop(partial(self._write_checkpoint, key, file, size, etag))
                         checkpoint = size
             except BaseException:
                 # More than `size`, if a disk got full within a chunk, or a write was canceled, which waits for its end.
                 written = file.tell()
                 if etag and written:
                     # A canceled task may still await work that it starts itself.
-                    await _off_the_loop(lambda: self._write_checkpoint(key, file, written, etag))
+                    await _off_the_loop(partial(self._write_checkpoint, key, file, written, etag))
                 raise
             await _off_the_loop(lambda: os.fsync(file))
 
@@ -85,7 +86,7 @@ class Folder:
         async with _file_opened(lambda: open(self._part(key), "rb")) as file:
             while left is None or left > 0:
                 most = PIECE if left is None else min(PIECE, left)
-                piece = await _off_the_loop(lambda most=most: file.read(most))  # type: ignore[misc]
+                piece = await _off_the_loop(partial(file.read, most))
                 if not piece:
                     return
                 left = None if left is None else left - len(piece)
@@ -208,8 +209,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 async def _off_the_loop(work: Callable[[], T]) -> T:
-    with _as_archive_errors():
+    try:
         return await in_thread(work)
+    except OSError as error:
+        raise ArchiveError(f"the folder: {error.strerror or type(error).__name__}") from error
 
 
 @asynccontextmanager
@@ -221,11 +224,3 @@ async def _file_opened(open_file: Callable[[], IO[bytes]]) -> AsyncIterator[IO[b
             yield file
         finally:
             await _off_the_loop(until.close)
-
-
-@contextmanager
-def _as_archive_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ArchiveError(f"the folder: {error.strerror or type(error).__name__}") from error
