@@ -106,7 +106,7 @@ class HiggsfieldAgents:
         response = await self._client.call_uncharged(
             "POST", f"{BASE}/sessions", _json({"config": {}}), name="agent session call"
         )
-        if not 200 <= response.status < 300:
+        if not response.succeeded:
             raise self._refused(response, _PASSED_ON)
         content = _parse_response(response)
         read = _read(_SessionResponse, content)
@@ -142,7 +142,7 @@ class HiggsfieldAgents:
                 failure = upstream_unavailable("Higgsfield cannot be reached: nothing was sent").failure
                 return replace(judged, failure=failure)
             return judged
-        if 200 <= response.status < 300:
+        if response.succeeded:
             try:
                 content = _parse_response(response)
                 message_id = _checked_id(_read(_SentResponse, content).message_id)
@@ -161,14 +161,14 @@ class HiggsfieldAgents:
             "POST", f"{BASE}/sessions/{session_id}/interrupt", name="agent interrupt call"
         )
         nothing_to_stop = response.status in {400, 409, 422} and documented_error(response) is not None
-        if not 200 <= response.status < 300 and not nothing_to_stop:
+        if not response.succeeded and not nothing_to_stop:
             raise self._refused(response, _PASSED_ON, not_found=session_not_found(session_id))
 
     async def create_media(self, extension: str, kind: MediaKind) -> MediaSlot:
         """Return an upload slot for a file. Raises GatewayError."""
         wanted = _json({"extension": extension, "type": kind.name.lower()})
         response = await self._client.call_uncharged("POST", f"{BASE}/media", wanted, name="agent media call")
-        if not 200 <= response.status < 300:
+        if not response.succeeded:
             raise self._refused(response, _PASSED_ON | {Reason.INPUT_REFUSED})
         read = _read(_SlotResponse, _parse_response(response))
         if not all(fit_for_files(url, local=self._client.local) for url in (read.upload_url, read.url)):
@@ -183,7 +183,7 @@ class HiggsfieldAgents:
         response = await self._client.call_uncharged(
             "POST", f"{BASE}/media/{media_id}/confirm", wanted, name="agent confirm call"
         )
-        if not 200 <= response.status < 300:
+        if not response.succeeded:
             raise self._refused(response, _PASSED_ON | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
         return _read(_ConfirmResponse, _parse_response(response)).status == "uploaded"
 

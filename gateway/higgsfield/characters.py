@@ -76,7 +76,7 @@ class HiggsfieldCharacters:
                 response = await self._client.call("POST", BASE, json.dumps(wanted).encode(), name="train call")
         except httpx.TransportError as error:
             return judge_submission_error(error)
-        if 200 <= response.status < 300:
+        if response.succeeded:
             character = self._read(_parse_response(response), order)
             if character is None:
                 return MaybeTaken(unresolved_failure(response, self._secrets), is_complete=False)
@@ -109,7 +109,7 @@ class HiggsfieldCharacters:
         response = await self._client.call_uncharged("DELETE", f"{BASE}/{character_id}", name="character removal call")
         if is_not_found(response):
             return False
-        if not 200 <= response.status < 300:
+        if not response.succeeded:
             raise self._refused(response)
         return True
 

@@ -61,6 +61,8 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 JSON_HEADERS = {"content-type": "application/json"}
 OnCall = Callable[[str, GenerationId | None, UpstreamCall], None]
 """Receives the name of each call, its generation if it has one, and its outcome."""
+NO_REQUEST_PATH = f"/requests/{UUID(int=0)}/status"
+"""The path of a call that is free: its response has a date, and shows whether Higgsfield accepts the credentials."""
 NOT_SERVED = (404, 405)
 """The statuses of a path or an id that Higgsfield does not serve."""
 UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
@@ -89,9 +91,10 @@ class HiggsfieldClient:
         self.origin = origin.rstrip("/")
         """The origin of all requests."""
         self._base = httpx.URL(self.origin)
-        self._credentials = credentials
         self.account = credentials.account
         """The id of the credentials."""
+        self.secrets = credentials.secrets
+        """The secrets to remove from Higgsfield's texts."""
         self._timeout = timeout
         self._on_call = on_call
         self._on_date: Callable[[Wall | None], None] | None = None
@@ -170,14 +173,14 @@ class HiggsfieldClient:
                 )
         except httpx.TransportError as error:
             return judge_submission_error(error)
-        if 200 <= response.status < 300:
+        if response.succeeded:
             report = self._read_receipt(response, v1=request.kind in v1.KINDS)
             if report is not None:
                 return Taken(report)
             named = read_request_id(response.body) or read_request_id(response.body, "id")
-            failure = unresolved_failure(response, self._credentials.secrets)
+            failure = unresolved_failure(response, self.secrets)
             return MaybeTaken(failure, is_complete=False, request_id=named)
-        return judge_submission(response, request.kind, self._credentials.secrets)
+        return judge_submission(response, request.kind, self.secrets)
 
     async def status(self, generation: Generation, request_id: RequestId | None = None) -> StatusReport | None:
         """Return the status of the generation's request, or of another one, by the API of the generation.
@@ -188,7 +191,7 @@ class HiggsfieldClient:
         if request_id is None:
             request_id = generation.request_id
         read = read_status
-        path = self._request_path(request_id, "/status")
+        path = _request_path(request_id, "/status")
         if generation.spec.api == "v2":
             response = await self.call_uncharged("GET", path, name="status call", about=generation.id)
         else:
@@ -203,8 +206,8 @@ class HiggsfieldClient:
         if is_not_found(response):
             return None
         if response.status != 200:
-            raise judge_call(response, InputKind.NONE, self._credentials.secrets)
-        report = read(response.body, response.correlation_id, self._credentials.secrets)
+            raise judge_call(response, InputKind.NONE, self.secrets)
+        report = read(response.body, response.correlation_id, self.secrets)
         if report is None or report.request_id != request_id:
             raise upstream_unavailable("Higgsfield's status response could not be read")
         return report
@@ -214,17 +217,17 @@ class HiggsfieldClient:
 
         The response proves nothing. Raises GatewayError for 429 or no response.
         """
-        path = self._request_path(generation.request_id if request_id is None else request_id, "/cancel")
+        path = _request_path(generation.request_id if request_id is None else request_id, "/cancel")
         response = await self.call_uncharged("POST", path, name="cancel call", about=generation.id)
         if response.status == 429:
-            raise judge_call(response, InputKind.NONE, self._credentials.secrets)
+            raise judge_call(response, InputKind.NONE, self.secrets)
 
     async def delete(self, removal: Removal) -> None:
         """Delete the data of the requests at Higgsfield. A 404 means that it is deleted. Raises GatewayError."""
         for request_id in filter(None, (removal.request_id, removal.stray_request_id)):
-            response = await self.call_uncharged("DELETE", self._request_path(request_id, ""), name="delete call")
-            if not (200 <= response.status < 300 or is_not_found(response)):
-                raise judge_call(response, InputKind.NONE, self._credentials.secrets)
+            response = await self.call_uncharged("DELETE", _request_path(request_id, ""), name="delete call")
+            if not (response.succeeded or is_not_found(response)):
+                raise judge_call(response, InputKind.NONE, self.secrets)
 
     async def estimate(self, given: Input) -> Estimate:
         """Return the price of an input for this account. Raises GatewayError."""
@@ -232,7 +235,7 @@ class HiggsfieldClient:
             "POST", f"/estimate/{v2.model_id(given)}", v2.body(given), name="estimate call"
         )
         if response.status != 200:
-            raise judge_call(response, v2.kind(given), self._credentials.secrets)
+            raise judge_call(response, v2.kind(given), self.secrets)
         content = parse_object(response.body)
         if not any(name in content for name in EstimateResponse.model_fields):  # an error with the status of a success
             raise upstream_unavailable("Higgsfield's estimate has no price")
@@ -240,18 +243,17 @@ class HiggsfieldClient:
             price = EstimateResponse.model_validate(content)
         except ValueError as error:
             raise upstream_unavailable("Higgsfield's estimate could not be read") from error
-        secrets = self._credentials.secrets
         shown = {
             "credits": read_amount(price.credits),
             "usd": read_amount(price.usd),
-            "pricing_description": redacted(price.pricing_description or "", secrets),
+            "pricing_description": redacted(price.pricing_description or "", self.secrets),
         }
         taken = [(name,) for name, text in shown.items() if content.get(name) == text]
         return Estimate(
             credits=shown["credits"],
             usd=shown["usd"],
             description=shown["pricing_description"],
-            extra=collect_extra(content, taken, secrets),
+            extra=collect_extra(content, taken, self.secrets),
         )
 
     async def upload_slot(self, content_type: str) -> bytes:
@@ -260,7 +262,7 @@ class HiggsfieldClient:
         response = await self.call_uncharged("POST", "/files/generate-upload-url", body, name="upload call")
         if response.status == 200:
             return response.body
-        error = judge_call(response, InputKind.NONE, self._credentials.secrets)
+        error = judge_call(response, InputKind.NONE, self.secrets)
         if error.failure.reason is Reason.INPUT_REFUSED:
             violation = Violation("content_type", error.failure.message)
             raise GatewayError(replace(error.failure, violations=(violation,)))
@@ -272,13 +274,8 @@ class HiggsfieldClient:
         """Return the body of a catalog. Raises GatewayError."""
         response = await self.call_uncharged("GET", path, query=query, max_bytes=MAX_CATALOG_BYTES, name="catalog call")
         if response.status != 200:
-            raise judge_call(response, InputKind.NONE, self._credentials.secrets)
+            raise judge_call(response, InputKind.NONE, self.secrets)
         return response.body
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The secrets to remove from Higgsfield's texts."""
-        return self._credentials.secrets
 
     @property
     def local(self) -> bool:
@@ -287,13 +284,13 @@ class HiggsfieldClient:
 
     async def time(self) -> Wall | None:
         """Return the Date of a response to a status call for the nil id; None without one. Raises GatewayError."""
-        response = await self.call_uncharged("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
+        response = await self.call_uncharged("GET", NO_REQUEST_PATH, name="status call")
         return read_date(response.date)
 
     async def check_credentials(self) -> None:
         """Make a call that is free and shows whether Higgsfield accepts the credentials. Its failure shows nothing."""
         with contextlib.suppress(GatewayError):
-            await self.call_uncharged("GET", self._request_path(str(UUID(int=0)), "/status"), name="credentials call")
+            await self.call_uncharged("GET", NO_REQUEST_PATH, name="credentials call")
 
     async def close_when_idle(self) -> None:
         """Close all connections after the last response to the calls in progress, or at once if this is canceled."""
@@ -393,7 +390,7 @@ class HiggsfieldClient:
             status=reply.status,
             content_type=reply.headers.get("content-type", ""),
             retry_after=capped_retry_after(reply.headers.get("retry-after")),
-            correlation_id=redacted(reply.headers.get("x-correlation-id", ""), self._credentials.secrets)[:128],
+            correlation_id=redacted(reply.headers.get("x-correlation-id", ""), self.secrets)[:128],
             body=reply.body,
             date=date,
         )
@@ -404,7 +401,7 @@ class HiggsfieldClient:
         """Note whether a response accepts or refuses the credentials, and log when that changes."""
         if response.status == 401:
             accepted = False
-        elif 200 <= response.status < 300 or response.status in (400, 404, 422):
+        elif response.succeeded or response.status in (400, 404, 422):
             accepted = True
         else:
             return
@@ -440,13 +437,9 @@ class HiggsfieldClient:
         Some paths of v2 were documented with a job set as well, which is followed as a request. There only
         jobs show that an id is that of a set.
         """
-        secrets = self._credentials.secrets
-        request = read_status(response.body, response.correlation_id, secrets)
-        job_set = read_job_set(response.body, response.correlation_id, secrets) if request is None else None
+        request = read_status(response.body, response.correlation_id, self.secrets)
+        job_set = read_job_set(response.body, response.correlation_id, self.secrets) if request is None else None
         return job_set if job_set is not None and (v1 or job_set.outputs) else request
-
-    def _request_path(self, request_id: str, tail: str) -> str:
-        return f"/requests/{_plain_id(request_id)}{tail}"
 
 
 @contextlib.contextmanager
@@ -471,6 +464,10 @@ def unsent_before_check(may_send: SendCheck) -> Iterator[None]:
         raise httpx.ConnectTimeout("no connection in time") from error
     finally:
         send_check.reset(token)
+
+
+def _request_path(request_id: str, tail: str) -> str:
+    return f"/requests/{_plain_id(request_id)}{tail}"
 
 
 def _plain_id(request_id: str) -> str:

@@ -68,6 +68,11 @@ class Response:
     body: bytes
     date: str = ""
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether the status is that of a success."""
+        return 200 <= self.status < 300
+
 
 def is_page(response: Response) -> bool:
     """Return whether a response is an HTML page. Higgsfield sends none, so an intermediary has sent it."""
