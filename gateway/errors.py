@@ -4,7 +4,7 @@ A `Failure` describes why an RPC is refused, why a generation failed, or why it 
 details are added by the table in `gateway.rpc.errors`.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import field
 from enum import IntEnum
 from types import MappingProxyType
@@ -55,6 +55,11 @@ class Violation:
 
     field: str
     description: str
+
+
+def path_below(path: str, parts: Iterable[str | int]) -> str:
+    """Return the path of a field below another one: each part is the name of a field, or the index of an item."""
+    return path + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
 
 
 @frozen

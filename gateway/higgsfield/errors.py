@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from gateway import headers
-from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
+from gateway.errors import Failure, GatewayError, Reason, Violation, path_below, upstream_unavailable
 from gateway.frozen import frozen
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MAX_RETRY_AFTER, MaybeTaken, NotTaken
@@ -213,7 +213,7 @@ def _refused_fields(detail: object) -> list[tuple[list[str | int], str]]:
 def _named(location: list[str | int], text: str) -> str:
     """Return a text about a field after Higgsfield's own name of the field."""
     parts = location[1:] if location[:1] == ["body"] else location
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+    name = path_below("", parts).removeprefix(".")
     return f"{name}: {text}" if name else text
 
 

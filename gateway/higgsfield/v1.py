@@ -7,6 +7,7 @@ cancel, deletion and estimates are not documented for v1.
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.errors import path_below
 from gateway.generations.inputs import (
     SPEAK_SECONDS,
     DopInput,
@@ -105,16 +106,15 @@ def field_path(kind: InputKind, location: list[str | int]) -> str:
     if location[:1] == ["params"]:
         location = location[1:]
     path = f"input.{KINDS[kind]}"
+    if kind is InputKind.V1_MODEL:
+        return path_below(path, location)
     for part in location:
-        if kind is InputKind.V1_MODEL:
-            path += f"[{part}]" if isinstance(part, int) else f".{part}"
-            continue
         if part in ("image_url", "audio_url") and path.endswith(("]", "_url")):
             continue  # a URL is an object in v1 and a string in the protos
         named = _OWN_NAMES[kind].get(part, part) if isinstance(part, str) else part
         if isinstance(named, int) and path.endswith("_url"):
             continue  # a list in v1 and a single string in the protos
-        path += f"[{named}]" if isinstance(named, int) else f".{named}"
+        path = path_below(path, [named])
     return path
 
 

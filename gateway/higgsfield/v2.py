@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.errors import path_below
 from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, SoulInput, SoulVersion, SpeakInput
 from gateway.generations.model import InputKind, canonical_json
 
@@ -93,14 +94,10 @@ def field_path(input_kind: InputKind, location: list[str | int]) -> str:
     """Return the path in the protos of a field that Higgsfield names by its location in the body."""
     parts = [part for index, part in enumerate(location) if not (index == 0 and part == "body")]
     if input_kind is InputKind.MODEL:
-        path = "input.model.parameters"
-    else:
-        path = f"input.{input_kind.value}"
-        names = _OWN_NAMES.get(input_kind, {})
-        parts = [names.get(part, part) if isinstance(part, str) else part for part in parts]
-    for part in parts:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path
+        return path_below("input.model.parameters", parts)
+    names = _OWN_NAMES.get(input_kind, {})
+    parts = [names.get(part, part) if isinstance(part, str) else part for part in parts]
+    return path_below(f"input.{input_kind.value}", parts)
 
 
 def _soul(given: SoulInput) -> dict[str, Any]:

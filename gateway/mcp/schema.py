@@ -13,7 +13,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from gateway.errors import Violation, printable
+from gateway.errors import Violation, path_below, printable
 
 MEANINGS: Mapping[str, str] = {
     "GenerationInput.soul": "Text to image with Soul.",
@@ -155,9 +155,7 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _of_error(error: ValidationError) -> Iterator[Violation]:
-    path = ""
-    for part in error.absolute_path:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    path = path_below("", error.absolute_path).removeprefix(".")
     below = f"{path}." if path else ""
     given = error.instance
     if error.validator == "additionalProperties":
