@@ -94,7 +94,7 @@ def next_due(
     return None
 
 
-def may_repeat(generation: Generation, rules: Rules, moment: Moment, *, repeats_off: bool = False) -> bool:
+def may_repeat(generation: Generation, rules: Rules, moment: Moment, *, repeats_off: bool) -> bool:
     """Return whether an UNCERTAIN generation may be sent again under its key, now or at `not_before`.
 
     The window starts with the first attempt. It counts as closed if the clock went back.

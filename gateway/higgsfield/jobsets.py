@@ -31,8 +31,8 @@ class _Job:
     output: Output
     unread: bool
     taken: tuple[Path, ...]
-    error_name: str = ""
-    error: str = ""
+    error_name: str
+    error: str
 
 
 def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:

@@ -67,7 +67,7 @@ def test_nothing_leads_an_adopted_generation_to_a_submission(report: StatusRepor
     for one in versions:
         assert one.state not in {State.PENDING, State.UNCERTAIN}
         assert (one.marker, one.sends, one.request_id) == (None, 0, "r")
-        assert not may_repeat(one, Rules(), Moment(1.0, 1.0))
+        assert not may_repeat(one, Rules(), Moment(1.0, 1.0), repeats_off=False)
         due = next_due(one, Rules(), "this process", Moment(1.0, 1.0))
         assert due is None if one.done else due is not None and due.step is Step.POLL
         assert run_time(one) is None
