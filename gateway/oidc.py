@@ -24,7 +24,7 @@ from gateway.concurrency import Wakeup
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import sleep
 from gateway.generations.ports import Clock
-from gateway.settings.values import Address, ProxyFor, no_proxy
+from gateway.settings.values import ProxyFor, is_loopback_host, no_proxy
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ class OidcIssuer:
                 raise IssuerError(f"its configuration names the issuer {str(described.get('issuer', ''))[:200]!r}")
             url = str(described.get("jwks_uri", ""))
             parts = urlsplit(url)
-            if parts.scheme != "https" and not Address(parts.hostname or "", 0).loopback:
+            if parts.scheme != "https" and not is_loopback_host(parts.hostname or ""):
                 raise IssuerError("its jwks_uri is not an https URL")
             found = (await self._document(session, url)).get("keys")
         if not isinstance(found, list):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from gateway import addresses
-from gateway.settings.values import Address
+from gateway.settings.values import is_loopback_host
 
 
 class CheckedTransport(httpx.HTTPTransport):
@@ -41,7 +41,7 @@ class CheckedTransport(httpx.HTTPTransport):
         raise failed
 
     def _checked_addresses(self, host: str) -> list[str]:
-        networks = addresses.LOOPBACK if self._local and Address(host, 0).loopback else ()
+        networks = addresses.LOOPBACK if self._local and is_loopback_host(host) else ()
         try:
             resolved = [host] if addresses.literal(host) else _resolve(host)
             allowed = all(addresses.allowed(address, networks) for address in resolved)
@@ -59,7 +59,7 @@ def check_redirect(response: httpx.Response) -> None:
     source, target = response.url, response.url.join(response.headers["location"])
     if (target.scheme, target.host, target.port) == (source.scheme, source.host, source.port):
         return
-    if target.scheme != "https" or Address(target.host, 0).loopback:
+    if target.scheme != "https" or is_loopback_host(target.host):
         raise httpx.InvalidURL("it redirects to a URL that is not https or not public")
 
 

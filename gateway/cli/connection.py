@@ -72,9 +72,9 @@ class Connection:
     @property
     def local(self) -> bool:
         """Whether the address of the gateway is a loopback address."""
-        from gateway.settings.values import Address
+        from gateway.settings.values import is_loopback_host
 
-        return Address(urlsplit(f"//{self.address}").hostname or "", 0).loopback
+        return is_loopback_host(urlsplit(f"//{self.address}").hostname or "")
 
     @contextmanager
     def client(self, repeat_for: float = _RESPONSE_TIMEOUT) -> Iterator[Client]:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from gateway.higgsfield.credentials import Credentials
 from gateway.settings.config import PREFIX, STORE_URL, Settings
-from gateway.settings.values import Address, PostgresUrl
+from gateway.settings.values import Address, PostgresUrl, is_loopback_host
 from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
 
 _SANDBOX = "sandbox"
@@ -109,7 +109,7 @@ def _server(store: PostgresUrl, environment: Mapping[str, str]) -> Iterator[str]
     named = parameters.get("host") or re.sub(r":\d+(?=,|$)", "", parts.netloc.rpartition("@")[2])
     addresses = parameters.get("hostaddr") or environment.get("PGHOSTADDR")
     hosts = (addresses or named or environment.get("PGHOST", "")).split(",")
-    local = all(not host or host.startswith("/") or Address(host.strip("[]"), 0).loopback for host in hosts)
+    local = all(not host or host.startswith("/") or is_loopback_host(host.strip("[]")) for host in hosts)
     if parameters.get("service") or environment.get("PGSERVICE"):
         local = False  # its file may name any host
     mode = parameters.get("sslmode") or environment.get("PGSSLMODE", "")

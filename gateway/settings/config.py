@@ -24,6 +24,7 @@ from gateway.settings.values import (
     Proxy,
     Seconds,
     Store,
+    is_loopback_host,
     parse_address,
     parse_archive_url,
     parse_encryption_keys,
@@ -140,7 +141,7 @@ class Settings:
     @property
     def upstream_is_local(self) -> bool:
         """Whether the upstream is on this machine, which means that it is a sandbox."""
-        return Address(urlsplit(self.upstream_url).hostname or "", 0).loopback
+        return is_loopback_host(urlsplit(self.upstream_url).hostname or "")
 
     def proxy_for(self, url: str) -> str | None:
         """Return the URL of the proxy on the way to a URL; None if there is none."""

@@ -26,13 +26,18 @@ class Address:
 
     @property
     def loopback(self) -> bool:
-        """Whether the host is a loopback address, which only this machine can reach."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        """Whether only this machine can reach it."""
+        return is_loopback_host(self.host)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Return whether a host is a loopback address, or `localhost`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @frozen
@@ -109,7 +114,7 @@ def parse_upstream_url(text: str) -> str:
     parts = _url(text)
     if parts.path not in {"", "/"}:
         raise ValueError("must have no path")
-    if parts.scheme == "http" and not Address(parts.hostname or "", 0).loopback:
+    if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
         raise ValueError("must be https, because credentials are sent there; http is allowed for this machine only")
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -134,7 +139,7 @@ def parse_issuer(text: str) -> str | None:
     if not text:
         return None
     parts = _url(text)
-    if parts.scheme == "http" and not Address(parts.hostname or "", 0).loopback:
+    if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
         raise ValueError("must be https, because the keys of tokens come from there")
     return text
 

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
-from gateway.settings.values import Address
+from gateway.settings.values import is_loopback_host
 from gateway.telemetry import Rejection
 
 
@@ -53,4 +53,4 @@ def is_foreign(origin: str, host: str, allowed: Collection[str]) -> bool:
 
 def _is_local(host: str) -> bool:
     name = (host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]).lower()
-    return name.endswith(".localhost") or Address(name, 0).loopback
+    return name.endswith(".localhost") or is_loopback_host(name)
