@@ -7,8 +7,7 @@ from typing import IO
 import click
 
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo, echo_cells, time_text
-from gateway.cli.progress import print_json
+from gateway.cli.output import echo, echo_cells, print_json, time_text
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 

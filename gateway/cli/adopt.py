@@ -15,8 +15,7 @@ import click
 from gateway.cli import exit_codes
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import label_option
-from gateway.cli.output import echo, echo_cells
-from gateway.cli.progress import json_option
+from gateway.cli.output import echo, echo_cells, json_option
 
 if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError

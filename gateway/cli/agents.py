@@ -13,8 +13,7 @@ from gateway.cli import exit_codes
 from gateway.cli.advice import Advice
 from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.numbers import Seconds
-from gateway.cli.output import echo, echo_lines, fail
-from gateway.cli.progress import print_json
+from gateway.cli.output import echo, echo_lines, fail, print_json
 
 if TYPE_CHECKING:
     from hfgateway_client import Client

@@ -12,8 +12,7 @@ from gateway.cli import exit_codes
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options
 from gateway.cli.numbers import Whole
-from gateway.cli.output import echo, echo_cells, time_text
-from gateway.cli.progress import json_option, print_json
+from gateway.cli.output import echo, echo_cells, json_option, print_json, time_text
 from hfgateway.v1 import callback_service_pb2 as pb
 
 

@@ -14,8 +14,7 @@ import click
 from gateway.cli import did_you_mean, exit_codes
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.numbers import Whole
-from gateway.cli.output import echo, fail, plain
-from gateway.cli.progress import json_option, print_json, whole_numbers
+from gateway.cli.output import echo, fail, json_option, plain, print_json, whole_numbers
 from gateway.cli.tables import print_fields, print_messages, print_rows
 
 if TYPE_CHECKING:

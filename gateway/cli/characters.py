@@ -15,8 +15,8 @@ from gateway.cli.advice import Advice, key_advice
 from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.inputs import is_file
 from gateway.cli.numbers import Whole
-from gateway.cli.output import echo, fail, plain
-from gateway.cli.progress import json_option, print_json, timeout_option
+from gateway.cli.output import echo, fail, json_option, plain, print_json
+from gateway.cli.progress import timeout_option
 from gateway.cli.tables import created, print_fields, print_messages
 
 if TYPE_CHECKING:

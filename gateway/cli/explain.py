@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.cli.connection import Connection, client_options
-from gateway.cli.output import echo
-from gateway.cli.progress import json_option, print_json
+from gateway.cli.output import echo, json_option, print_json
 from hfgateway.v1.generation_pb2 import ChangeSource
 from hfgateway.v1.generation_service_pb2 import GenerationEvent
 

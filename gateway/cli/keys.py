@@ -13,8 +13,7 @@ import click
 from gateway.cli import exit_codes
 from gateway.cli.advice import Advice
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo, echo_cells, echo_error, fail, time_text
-from gateway.cli.progress import json_option, print_json
+from gateway.cli.output import echo, echo_cells, echo_error, fail, json_option, print_json, time_text
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 if TYPE_CHECKING:

@@ -6,14 +6,20 @@ cannot be written, the command continues.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 
 
 class OutputWriteError(Exception):
@@ -38,7 +44,7 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True, dim: bool = Fals
     _print(click.style(shown, dim=True) if dim else shown, err=err, nl=nl)
 
 
-def echo_cells(cells: tuple[str, ...] | list[str]) -> None:
+def echo_cells(cells: Iterable[str]) -> None:
     """Print one line of columns, separated by tabs."""
     _print("\t".join(map(plain, cells)))
 
@@ -52,6 +58,23 @@ def write(text: str) -> None:
     """Write a text as it is to standard output. It may stay in the buffer until the command ends."""
     with _writing(err=False):
         sys.stdout.write(text)
+
+
+def print_json(*messages: Message) -> None:
+    """Print each message as one line of proto3 JSON, in ASCII, to standard output: the JSON of all commands."""
+    from google.protobuf.json_format import MessageToDict
+
+    for message in messages:
+        echo(json.dumps(whole_numbers(MessageToDict(message))))
+
+
+def whole_numbers(value: Any) -> Any:
+    """Return JSON whose whole floats are integers, because a Struct holds only floats."""
+    if isinstance(value, dict):
+        return {name: whole_numbers(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(element) for element in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def time_text(seconds: float) -> str:

@@ -6,25 +6,22 @@ works.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
 
 import click
 
 from gateway.cli.numbers import Seconds
-from gateway.cli.output import ErrorStream, echo, plain
+from gateway.cli.output import ErrorStream, echo, plain, print_json
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
     from rich.console import RenderableType
     from rich.text import Text
 
     from hfgateway_client import Generation
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 timeout_option = click.option(
     "--timeout", type=Seconds(), metavar="SECONDS", help="Stop following after this time. Default: no limit."
 )
@@ -59,23 +56,6 @@ def showing(*, as_json: bool) -> Iterator[Show]:
     # A thread of rich's redraws it, so that the elapsed time is updated.
     with Live(console=console, get_renderable=picture.draw, refresh_per_second=8, transient=False):
         yield picture
-
-
-def print_json(*messages: Message) -> None:
-    """Print each message as one line of proto3 JSON, in ASCII, to standard output: the JSON of all commands."""
-    from google.protobuf.json_format import MessageToDict
-
-    for message in messages:
-        echo(json.dumps(whole_numbers(MessageToDict(message))))
-
-
-def whole_numbers(value: Any) -> Any:
-    """Return JSON whose whole floats are integers, because a Struct holds only floats."""
-    if isinstance(value, dict):
-        return {name: whole_numbers(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [whole_numbers(element) for element in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def forecast_of(generation: Generation) -> str:

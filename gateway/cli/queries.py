@@ -11,8 +11,7 @@ from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options, input_options
 from gateway.cli.numbers import Whole
 from gateway.cli.outcome import warn
-from gateway.cli.output import echo, plain
-from gateway.cli.progress import json_option, print_json
+from gateway.cli.output import echo, json_option, plain, print_json
 from gateway.cli.tables import describe, print_fields, print_generations
 from gateway.cli.upload import upload_first
 

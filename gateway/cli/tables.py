@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gateway.cli.output import echo, echo_cells, plain, time_text
-from gateway.cli.progress import forecast_of, print_json
+from gateway.cli.output import echo, echo_cells, plain, print_json, time_text
+from gateway.cli.progress import forecast_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -55,7 +55,7 @@ def print_generations(generations: Sequence[Generation]) -> None:
     """
     if not sys.stdout.isatty():
         for generation in generations:
-            echo_cells(list(_row(generation)))
+            echo_cells(_row(generation))
         return
     from rich.console import Console
     from rich.text import Text
@@ -84,7 +84,7 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on a terminal, otherwise columns separated by tabs, for `cut` and `awk`."""
     if not sys.stdout.isatty():
         for row in rows:
-            echo_cells(list(row))
+            echo_cells(row)
         return
     from rich.console import Console
     from rich.table import Table

@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo, echo_cells
-from gateway.cli.progress import json_option, print_json
+from gateway.cli.output import echo, echo_cells, json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 _not_taken = click.option(

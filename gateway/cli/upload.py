@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.connection import Connection, client_options
-from gateway.cli.output import echo
+from gateway.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from hfgateway_client import AnyInput, GenerationInput
@@ -27,8 +27,6 @@ def upload(connection: Connection, file: Path, content_type: str | None, as_json
     The file goes through the gateway in pieces. An upload that breaks off is repeated. If it fails for good, no file is
     left behind.
     """
-    from gateway.cli.progress import print_json
-
     with connection.uploading() as client:
         try:
             uploaded = client.upload(file, content_type)

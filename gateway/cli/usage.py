@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 import click
 
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo_cells, write
-from gateway.cli.progress import json_option, print_json
+from gateway.cli.output import echo_cells, json_option, print_json, write
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GROUPS = "day, tenant, key, model or label:NAME"
