@@ -10,6 +10,7 @@ import click
 
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells, json_option, print_json
+from gateway.settings.values import split_list
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 NONE = "none"
@@ -60,7 +61,7 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
         if value is not None and value != NONE:
             _set(request.limits, name, value)
     if models is not None:
-        prefixes = models.replace(",", " ").split()
+        prefixes = split_list(models)
         if not prefixes:
             raise click.UsageError("--models: name a prefix, or none")
         request.update_mask.paths.append("model_id_prefixes")

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.addresses import Network
 from gateway.certificates import find_unusable
 from gateway.frozen import frozen
 from gateway.settings.values import (
     Address,
-    Network,
     Number,
     OneOf,
     OnOrOff,

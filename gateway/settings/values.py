@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from gateway.addresses import Network
 from gateway.frozen import frozen
 
 LAST_PORT = 65535
@@ -83,7 +84,11 @@ def no_proxy(url: str) -> str | None:
 
 Store = Path | PostgresUrl
 """Where the gateway stores everything: a SQLite file, or a database of a PostgreSQL server."""
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def split_list(text: str) -> list[str]:
+    """Return the parts of a text that are separated by commas or spaces."""
+    return text.replace(",", " ").split()
 
 
 def parse_address(text: str) -> Address:
@@ -163,7 +168,7 @@ def parse_optional_destination(text: str) -> Address | None:
 
 
 def parse_webhook_secrets(text: str) -> tuple[str, ...]:
-    secrets = tuple(text.replace(",", " ").split())
+    secrets = tuple(split_list(text))
     # The base64 of 16 to 75 bytes.
     form = r"whsec_(?=.{24,100}$)([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
     if not all(re.fullmatch(form, secret) for secret in secrets):
@@ -172,7 +177,7 @@ def parse_webhook_secrets(text: str) -> tuple[str, ...]:
 
 
 def parse_encryption_keys(text: str) -> tuple[str, ...]:
-    keys = tuple(text.replace(",", " ").split())
+    keys = tuple(split_list(text))
     if not all(re.fullmatch("[A-Za-z0-9_-]{43}=", key) for key in keys):
         raise ValueError("must be keys of hfgateway accounts new-key, separated by commas")
     return keys
@@ -180,13 +185,13 @@ def parse_encryption_keys(text: str) -> tuple[str, ...]:
 
 def parse_networks(text: str) -> tuple[Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(part) for part in text.replace(",", " ").split())
+        return tuple(ipaddress.ip_network(part) for part in split_list(text))
     except ValueError:
         raise ValueError("must be networks such as 10.20.0.0/16, separated by commas") from None
 
 
 def parse_ports(text: str) -> tuple[int, ...]:
-    parts = text.replace(",", " ").split()
+    parts = split_list(text)
     if not all(part.isascii() and part.isdecimal() and len(part) <= 5 and 0 < int(part) <= LAST_PORT for part in parts):
         raise ValueError("must be port numbers such as 443 8443")
     return tuple(map(int, parts))
@@ -212,7 +217,7 @@ def parse_store(text: str) -> Store:
 
 def parse_prices(text: str) -> Mapping[str, Decimal]:
     prices: dict[str, Decimal] = {}
-    for part in text.replace(",", " ").split():
+    for part in split_list(text):
         match = re.fullmatch(r"([a-z0-9][a-z0-9./_-]*)=(\d{1,9}(?:\.\d{1,6})?)", part)
         if not match:
             raise ValueError("must be PREFIX=CREDITS, such as bytedance/seedance-2.5=12.5, separated by commas")
@@ -317,7 +322,7 @@ _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://[a-z0-9._\[\]:-]+")
 
 
 def parse_origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.rstrip("/") for part in text.replace(",", " ").split())
+    origins = tuple(part.rstrip("/") for part in split_list(text))
     for origin in origins:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(
@@ -335,7 +340,7 @@ _NEVER_FORWARDED = re.compile(
 
 
 def parse_forwarded_headers(text: str) -> frozenset[str]:
-    names = frozenset(text.lower().replace(",", " ").split())
+    names = frozenset(split_list(text.lower()))
     if not all(
         re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,99}", name) and not _NEVER_FORWARDED.fullmatch(name) for name in names
     ):
