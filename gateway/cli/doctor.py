@@ -282,20 +282,14 @@ async def _account(settings: Settings, name: str, credentials: Credentials) -> F
     """Ask Higgsfield with the credentials of an added account."""
     import httpx
 
-    try:
+    with contextlib.suppress(httpx.TransportError):
         response = await _ask(settings, credentials)
-    except httpx.TransportError:
-        return _judge_credentials(name, None)
-    return _judge_credentials(name, {401: False, 404: True if _is_json(response) else None}.get(response.status))
-
-
-def _judge_credentials(name: str, accepted: bool | None) -> Finding:
-    if accepted is None:
-        return Finding("accounts", WARNING, f"{name}: Higgsfield does not answer", "try again later")
-    if accepted:
-        return Finding("accounts", OK, f"{name}: Higgsfield accepts the credentials")
-    advice = f"run: hfgateway accounts rotate {name}"
-    return Finding("accounts", PROBLEM, f"{name}: Higgsfield refuses the credentials", advice)
+        if response.status == 401:
+            advice = f"run: hfgateway accounts rotate {name}"
+            return Finding("accounts", PROBLEM, f"{name}: Higgsfield refuses the credentials", advice)
+        if _accepts_credentials(response):
+            return Finding("accounts", OK, f"{name}: Higgsfield accepts the credentials")
+    return Finding("accounts", WARNING, f"{name}: Higgsfield does not answer", "try again later")
 
 
 # -- Higgsfield and the clock ------------------------------------------------------------------------------------------
@@ -331,7 +325,7 @@ async def _upstream(settings: Settings, credentials: Credentials) -> list[Findin
 
 def _judge_response(url: str, response: Response) -> Finding:
     status = response.status
-    if status == 404 and _is_json(response):
+    if _accepts_credentials(response):
         return Finding("higgsfield", OK, f"{url} answers and accepts the credentials")
     if status == 401:
         return Finding(
@@ -343,9 +337,10 @@ def _judge_response(url: str, response: Response) -> Finding:
     return Finding("higgsfield", PROBLEM, f"{url} answers HTTP {status}, unlike the API", advice)
 
 
-def _is_json(response: Response) -> bool:
+def _accepts_credentials(response: Response) -> bool:
+    """Return whether Higgsfield has looked for the request, which it does only for valid credentials."""
     try:
-        return isinstance(json.loads(response.body), dict)
+        return response.status == 404 and isinstance(json.loads(response.body), dict)
     except ValueError:
         return False
 
