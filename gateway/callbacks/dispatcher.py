@@ -367,14 +367,13 @@ class Dispatcher:
     async def _attempt(self, queue: CallbackQueue, delivery: Delivery) -> None:
         try:
             await self._try_once(queue, delivery)
+            return
         except (UnconfirmedError, NotSentError):
-            # Raised before the request was sent: there is no outcome to store.
-            pause = self._clock.moment().steady + STORE_PAUSE
-            queue.attempted(replace(queue.current(delivery), next_at=pause))
+            pause = STORE_PAUSE  # raised before the request was sent: there is no outcome to store
         except Exception:
             log.exception("a delivery failed because of a bug", extra={"delivery": delivery.id})
-            pause = self._clock.moment().steady + schedule.MAX_HOLD
-            queue.attempted(replace(queue.current(delivery), next_at=pause))
+            pause = schedule.MAX_HOLD
+        queue.attempted(replace(queue.current(delivery), next_at=self._clock.moment().steady + pause))
 
     async def _try_once(self, queue: CallbackQueue, delivery: Delivery) -> None:
         version = await self._version(delivery)
