@@ -33,6 +33,12 @@ def set_signal(signal: Signal) -> None:
         signal.set_result(None)
 
 
+def retrieve_exception(task: "asyncio.Future[Any]") -> None:
+    """Retrieve the exception of a task that has ended. Otherwise asyncio logs it if no caller is left to get it."""
+    if not task.cancelled():
+        task.exception()
+
+
 async def in_thread(work: Callable[[], T]) -> T:
     """Run `work` in a thread, because disks may be slow. If the call is canceled, wait until `work` has ended.
 
@@ -45,8 +51,7 @@ async def in_thread(work: Callable[[], T]) -> T:
         while not working.done():  # it may be canceled again
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({working})
-        if not working.cancelled():
-            working.exception()  # otherwise asyncio logs it as never retrieved
+        retrieve_exception(working)
         raise
 
 

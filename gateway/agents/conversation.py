@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from gateway.agents.model import Message, Session, SessionState, Transcript
 from gateway.agents.ports import AgentApi
-from gateway.concurrency import Signals, Wakeup
+from gateway.concurrency import Signals, Wakeup, retrieve_exception
 from gateway.errors import GatewayError, Reason, upstream_unavailable
 from gateway.frozen import frozen
 from gateway.generations.clock import jittered
@@ -218,5 +218,4 @@ class Conversation(Signals):
 
     def _reading_ended(self, task: "asyncio.Task[None]") -> None:
         self._reading = None
-        if not task.cancelled():
-            task.exception()  # avoids asyncio's warning; the callers of `refresh` get the exception
+        retrieve_exception(task)  # the callers of `refresh` get it, if there still are any

@@ -10,6 +10,7 @@ from gateway.characters.model import Character, Creation, Order, Removal, plain_
 from gateway.characters.ports import CharacterStore, CharacterUpstream, UpstreamOf
 from gateway.characters.registry import Registry
 from gateway.characters.watch import CharacterWatches
+from gateway.concurrency import retrieve_exception
 from gateway.errors import Violation, or_unavailable
 from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input
@@ -164,7 +165,7 @@ class Characters:
         known = self._listings.get(name)
         if known is None or now - known[1] >= LIST_CACHE_TTL or _failed(known[0]):
             task = asyncio.create_task(self._read_list(name))
-            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # avoids asyncio's warning
+            task.add_done_callback(retrieve_exception)
             known = self._listings[name] = (task, now)
         return await or_unavailable(asyncio.shield(known[0]))
 

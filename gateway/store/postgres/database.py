@@ -20,7 +20,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from gateway import failpoints
-from gateway.concurrency import OwnedTasks
+from gateway.concurrency import OwnedTasks, retrieve_exception
 from gateway.generations.stores import Listener, Saved, StoreError, UnconfirmedError, UnknownCommitError
 from gateway.store import statements
 from gateway.store.auditor import Auditor
@@ -440,4 +440,4 @@ def _pool(url: str, size: int) -> Pool:
 def _abandon(task: "asyncio.Future[Any]") -> None:
     """Cancel a task, whose result nothing waits for."""
     task.cancel()
-    task.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception())
+    task.add_done_callback(retrieve_exception)
