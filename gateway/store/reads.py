@@ -243,8 +243,9 @@ class CharacterReads(StoreReads):
 
     async def removals(self) -> Sequence[characters.Removal]:
         rows = await self._rows("read_removed_characters")
-        found = ((row["account"], row["character_id"], row["tenant"], bool(row["gone"])) for row in rows)
-        return [characters.Removal(*values) for values in found]
+        return [
+            characters.Removal(row["account"], row["character_id"], row["tenant"], bool(row["gone"])) for row in rows
+        ]
 
 
 class DeletionReads(StoreReads):

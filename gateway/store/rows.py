@@ -20,6 +20,7 @@ from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem
 from gateway.catalog.model import (
     MODELS,
     MOTIONS,
+    PRESETS,
     Change,
     Item,
     Listing,
@@ -281,7 +282,7 @@ def _item(name: str, stored: dict[str, Any]) -> Item:
     if name == MODELS:
         listing = _listing(stored["listing"])
         return Model(stored["id"], MediaKind(stored["kind"]), tuple(stored["tasks"]), stored["schema"], listing)
-    kind = Motion if name == MOTIONS else Preset if name.startswith("presets/") else SoulStyle
+    kind = Motion if name == MOTIONS else Preset if name.startswith(PRESETS) else SoulStyle
     return kind(**stored)
 
 
