@@ -275,9 +275,9 @@ def _attribute(name: str, value: str | int) -> KeyValue:
     return KeyValue(key=name, value=AnyValue(int_value=value))
 
 
-def _flags(parent: SpanContext | None) -> int:
-    """Return whether the parent of a span, or the span of a link, is one of another process."""
-    return _REMOTE if parent is not None and parent.is_remote else _LOCAL
+def _flags(context: SpanContext) -> int:
+    """Return the flags of a span's parent, or of the span of a link: whether it is one of another process."""
+    return _REMOTE if context.is_remote else _LOCAL
 
 
 def _context_of(traceparent: str) -> Context:
