@@ -5,7 +5,10 @@ Nothing here waits or does I/O. A refused call raises an `ApiError`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import re
 from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,11 +22,12 @@ from gateway.sandbox.accounts.settings import AccountSettings
 from gateway.sandbox.catalog.model import Model
 from gateway.sandbox.clock import Clock
 from gateway.sandbox.generations.generation import Generation
-from gateway.sandbox.generations.idempotency import check_key, fingerprint
 from gateway.sandbox.generations.prompt_directives import Outcome
 from gateway.sandbox.generations.run_queue import RunQueue
 from gateway.sandbox.ledger import AgentCharge, Ledger
 from gateway.sandbox.options import SandboxOptions
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,12 @@ class SubmitRequest:
 
     @property
     def fingerprint(self) -> str:
-        """The digest that has to match when an idempotency key is used again."""
-        return fingerprint(self.model.slug, self.parameters, self.webhook, self.expires_after)
+        """The digest that has to match when an idempotency key is used again.
+
+        The order of object keys makes no difference. The order of arrays, and whether a field is present, does.
+        """
+        intent = [self.model.slug, self.parameters, self.webhook, self.expires_after]
+        return hashlib.sha256(json.dumps(intent, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class Account:
@@ -96,7 +104,8 @@ class Account:
         key = submission.key if self.settings.honour_keys else None
         retention = self._retention(submission.expires_after)
         if key is not None:
-            check_key(key)
+            if not _KEY.fullmatch(key):
+                raise errors.key_malformed()
             if key in self._keys:
                 return self._original(key, submission), False
         generation = self._accept(submission, retention)
