@@ -75,7 +75,7 @@ class HiggsfieldCatalogs:
 
     @property
     def account(self) -> str:
-        """The name of the account."""
+        """The id of the credentials."""
         return self._client.account
 
     @property
@@ -109,7 +109,7 @@ class HiggsfieldCatalogs:
         return pages
 
 
-def read_catalog(name: str, bodies: Sequence[bytes], secrets: tuple[str, ...] = ()) -> Reading:
+def read_catalog(name: str, bodies: Sequence[bytes], secrets: tuple[str, ...]) -> Reading:
     """Parse the pages of a catalog: arrays, or objects with `items`. Raises GatewayError if one is neither."""
     rows = [row for body in bodies for row in _rows(body)]
     kind = _READERS.get(name, _preset)

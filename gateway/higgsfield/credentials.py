@@ -28,7 +28,7 @@ class Credentials:
 
     @property
     def account(self) -> str:
-        """The name of the account: a hash, which does not reveal the credentials."""
+        """The id of the credentials: a hash, which does not reveal them."""
         return hashlib.sha256(f"hfgateway-account\0{self.key_id}".encode()).hexdigest()[:16]
 
     @property

@@ -35,7 +35,7 @@ class _Job:
     error: str
 
 
-def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:
+def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...]) -> StatusReport | None:
     """Parse a job set, and remove the secrets from its texts; None if the body is not a job set."""
     content = parse_object(text)
     name = uuid_of(content.get("id"))

@@ -59,7 +59,7 @@ def read_amount(value: str | float | None) -> str:
     return text if usable else ""
 
 
-def read_status(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:
+def read_status(text: bytes, correlation_id: str, secrets: tuple[str, ...]) -> StatusReport | None:
     """Parse a response, and remove the secrets from its texts; None if it is not a status."""
     return status_report(parse_object(text), {}, len(text), correlation_id, secrets)
 

@@ -38,7 +38,7 @@ def without_tokens(text: str) -> str:
     return _TOKEN.sub(rf"\1{REMOVED}", text) if "webhooks" in text else text
 
 
-def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
+def redacted(text: str, secrets: tuple[str, ...]) -> str:
     """Return a text without secrets, tokens, credentials and URL queries, printable and at most 500 characters."""
     if not text:
         return text

@@ -49,7 +49,7 @@ class Signatures:
         return any(matches)
 
 
-def read_webhook(body: bytes, secrets: tuple[str, ...] = ()) -> StatusReport | None:
+def read_webhook(body: bytes, secrets: tuple[str, ...]) -> StatusReport | None:
     """Parse a webhook, flat or with its outputs in `payload`; None if it is not one."""
     content = parse_object(body)
     inner = content.get("payload")

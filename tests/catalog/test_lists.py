@@ -203,7 +203,7 @@ def test_values_of_any_size_are_bounded() -> None:
         {"slug": "a/large", "input_schema": {"description": "x" * MAX_SCHEMA_BYTES}},
         {"slug": "a/good", "input_schema": deep["items"]},
     ]
-    reading = read_catalog("models", [json.dumps(rows).encode()])
+    reading = read_catalog("models", [json.dumps(rows).encode()], ())
     models = [one for one in reading.items if isinstance(one, Model)]
     assert [(one.id, one.schema is None) for one in models] == [("a/deep", True), ("a/large", True), ("a/good", False)]
     assert reading.skipped == 2

@@ -242,7 +242,7 @@ Q, P, C, F, N, X = "queued", "in_progress", "completed", "failed", "nsfw", "canc
     ],
 )
 def test_a_job_set_ends_when_every_job_has_ended(statuses: list[str], state: State | None) -> None:
-    report = read_job_set(of(*statuses), "c-1")
+    report = read_job_set(of(*statuses), "c-1", ())
     assert report is not None
     assert (report.request_id, report.state, report.correlation_id) == (ID, state, "c-1")
     assert len(report.outputs) == len(statuses)
@@ -252,7 +252,7 @@ def test_a_job_set_ends_when_every_job_has_ended(statuses: list[str], state: Sta
 
 
 def test_each_job_is_an_output_with_its_own_state() -> None:
-    report = read_job_set(of(C, F, N, X, P, Q), "")
+    report = read_job_set(of(C, F, N, X, P, Q), "", ())
     assert report is not None
     found = [(output.state, output.url, output.preview_url) for output in report.outputs]
     assert found[0] == (State.COMPLETED, "https://a/0.raw.png", "https://a/0.min.png")
@@ -263,14 +263,14 @@ def test_each_job_is_an_output_with_its_own_state() -> None:
 
 @pytest.mark.parametrize("name", [None, 5, "", "x" * 101, "\n", str(UUID(int=1))])
 def test_jobs_with_missing_or_duplicate_ids_are_distinguished(name: object) -> None:
-    report = read_job_set(job_set(job(C), job(C, 2, id=name), job(P, 3, id=name)), "")
+    report = read_job_set(job_set(job(C), job(C, 2, id=name), job(P, 3, id=name)), "", ())
     assert report is not None
     assert len({output.job for output in report.outputs}) == len(report.outputs) == 3
     assert all(output.job.isprintable() and len(output.job) <= 100 for output in report.outputs)
 
 
 def test_more_jobs_than_any_batch_has_are_not_read() -> None:
-    report = read_job_set(of(*["queued"] * 150), "")
+    report = read_job_set(of(*["queued"] * 150), "", ())
     assert report is not None
     assert len(report.outputs) == 100
 
@@ -287,14 +287,14 @@ def test_more_jobs_than_any_batch_has_are_not_read() -> None:
     ],
 )
 def test_the_kind_comes_from_the_file_or_the_job(fields: dict[str, Any], kind: MediaKind) -> None:
-    report = read_job_set(job_set(job(C, **fields)), "")
+    report = read_job_set(job_set(job(C, **fields)), "", ())
     assert report is not None
     assert [(output.kind, output.url) for output in report.outputs] == [(kind, "https://a/x")]
 
 
 def test_the_kind_of_an_undescribed_file_is_unknown() -> None:
     nameless = job(C, results={"raw": {"url": "https://a/x"}}, job_set_type="speak")
-    report = read_job_set(job_set(nameless, type="speak"), "")
+    report = read_job_set(job_set(nameless, type="speak"), "", ())
     assert report is not None
     assert [(output.kind, output.name) for output in report.outputs] == [(MediaKind.UNKNOWN, "")]
 
@@ -307,12 +307,12 @@ UNREADABLE: list[object] = [
 
 @pytest.mark.parametrize("results", UNREADABLE)
 def test_an_unreadable_file_is_kept_as_another_result(results: object) -> None:
-    report = read_job_set(job_set(job(C, results=results)), "")
+    report = read_job_set(job_set(job(C, results=results)), "", ())
     assert report is not None
     assert (report.state, report.outputs) == (State.COMPLETED, ())
     unread = job(C, results=results)
     assert report.other_results == {"type": "text2image_soul", "jobs": [unread]}
-    some = read_job_set(job_set(job(C, results=results), job(P, 2)), "")
+    some = read_job_set(job_set(job(C, results=results), job(P, 2)), "", ())
     assert some is not None
     assert [output.state for output in some.outputs] == [State.IN_PROGRESS] * 2
     assert some.other_results is not None
@@ -321,7 +321,7 @@ def test_an_unreadable_file_is_kept_as_another_result(results: object) -> None:
 
 def test_the_files_of_a_running_job_are_no_outputs() -> None:
     results = {name: {"type": "image", "url": f"https://a/{name}.png"} for name in ("min", "raw")}
-    report = read_job_set(job_set(job(P, results=results)), "")
+    report = read_job_set(job_set(job(P, results=results)), "", ())
     assert report is not None
     assert [(output.state, output.url, output.preview_url) for output in report.outputs] == [
         (State.IN_PROGRESS, "", "")
@@ -331,7 +331,7 @@ def test_the_files_of_a_running_job_are_no_outputs() -> None:
 
 
 def test_unknown_fields_are_kept_and_the_input_apart_from_them() -> None:
-    report = read_job_set(job_set(job(C), cost={"credits": 3}), "")
+    report = read_job_set(job_set(job(C), cost={"credits": 3}), "", ())
     assert report is not None
     rest = {"type": "text2image_soul", "jobs": [{"job_set_type": "text2image_soul"}], "cost": {"credits": 3}}
     assert report.other_results == rest
@@ -355,13 +355,13 @@ def test_errors_are_redacted() -> None:
     "body", [b"", b"[]", b"{}", b'{"id": 5, "jobs": []}', b"<html>", b"[" * 100_000, b'{"id": "\\ud800"}']
 )
 def test_an_invalid_job_set_is_read_as_none(body: bytes) -> None:
-    assert read_job_set(body, "") is None
+    assert read_job_set(body, "", ()) is None
     assert read_job_set_id(body, "") is None
     assert read_job_set_id(body, ID) == ID
 
 
 def test_a_lone_surrogate_does_not_hide_the_end() -> None:
-    report = read_job_set(job_set(job(C), x="?").replace(b'"?"', b'"\\ud800"'), "")
+    report = read_job_set(job_set(job(C), x="?").replace(b'"?"', b'"\\ud800"'), "", ())
     assert report is not None
     assert report.state is State.COMPLETED
     assert report.other_results is not None
@@ -384,7 +384,7 @@ JSON = st.recursive(
 
 @given_any(st.lists(JSON, max_size=5), JSON)
 def test_any_job_set_is_read_stored_and_shown(jobs: list[object], type_: object) -> None:
-    report = read_job_set(job_set(*jobs, type=type_), "")
+    report = read_job_set(job_set(*jobs, type=type_), "", ())
     assert report is not None
     assert len(report.outputs) <= len(jobs)
     for output in report.outputs:
@@ -420,7 +420,7 @@ def followed(*reports: bytes) -> list[Generation]:
     spec = Spec("g", "t", v1.SOUL, "v1", "a", "o", b"", {}, "k", 0.0, 0.0)
     generations = [Generation(spec, state=State.PENDING)]
     for number, body in enumerate(reports):
-        report = read_job_set(body, "")
+        report = read_job_set(body, "", ())
         assert report is not None
         news = Reported(report, Source.POLL) if number else Accepted(report)
         generations.append(advance(generations[-1], news, Moment(number, number)) or generations[-1])
@@ -494,7 +494,7 @@ async def test_a_job_set_that_v1_does_not_serve_is_read_as_a_request(refusal: di
 @pytest.mark.parametrize("state", [State.FAILED, State.COMPLETED])
 def test_a_status_without_jobs_leaves_no_unfinished_output(state: State) -> None:
     spec = Spec("g", "t", v1.SOUL, "v1", "a", "", b"", {}, "k", 0.0, 0.0)
-    jobs = read_job_set(job_set(job(Q, 0), job(Q, 1)), "")
+    jobs = read_job_set(job_set(job(Q, 0), job(Q, 1)), "", ())
     assert jobs is not None
     running = advance(Generation(spec, sends=1), Accepted(jobs), Moment(0.0, 0.0))
     assert running is not None
@@ -525,7 +525,7 @@ async def test_a_job_set_on_a_path_of_v2_is_followed_as_a_request() -> None:
 def test_optional_fields_of_a_job_set_may_be_missing(left_out: str) -> None:
     whole = json.loads(job_set(job(Q), type="text2image_soul", created_at="2026-05-27T00:00:00Z", input_params={}))
     del whole[left_out]
-    report = read_job_set(json.dumps(whole).encode(), "")
+    report = read_job_set(json.dumps(whole).encode(), "", ())
     assert report is not None
     assert (report.request_id, report.state) == (ID, State.QUEUED)
 
