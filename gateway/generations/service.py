@@ -223,8 +223,12 @@ class Generations(Reads):
         if self._budgets.is_limited(tenant):
             try:
                 self._budgets.check_model(*whose, prepared.model_id)
-                needed = self._budgets.needs_price(*whose)
-                price = await self._price(submission, prepared) if needed else None
+                if self._budgets.needs_price(*whose):
+                    wanted = fingerprint(submission.given, submission.outputs_ttl)
+                    claimed = await self._read(self._claims.known(tenant, submission.key, wanted))
+                    if claimed is not None:  # Higgsfield may not respond, and the generation has its price
+                        return self._claimed(claimed, submission)
+                    price = await self._price(submission, prepared)
             except GatewayError as error:
                 return await self._taken_before(tenant, submission, error)
         claim = self._claim(tenant, submission, prepared, create_time, token_hash=token_hash, price=price)

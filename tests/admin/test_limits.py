@@ -212,6 +212,17 @@ async def test_a_repeat_is_never_refused(running: Running) -> None:
     assert (await refusal(running.grpc, soul("an owl"))).reason == "NOT_ALLOWED"
 
 
+async def test_a_repeat_asks_for_no_price(running: Running) -> None:
+    """Higgsfield may not respond, and the caller's deadline would pass first."""
+    fox = soul("a fox")
+    first = await running.submit(fox)
+    await set_limits(running, credits_per_day="9")
+    running.plan(on="estimate", kind="hang")
+    again: pb.SubmitGenerationResponse = await running.grpc.call("SubmitGeneration", fox)
+    assert (again.generation.id, again.replayed) == (first.id, True)
+    assert len(running.sandbox.state.plan) == 1
+
+
 async def test_removed_limits_refuse_nothing(running: Running) -> None:
     await set_limits(running, credits_per_day="9", model_id_prefixes=["no/such"])
     assert (await refusal(running.grpc, soul("a fox"))).reason == "NOT_ALLOWED"
