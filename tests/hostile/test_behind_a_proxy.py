@@ -9,6 +9,7 @@ import pytest
 from yarl import URL
 
 from tests.hostile.conftest import Start, bad_requests, connected, read_response_head
+from tests.support.running import soul
 
 OTHER_FORMS = ("/%6detrics", "/metric%73", "/metrics/", "/%2fmetrics")
 
@@ -66,3 +67,15 @@ async def test_a_caller_cannot_choose_its_address_in_the_log(start: Start, caplo
         assert answer.status == 200
     (peer,) = {vars(record)["peer"] for record in caplog.records if record.message == "generation stored"}
     assert peer.startswith("127.0.0.1:")
+
+
+async def test_the_log_has_an_ipv6_address_in_brackets(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start(GRPC_ADDRESS="[::1]:0", HTTP_ADDRESS="[::1]:0")
+    caplog.set_level(logging.INFO)
+    await running.submit(soul("a fox"))
+    url = running.gateway.http_address + "/hfgateway.v1.GenerationService/SubmitGeneration"
+    request = {"idempotencyKey": "another", "input": {"soul": {"prompt": "a fox"}}}
+    async with aiohttp.ClientSession() as session, session.post(url, json=request) as answer:
+        assert answer.status == 200
+    peers = [vars(record)["peer"] for record in caplog.records if record.message == "generation stored"]
+    assert [peer.rpartition(":")[0] for peer in peers] == ["ipv6:[::1]", "[::1]"]

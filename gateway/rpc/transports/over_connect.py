@@ -161,7 +161,7 @@ class _GuardInterceptor(MetadataInterceptor[Guard]):
         try:
             peer = ""
             if ctx.method.stream_type is StreamType.UNARY:
-                peer = ctx.client_address or ""
+                peer = _bracketed(ctx.client_address or "")
                 guard.read_headers("connectrpc", ctx.request_headers.items)
             _CALL.set(await guard.call(authorization, None if limit is None else limit / 1000, peer))
             if name := _MALFORMED.get():
@@ -392,3 +392,9 @@ def _connect_error(error: RpcError) -> ConnectError:
     name = "CANCELED" if error.code.name == "CANCELLED" else error.code.name
     details = [ErrorDetail(ConnectAny(type_url=detail.type_url, value=detail.value)) for detail in error.status.details]
     return ConnectError(ConnectCode[name], error.message, details)
+
+
+def _bracketed(address: str) -> str:
+    """Return HOST:PORT with the brackets of an IPv6 address, which the library leaves out."""
+    host, _, port = address.rpartition(":")
+    return f"[{host}]:{port}" if ":" in host else address

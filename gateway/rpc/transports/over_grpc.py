@@ -9,6 +9,7 @@ import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -89,7 +90,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
         try:
             with guard() as entered:
                 entered.read_headers("grpc", context.invocation_metadata)
-                call = await _enter(entered, context, context.peer())
+                call = await _enter(entered, context, unquote(context.peer()))  # gRPC encodes the brackets of IPv6
                 raw = await arrivals.within(context.read())
                 response = _serialize(await handler(_decode(request_class, raw), call))
                 failpoints.before("gRPC answer")
