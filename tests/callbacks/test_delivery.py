@@ -518,6 +518,15 @@ async def test_a_delivery_is_listed_for_a_week(timed: Timed, receiver: Receiver)
         await timed.advance(cores.DELIVERIES_KEPT + cores.PRUNE_INTERVAL, step=6 * 3_600.0)
 
 
+async def test_a_clock_that_is_ahead_removes_no_delivery(timed: Timed, receiver: Receiver) -> None:
+    made = await create(timed, receiver.url)
+    stored = await timed.submit(soul("a fox"))
+    await timed.advance(60.0, until=lambda: not timed.live())
+    timed.time.wall_is_ahead += 2 * cores.DELIVERIES_KEPT
+    await timed.advance(cores.PRUNE_INTERVAL + 60.0, step=600.0)
+    assert [one.generation_id for one in await deliveries(timed, made.callback.id)] == [stored.id]
+
+
 async def test_a_position_without_deliveries_is_stored_now_and_then(
     timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
