@@ -20,7 +20,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "null": (type(None),),
 }
+_MAX_DIGITS = 18
+"""Digits of a number that are read; `int` refuses texts of more than 4,300."""
 _PYDANTIC_TYPES = {"integer": "int", "number": "float", "boolean": "bool", "array": "list", "object": "dict"}
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that a text of decimal digits is; None for other texts. A longer number is cut off."""
+    return int(text.lstrip("0")[:_MAX_DIGITS] or "0") if text.isdecimal() and text.isascii() else None
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,11 @@ async def test_reset_clears_everything_but_the_options(api: Any) -> None:
     [
         {"concurency_limit": 3},
         {"concurrency_limit": "3"},
+        {"concurrency_limit": -1},
+        {"concurrency_limit": 2.5},
+        {"retention": 3600.5},
+        {"queue_seconds": float("nan")},
+        {"image_seconds": -1},
         {"honour_keys": 1},
         {"credits": "many"},
         {"credits": "NaN"},

@@ -115,11 +115,23 @@ async def test_unknown_and_foreign_requests_are_both_not_found(start: Any) -> No
             assert (answer.status, answer.json) == (404, {"detail": "Not found"})
 
 
-@pytest.mark.parametrize("seconds", ["3599", "604801", "-3600", "3600.5", "an hour", "", "٣٦٠٠"])
+@pytest.mark.parametrize("seconds", ["3599", "604801", "-3600", "3600.5", "an hour", "", "٣٦٠٠", "9" * 5000])
 async def test_a_retention_out_of_range_is_refused(api: Any, seconds: str) -> None:
     answer = await api.submit(headers={"Hf-Expires-After": seconds})
     assert answer.status == 422
     assert (await api.ledger())["requests_created"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/models?limit=", 200),
+        ("/marketing-studio/image/presets?cursor=", 200),
+        ("/v1/custom-references/list?page=", 422),
+    ],
+)
+async def test_a_number_may_have_more_digits_than_python_converts(api: Any, path: str, status: int) -> None:
+    assert (await api.call("GET", path + "9" * 5000)).status == status
 
 
 @pytest.mark.parametrize(("headers", "lasts"), [({"Hf-Expires-After": "3600"}, 3600), ({}, 7 * 24 * 3600)])

@@ -26,6 +26,7 @@ from gateway.sandbox.generations.prompt_directives import Outcome
 from gateway.sandbox.generations.run_queue import RunQueue
 from gateway.sandbox.ledger import AgentCharge, Ledger
 from gateway.sandbox.options import SandboxOptions
+from gateway.sandbox.schema import whole_number
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -189,11 +190,10 @@ class Account:
     def _retention(self, expires_after: str | None) -> int:
         if expires_after is None:
             return self.settings.retention
-        if not expires_after.isascii() or not expires_after.isdecimal():
+        seconds = whole_number(expires_after)
+        if seconds is None or not 3600 <= seconds <= self.settings.retention:
             raise errors.expiry_out_of_range(self.settings.retention)
-        if not 3600 <= int(expires_after) <= self.settings.retention:
-            raise errors.expiry_out_of_range(self.settings.retention)
-        return int(expires_after)
+        return seconds
 
     def _accept(self, submission: SubmitRequest, retention: int) -> Generation:
         submission.model.check(submission.parameters)

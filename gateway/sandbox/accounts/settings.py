@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -85,6 +86,12 @@ class AccountSettings:
     """Probability that a webhook is never sent."""
 
     def __post_init__(self) -> None:
+        for one in fields(AccountSettings):
+            value = getattr(self, one.name)
+            if type(one.default) is int and (type(value) is not int or value < 0):
+                raise ValueError(f"{one.name} must be a whole number, 0 or more")
+            if type(one.default) is float and not 0 <= value < math.inf:
+                raise ValueError(f"{one.name} must be a number, 0 or more")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be {' or '.join(choices)}")

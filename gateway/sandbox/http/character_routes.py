@@ -7,7 +7,7 @@ from aiohttp import web
 from gateway.sandbox import errors
 from gateway.sandbox.accounts.account import Account
 from gateway.sandbox.http.call import Call, call_and_account, json_body
-from gateway.sandbox.schema import Violation
+from gateway.sandbox.schema import Violation, whole_number
 
 MAX_PAGE_SIZE = 100
 _PATH = "/v1/custom-references"
@@ -57,7 +57,7 @@ def _called(request: web.Request) -> tuple[Call, Account]:
 
 def _number(request: web.Request, name: str, usual: int, maximum: int) -> int:
     text = request.query.get(name, str(usual))
-    number = int(text) if text.isdecimal() else 0
+    number = whole_number(text) or 0
     if not 1 <= number <= maximum:
         rule = "minimum" if number < 1 else "maximum"
         raise errors.as_pydantic([Violation(rule, (name,), text, 1 if number < 1 else maximum)])

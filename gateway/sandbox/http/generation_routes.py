@@ -12,6 +12,7 @@ from gateway.sandbox.clock import timestamp
 from gateway.sandbox.generations.generation import describe, receipt
 from gateway.sandbox.generations.prompt_directives import read_directives
 from gateway.sandbox.http.call import call_and_account, json_body, origin_of
+from gateway.sandbox.schema import whole_number
 from gateway.sandbox.state import SandboxState
 from gateway.sandbox.webhooks.payload import check_webhook
 
@@ -89,9 +90,9 @@ class GenerationRoutes:
     async def models(self, request: web.Request) -> web.Response:
         """List the models."""
         with_schema = request.query.get("include_schema", "").lower() == "true"
-        search, limit = request.query.get("search", ""), request.query.get("limit", "")
+        search, limit = request.query.get("search", ""), whole_number(request.query.get("limit", ""))
         rows = [model.entry(with_schema) for model in MODELS.values() if model.listed and search in model.slug]
-        return web.json_response({"items": rows[: int(limit)] if limit.isdecimal() else rows})
+        return web.json_response({"items": rows[:limit]})
 
 
 def _model(slug: str) -> Model:

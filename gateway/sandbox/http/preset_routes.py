@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.sandbox import errors
 from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2, Item, with_origin
 from gateway.sandbox.http.call import origin_of
+from gateway.sandbox.schema import whole_number
 
 _STUDIO = "marketing-studio/image"
 _DEFAULT_PAGE_SIZE = 50
@@ -64,5 +65,5 @@ def _studio(item: Item) -> Item:
 
 
 def _number(request: web.Request, name: str, usual: int) -> int:
-    text = request.query.get(name, "")
-    return int(text) if text.isdecimal() and text.isascii() else usual
+    number = whole_number(request.query.get(name, ""))
+    return usual if number is None else number
