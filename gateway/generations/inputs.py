@@ -424,8 +424,8 @@ def _seed(path: str, value: int | None) -> Iterator[Violation]:
 
 
 def _url(path: str, value: str) -> Iterator[Violation]:
-    if value and not re.fullmatch(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", value):
-        yield Violation(path, "must be an http or https URL without a user name or spaces")
+    if value and not re.fullmatch(r"https?://[^\s\x00-\x1f\x7f-\x9f/?#@]+(?:[/?#][^\s\x00-\x1f\x7f-\x9f]*)?", value):
+        yield Violation(path, "must be an http or https URL without a user name, spaces or control characters")
     elif len(value) > MAX_URL_LENGTH:
         yield Violation(path, f"must not be longer than {MAX_URL_LENGTH} characters")
 

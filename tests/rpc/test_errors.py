@@ -464,8 +464,10 @@ ROWS = [
     bad_soul("a URL of a file", "image_reference_url", imageReferenceUrl="file:///etc/passwd"),
     replace(
         bad_soul("a URL with a password", "image_reference_url", imageReferenceUrl="https://u:canary@files.example/a"),
-        says="must be an http or https URL without a user name or spaces",
+        says="must be an http or https URL without a user name, spaces or control characters",
     ),
+    bad_soul("a URL with a control character", "image_reference_url", imageReferenceUrl="https://files.example/a\x00b"),
+    bad_soul("a host with a control character", "image_reference_url", imageReferenceUrl="https://files.example\x7f/a"),
     bad_dop("unknown variant", "variant", variant=99),
     bad_dop("no image", "image_urls", imageUrls=[]),
     bad_dop("an empty image", "image_urls[0]", imageUrls=[""]),

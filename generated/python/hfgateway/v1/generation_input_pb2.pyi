@@ -136,8 +136,8 @@ class GenerationInput(_message.Message):
     anything. With `model`, every endpoint can be used that creates a generation, also with values that the typed inputs
     cannot express.
 
-    URLs are http or https, with at most 2,083 characters, and without a user name or spaces. Ids of styles, characters and
-    motions have at most 255 visible ASCII characters.
+    URLs are http or https, with at most 2,083 characters, and without a user name, spaces or control characters. Ids of
+    styles, characters and motions have at most 255 visible ASCII characters.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -15,8 +15,8 @@ export declare const file_hfgateway_v1_generation_input: GenFile;
  * anything. With `model`, every endpoint can be used that creates a generation, also with values that the typed inputs
  * cannot express.
  *
- * URLs are http or https, with at most 2,083 characters, and without a user name or spaces. Ids of styles, characters and
- * motions have at most 255 visible ASCII characters.
+ * URLs are http or https, with at most 2,083 characters, and without a user name, spaces or control characters. Ids of
+ * styles, characters and motions have at most 255 visible ASCII characters.
  *
  * @generated from message hfgateway.v1.GenerationInput
  */
