@@ -39,7 +39,7 @@ class AioTransport:
     def __init__(
         self, *, headers: Mapping[str, str] | None = None, keepalive: float = 1.0, proxy: str | None = None
     ) -> None:
-        self._headers = headers
+        self._headers = {} if headers is None else headers
         self._proxy = proxy
         self._keepalive = keepalive
         self._session: aiohttp.ClientSession | None = None
@@ -86,6 +86,8 @@ class AioTransport:
         self, method: str, url: yarl.URL, headers: Mapping[str, str], body: bytes, timeout: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         session = self._session or self._open()
+        # Not the headers of the session, which aiohttp would send to the proxy in plaintext, with the credentials.
+        headers = {**self._headers, **headers}
         try:
             return await session.request(
                 method, url, headers=headers, data=body or None, allow_redirects=False, timeout=timeout
@@ -99,7 +101,6 @@ class AioTransport:
 
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
-            headers=self._headers,
             connector=_CheckedConnector(limit=0, keepalive_timeout=self._keepalive),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

@@ -27,6 +27,8 @@ class ConnectProxy:
         """Whether it never responds."""
         self.asked: list[str] = []
         """The targets that clients have named."""
+        self.heads: list[str] = []
+        """The heads of their requests."""
         self.address = ""
         self._authorization = f"Basic {base64.b64encode(credentials.encode()).decode()}" if credentials else ""
         self._server: asyncio.Server
@@ -62,6 +64,7 @@ class ConnectProxy:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         method, target, _ = head.split("\r\n")[0].split(" ")
         self.asked.append(target)
+        self.heads.append(head)
         if self.hangs:
             await reader.read()
             return

@@ -54,3 +54,14 @@ async def test_without_its_proxy_a_request_is_certainly_not_sent() -> None:
     async with over(free_address()) as client:
         with pytest.raises(httpx.ConnectError):
             await client.post("https://higgsfield.test/model", json={})
+
+
+async def test_a_proxy_without_a_password_gets_no_credentials_of_higgsfield() -> None:
+    async with ConnectProxy() as proxy:
+        transport = AioTransport(headers={"Authorization": "Key id:canary"}, proxy=f"http://{proxy.address}")
+        async with Client(transport) as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.post("https://higgsfield.test/model", json={}, headers={"idempotency-key": "canary"})
+        (head,) = proxy.heads
+    assert "canary" not in head
+    assert "authorization" not in head.lower()
