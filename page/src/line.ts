@@ -2,28 +2,24 @@
 
 import { connect, type Protocol } from "@hfgateway/client/browser";
 
-export type LineState = "connecting" | "live" | "reconnecting";
+/** The state of the connection; `stopped` if the page does not try again. */
+export type LineState = "connecting" | "live" | "reconnecting" | "stopped";
 
 /** Returns the Connect protocol, with a callback for the state of its streams. */
 export function observedLine(onState: (state: LineState) => void): Protocol {
   return (baseUrl) => {
     const transport = connect(baseUrl);
-    let state: LineState = "connecting";
-    const become = (next: LineState) => {
-      if (next !== state) onState(next);
-      state = next;
-    };
-    onState(state);
+    onState("connecting");
     return {
       unary: (...call) => transport.unary(...call),
       async stream(...call) {
         try {
           const response = await transport.stream(...call);
           // The headers show that the gateway answers; the first message of a watch may take a while.
-          become("live");
-          return { ...response, message: observed(response.message, () => become("reconnecting")) };
+          onState("live");
+          return { ...response, message: observed(response.message, () => onState("reconnecting")) };
         } catch (error) {
-          become("reconnecting");
+          onState("reconnecting");
           throw error;
         }
       },

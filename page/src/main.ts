@@ -29,7 +29,12 @@ import { SubmitDialog } from "./submit_dialog.js";
 const OLDER = 100;
 const FORECAST_EVERY_MS = 1000;
 const READ_AGAIN_MS = 5000;
-const LINE: Record<LineState, string> = { connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…" };
+const LINE: Record<LineState, string> = {
+  connecting: "Connecting…",
+  live: "Live",
+  reconnecting: "Reconnecting…",
+  stopped: "Not connected",
+};
 
 let credential = rememberedCredential();
 let place = readPlace();
@@ -110,10 +115,11 @@ function read(): void {
       if (signal.aborted) return;
       failed(error);
       // The client gives up on a list after some time, but an open page lasts longer than any outage.
-      if (![Unavailable, DeadlineExceeded, GatewayOverloaded].some((temporary) => error instanceof temporary)) return;
-      setTimeout(() => {
-        if (!signal.aborted) read();
-      }, READ_AGAIN_MS);
+      if ([Unavailable, DeadlineExceeded, GatewayOverloaded].some((temporary) => error instanceof temporary))
+        setTimeout(() => {
+          if (!signal.aborted) read();
+        }, READ_AGAIN_MS);
+      else showLine("stopped");
     });
   } catch (error) {
     // The URL can have any text in place of labels.
@@ -271,8 +277,7 @@ function askForCredential(error: InvalidCredentials): void {
   details.close();
   submitDialog.close();
   for (const id of ["main", "forget", "new", "filter-form"]) part(id).hidden = true;
-  showLine("connecting");
-  part("line").textContent = "Not connected";
+  showLine("stopped");
   part("login").hidden = false;
   part("login-why").textContent = had ? why(error) : "This gateway requires an API key or a watch token.";
   part("credential").focus();
@@ -297,6 +302,7 @@ function notify(text: string): void {
 
 function showLine(state: LineState): void {
   const line = part("line");
+  if (line.textContent === LINE[state]) return; // it would be read aloud again
   line.textContent = LINE[state];
   line.dataset["state"] = state;
 }

@@ -679,3 +679,10 @@ async def test_the_page_is_small_and_has_a_content_security_policy_and_etags(tmp
             async with session.get(url, headers={"if-none-match": tag}) as again:
                 assert again.status == 304
     assert sum(sent.values()) < 60_000, sent
+
+
+async def test_a_watch_that_ended_with_an_error_is_not_shown_as_live(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        await tab.page.goto(f"{running.gateway.http_address}/?label=team%3D{'x' * 300}")
+        await expect(tab.page.locator("#trouble")).to_be_visible()
+        await expect(tab.page.locator("#line")).to_have_text("Not connected")
