@@ -153,7 +153,7 @@ def refusal(
             for location, text in fields
         )
         said = detail if isinstance(detail, str) else "; ".join(_named(location, text) for location, text in fields)
-        said = redacted(said, secrets)
+        said = redacted(said, secrets).removeprefix(": ")  # the path of a missing field, which is empty
         message = f"{message}: {said}" if said else message
     return Failure(
         reason,

@@ -155,6 +155,12 @@ def test_refused_fields_are_named_as_in_the_api() -> None:
     assert soul.failure.response["detail"][1]["input"] == "[removed]"
 
 
+def test_a_text_of_a_hosted_model_is_repeated_without_its_empty_path() -> None:
+    judged = judge_submission(answer(400, b"""{"detail":": 'prompt' is a required property"}"""), InputKind.MODEL, ())
+    assert isinstance(judged, NotTaken)
+    assert judged.failure.message == "Higgsfield refused the input: 'prompt' is a required property"
+
+
 def test_refusal_messages_are_redacted() -> None:
     detail = "bad token hush-hush in https://s3/x?X-Amz-Signature=1"
     body = json.dumps({"detail": detail, "headers": ["Authorization: Bearer canary"]}).encode()
