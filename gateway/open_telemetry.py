@@ -17,7 +17,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2 as otlp
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import (
@@ -63,7 +63,8 @@ class Traces:
     def __init__(self) -> None:
         """OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure all of it."""
         logging.getLogger("opentelemetry.util.re").addFilter(_without_header)
-        resource = Resource.create({"service.name": "hfgateway"})
+        # The SDK prefers the attributes that it is given to those of its variables.
+        resource = Resource.create({"service.name": "hfgateway", **OTELResourceDetector().detect().attributes})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(Exporter()))
         self._tracer = self._provider.get_tracer("hfgateway")

@@ -47,6 +47,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
+        self.services: set[str] = set()
         self.exported = b""
         self._arrived = asyncio.Condition()
 
@@ -54,7 +55,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.exported += request.SerializeToString()
         for resource in request.resource_spans:
             names = {one.key: one.value.string_value for one in resource.resource.attributes}
-            assert names["service.name"] == "hfgateway"
+            self.services.add(names["service.name"])
             self.spans += [span for scope in resource.scope_spans for span in scope.spans]
         async with self._arrived:
             self._arrived.notify_all()
@@ -143,9 +144,23 @@ async def test_a_trace_leads_from_the_caller_to_the_end(
     assert [event.name for event in ended.events] == ["accepted", "started"]
     assert ended.status.code == Status.STATUS_CODE_UNSET
     assert PROMPT.encode() not in collector.exported
+    assert collector.services == {"hfgateway"}
     logged = [line for line in caplog.records if getattr(line, "generation_id", "") == generation_id]
     assert logged
     assert {getattr(line, "trace_id", None) for line in logged if hasattr(line, "state")} == {TRACE.hex()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("OTEL_SERVICE_NAME", "images"), ("OTEL_RESOURCE_ATTRIBUTES", "service.name=images")]
+)
+async def test_the_variables_of_the_sdk_name_the_service(
+    tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    async with run(tmp_path, TRACES="otlp") as running:
+        await submit(running)
+        await collector.span(SUBMIT)
+    assert collector.services == {"images"}
 
 
 async def test_a_call_that_waits_for_a_place_shows_for_how_long(
