@@ -90,10 +90,15 @@ async def collector(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]
     await server.stop(None)
 
 
-async def submit(running: Running, traceparent: str = CALLER, prompt: str = PROMPT) -> str:
+async def submit(
+    running: Running,
+    traceparent: str = CALLER,
+    prompt: str = PROMPT,
+    wait_for: pb.WaitFor.ValueType = pb.WAIT_FOR_ACCEPTED,
+) -> str:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
         answer = await stub(channel).SubmitGeneration(
-            soul(prompt, wait_for=pb.WAIT_FOR_ACCEPTED), metadata=(("traceparent", traceparent),), timeout=WAIT_TIMEOUT
+            soul(prompt, wait_for=wait_for), metadata=(("traceparent", traceparent),), timeout=WAIT_TIMEOUT
         )
     return answer.generation.id
 
@@ -178,6 +183,19 @@ async def test_a_call_that_waits_for_a_place_shows_for_how_long(
                 claims.release()
         calls = await collector.all_spans(SUBMIT, 2)
     assert sorted("hfgateway.queued_ms" in attributes(call) for call in calls) == [False, True]
+
+
+async def test_a_submission_that_waited_is_a_trace_with_a_link_to_its_call(
+    tmp_path: Path, collector: Collector
+) -> None:
+    async with run(tmp_path, TRACES="otlp", UPSTREAM_CONCURRENCY=1) as running:
+        first = await submit(running, traceparent="")
+        await submit(running, prompt="a fox", wait_for=pb.WAIT_FOR_STORED)
+        await running.finish(first)
+        posts = await collector.all_spans("POST submit", 2)
+        (call,) = [one for one in await collector.all_spans(SUBMIT, 2) if one.trace_id == TRACE]
+    assert [bool(post.parent_span_id) for post in posts] == [True, False]
+    assert [links(post) for post in posts] == [[], [(TRACE, call.span_id)]]
 
 
 async def test_a_tool_call_belongs_to_the_trace_of_its_request_and_its_watch_has_no_span(
