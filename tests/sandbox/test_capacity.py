@@ -58,6 +58,16 @@ async def test_queue_mode_queues_requests_until_the_queue_is_full(start: Any) ->
     assert (await api.ledger())["peak_running"] == 1
 
 
+async def test_the_peak_is_that_of_the_busiest_account(start: Any) -> None:
+    api = await start(credentials="busy:1 quiet:2")
+    for pair, count in (("busy:1", 2), ("quiet:2", 1)):
+        api.auth = {"Authorization": f"Key {pair}"}
+        for number in range(count):
+            await api.submitted(f"{pair} {number}")
+    api.clock.advance(1)
+    assert (await api.ledger())["peak_running"] == 2
+
+
 async def test_each_output_of_a_batch_takes_a_place_in_the_queue(start: Any) -> None:
     api = await start(concurrency_limit=2, queue_factor=1)
     assert (await api.submit("four", batch_size=4)).status == 200

@@ -229,6 +229,7 @@ async def test_words_in_the_prompt_end_some_or_all_jobs(api: Any, words: str, en
     ledger = await api.ledger()
     assert (ledger["charged_credits"], Decimal(ledger["refunded_credits"])) == ("6.000", Decimal(refunded))
     assert Decimal(ledger["balance"]) == 100 - Decimal("6.000") + Decimal(refunded)
+    assert [one["reason"] for one in ledger["refunds"]] == [end for end in ends if end != "completed"][:1]
     assert ledger["requests"][0]["model"] == SOUL
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.running import eventually
+from tests.support.running import WAIT_TIMEOUT, eventually
 
 KEY = bytes(range(24))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
@@ -146,6 +146,19 @@ async def test_early_waits_until_the_request_gets_a_slot(api: Any, receiver: Any
     api.clock.advance(0.1)
     request_id = await waiting
     assert receiver.reported == [(request_id, "completed")]
+
+
+async def test_a_reset_ends_the_wait_of_an_early_submission(api: Any, receiver: Any) -> None:
+    await api.account(concurrency_limit=1)
+    await api.submitted("[slow=10] first")
+    await api.plan(on="webhook", kind="early")
+    waiting = asyncio.ensure_future(api.submit("early", query=receiver.hook))
+    await eventually(lambda: len(api.sandbox.ledger.submissions) == 2)
+    await api.call("POST", "/__reset")
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        answer = await waiting
+    assert answer.json["status"] == "queued"
+    assert receiver.received == []
 
 
 async def test_an_out_of_order_delivery_follows_the_next_one(api: Any, receiver: Any) -> None:
