@@ -25,7 +25,8 @@ for (const transport of TRANSPORTS) {
       const stub = agents(client);
       const { session } = await stub.createSession({ idempotencyKey: "k" }, { headers: { "x-trace": "7" } });
       assert.equal(session?.id, "s");
-      assert.deepEqual(seen, ["Bearer hfg_test", "7"]);
+      await stub.createSession({ idempotencyKey: "k" }, { headers: { authorization: "Bearer hfg_other" } });
+      assert.deepEqual(seen, ["Bearer hfg_test", "7", "Bearer hfg_other", null]);
       assert(!inspect([client.transport, stub], { depth: 9, showHidden: true }).includes("hfg_test"));
     });
 

@@ -58,6 +58,7 @@ for (const transport of TRANSPORTS) {
       assert.equal((await client.get("g")).id, "g");
       const headers = await seen.promise;
       assert.equal(headers.get("authorization"), "Bearer hfg_secret");
+      assert.match(headers.get("content-type") ?? "", /proto$/);
       assert.equal(headers.get("grpc-timeout") ?? `${headers.get("connect-timeout-ms")}m`, "4000m");
       const name = headers.get(transport === "grpc" ? "user-agent" : "x-user-agent");
       assert.equal(name, `hfgateway-client-typescript/${VERSION}`);
