@@ -12,9 +12,10 @@ fault that matches it. The keys of a fault:
   Without a kind the real response is sent, changed by the keys below.
 - `times`: the number of calls that the fault applies to. Default 1.
 - `processed`: whether the sandbox processes the call before the fault. The default depends on the kind.
-- `status`, `body` (JSON or text), `headers`: of the response that replaces the real one.
+- `status`, `body` (JSON or text), `headers`: of the response that replaces the real one. `RAW_KINDS` have none of them,
+  and `html` has no `body`.
 - `patch`: JSON that is merged into the real response, such as `{"status": "paused"}`; not with a `kind`, `status` or
-  `body`.
+  `body`, and not on `NO_OBJECTS`, whose responses are no JSON objects.
 - `delay`: seconds before the response, or between the bytes of a `drip`.
 - `prompt`: limits the fault to generations with this prompt, characters with this name, and messages with this text.
 
@@ -28,8 +29,8 @@ Faults on `webhook` apply to the webhook that reports the end of a request. Thei
 - `foreign_id`: name a request that does not exist.
 - `replay`: after the delivery, send it again with a valid signature that is `delay` seconds old (default 600).
 
-With any kind, or none, `patch`, `body` and `headers` change the webhook, and `delay` postpones it (in seconds of the
-sandbox's clock). The signature covers the changed body.
+With any other kind than `early`, or none, `patch`, `body` and `headers` change the webhook, and `delay` postpones it
+(in seconds of the sandbox's clock). The signature covers the changed body.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ OPERATIONS = (
     "agent_session", "agent_send", "agent_messages", "agent_interrupt", "agent_media", "agent_confirm",
     *LISTS,
 )  # fmt: skip
+NO_OBJECTS = ("storage", "media", "motions", "styles", "styles_2")
+"""The operations whose responses are files, arrays, or empty."""
 CHARGED = ("submit", "train", "agent_send")
 """The operations that cost credits. Directives in their prompts may ask for a fault."""
 
@@ -121,12 +124,18 @@ class Fault:
             raise ValueError(f"unknown kind {fault.kind}")
         if fault.patch is not None and fault._replaces_response:
             raise ValueError("`patch` changes the real response, which `kind`, `status` and `body` replace")
+        if fault.kind in RAW_KINDS and {"status", "body", "headers"} & set(data):
+            raise ValueError(f"{fault.kind} writes its own bytes, so it has no `status`, `body` and `headers`")
+        if fault.kind == "html" and "body" in data:
+            raise ValueError("html is a body")
+        if fault.patch is not None and fault.on in NO_OBJECTS:
+            raise ValueError(f"the response of {fault.on} is no JSON object, so it cannot have a `patch`")
         return fault if "processed" in data else replace(fault, processed=fault._processed_by_default())
 
     def matches(self, operation: str) -> bool:
         """Return whether the fault applies to an operation. Webhooks have the operations `webhook` and `early`."""
         if self.on == "any":
-            return operation not in ("webhook", "early")
+            return operation not in ("webhook", "early") and (self.patch is None or operation not in NO_OBJECTS)
         return operation == ("early" if self.kind == "early" else self.on)
 
     async def wait(self) -> None:
@@ -142,8 +151,11 @@ class Fault:
     def _checked_for_webhooks(self, data: Mapping[str, Any]) -> Fault:
         if self.kind not in ("", *WEBHOOK_KINDS):
             raise ValueError(f"unknown kind {self.kind}")
-        if meaningless := {"status", "processed"} & set(data):
-            raise ValueError(f"a webhook fault has no {', '.join(sorted(meaningless))}")
+        meaningless = {"status", "processed"}
+        if self.kind == "early":
+            meaningless |= {"patch", "body", "headers", "delay"}  # another fault can change the same webhook
+        if wrong := meaningless & set(data):
+            raise ValueError(f"such a webhook fault has no {', '.join(sorted(wrong))}")
         if self.kind == "delay" and not self.delay:
             raise ValueError("a delay fault needs `delay`, in seconds")
         if self.patch is not None and self.body is not None:

@@ -72,13 +72,21 @@ async def test_a_plan_can_be_cleared(api: Any) -> None:
         {"on": "webhook", "kind": "lose", "times": 0.5}, {"kind": "500", "times": True}, {"status": 404.0},
         {"kind": "500", "headers": {"Retry-After": 1}}, {"kind": "500", "delay": True}, {"kind": "500", "delay": -1},
         {"kind": "500", "delay": math.inf}, {"patch": {}, "kind": "502"}, {"patch": {}, "status": 404},
-        {"patch": {}, "body": {}}, {"on": "webhook", "patch": {}, "body": {}},
+        {"patch": {}, "body": {}}, {"on": "webhook", "patch": {}, "body": {}}, {"on": "motions", "patch": {"id": "x"}},
+        {"on": "webhook", "kind": "early", "patch": {"status": "failed"}}, {"kind": "html", "body": "<p>"},
+        {"kind": "drip", "body": {}}, {"kind": "half", "status": 502}, {"kind": "lost", "headers": {}},
     ],
 )  # fmt: skip
 async def test_an_invalid_fault_rejects_the_whole_plan(api: Any, fault: dict[str, Any]) -> None:
     answer = await api.call("POST", "/__plan", json={"faults": [{"on": "submit", "kind": "500"}, fault]})
     assert answer.status == 400
     assert (await api.submit()).status == 200
+
+
+async def test_a_patch_of_any_response_waits_for_one_that_is_an_object(api: Any) -> None:
+    await api.plan(patch={"items": []})
+    assert [style["name"] for style in (await api.call("GET", "/v1/text2image/soul-styles")).json]
+    assert (await api.call("GET", "/models")).json == {"items": []}
 
 
 async def test_a_status_word_in_the_prompt_fails_the_submission_uncharged(api: Any) -> None:
