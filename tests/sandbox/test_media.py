@@ -70,6 +70,13 @@ async def test_only_listed_files_exist_and_only_after_the_end(api: Any, path: st
     assert (await api.call("GET", f"/media/{request_id}/{path}")).status == (200 if path == "0.png" else 404)
 
 
+async def test_a_fault_of_a_download_can_be_limited_to_a_prompt(api: Any) -> None:
+    fox, wolf = [await api.submitted(prompt) for prompt in ("fox", "wolf")]
+    api.clock.advance(5)
+    await api.plan(on="media", kind="503", prompt="wolf")
+    assert [(await api.call("GET", f"/media/{one}/0.png")).status for one in (fox, wolf, wolf)] == [200, 503, 200]
+
+
 async def test_a_failed_request_has_no_file(api: Any) -> None:
     request_id = await api.submitted("[fail]")
     api.clock.advance(5)

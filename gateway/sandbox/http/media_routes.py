@@ -60,11 +60,12 @@ class MediaRoutes:
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Return an output file, or a byte range of it, unless a fault is planned."""
-        return await respond_with_fault(self._state.plan.take("media", None), lambda: self._answer(request))
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        """Return a file; raises a 404 if it does not exist, a 403 if it has expired."""
         generation = self._state.generation(request.match_info["request_id"])
+        fault = self._state.plan.take("media", generation.prompt if generation else None)
+        return await respond_with_fault(fault, lambda: self._answer(request, generation))
+
+    async def _answer(self, request: web.Request, generation: Generation | None) -> web.Response:
+        """Return a file; raises a 404 if it does not exist, a 403 if it has expired."""
         named = _NAME.fullmatch(request.match_info["name"])
         now = self._state.clock.now()
         if named is None or generation is None or generation.deleted_at is not None:
