@@ -354,6 +354,21 @@ async def test_the_page_reconnects_after_a_restart(tmp_path: Path, tab: Tab) -> 
         assert [text for text in tab.complaints if "net::ERR_" not in text] == []
 
 
+async def test_the_page_drops_what_another_store_does_not_have(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path, HTTP_ADDRESS=free_address()) as running:
+        await running.submit(soul("a fox"))
+        await tab.page.goto(running.gateway.http_address)
+        await tab.live()
+        await tab.count("queued", 1)
+        await running.stop_gateway()
+        for file in running.store_path.parent.glob(f"{running.store_path.name}*"):
+            file.unlink()
+        await running.start_gateway()
+        await expect(tab.page.locator("#empty")).to_have_text("There are no generations yet.")
+        await tab.count("queued", 0)
+        assert [text for text in tab.complaints if "net::ERR_" not in text] == []
+
+
 async def test_a_hidden_page_gives_its_connection_back(tmp_path: Path, tab: Tab) -> None:
     """A browser has six connections to an origin: the calls of all tabs would wait for one if each had a watch."""
     async with run(tmp_path) as running:
