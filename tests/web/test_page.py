@@ -276,6 +276,16 @@ RECORD_CHANGES = """() => {
 }"""
 
 
+async def test_a_long_queue_has_500_cards_and_the_count_of_all(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path, UPSTREAM_CONCURRENCY="1") as running:
+        waiting = [soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED) for number in range(501)]
+        await asyncio.gather(*map(running.submit, waiting))
+        await tab.page.goto(running.gateway.http_address)
+        await expect(tab.page.locator("#queued-count")).to_have_text("501")
+        await tab.count("queued", 500)
+        assert tab.complaints == []
+
+
 async def test_a_card_copies_its_url_and_its_prompt(tmp_path: Path, browser: Browser) -> None:
     async with run(tmp_path) as running, browser_tab(browser, permissions=["clipboard-read", "clipboard-write"]) as tab:
         generation = await running.finish((await running.submit(soul("a fox"))).id)
