@@ -7,7 +7,6 @@ import importlib
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 from gateway.accounts.manager import Encryption
 from gateway.archive.ports import ArchiveError, ObjectStorage
@@ -71,7 +70,7 @@ def open_traces(settings: Settings) -> "Traces | None":
         from gateway.open_telemetry import Traces  # its import takes 0.2 s
 
         for name in ENDPOINTS:
-            if "@" in urlsplit(os.environ.get(name, "")).netloc:
+            if "@" in os.environ.get(name, ""):
                 raise SettingError(name, "must have no user and password: set OTEL_EXPORTER_OTLP_HEADERS")
         try:
             return Traces()

@@ -292,9 +292,10 @@ async def test_a_collector_that_is_away_delays_no_call_and_no_stop(
             await asyncio.to_thread(thread.join, WAIT_TIMEOUT)
 
 
-def test_an_endpoint_with_a_password_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["https://", ""])
+def test_an_endpoint_with_a_password_is_refused(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     """The SDK logs the address whenever an export fails."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:swordfish@collector.example:4317")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"{scheme}user:swordfish@collector.example:4317")
     with pytest.raises(SettingError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
         open_traces(read_settings({"HFGATEWAY_TRACES": "otlp"}))
     assert "swordfish" not in str(refused.value)
@@ -306,6 +307,7 @@ def test_an_endpoint_with_a_password_is_refused(monkeypatch: pytest.MonkeyPatch)
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "swordfish"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "swordfish"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[swordfish"),
     ],
 )
 def test_a_variable_that_the_sdk_refuses_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
