@@ -180,7 +180,7 @@ async def test_a_pipe_is_sent_as_it_arrives(blocking: bool) -> None:
         with upload.open() as pieces:
             parts = aiter(UploadParts(upload.header, pieces))
             await anext(parts)
-            for piece in (b"a", b"b"):
+            for piece in (b"a", b"the rest"):
                 next_part = asyncio.ensure_future(anext(parts))
                 writer.write(piece)
                 assert (await asyncio.wait_for(next_part, 30)).chunk == piece
