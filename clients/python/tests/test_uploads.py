@@ -156,15 +156,16 @@ async def test_an_upload_is_not_retried_if_the_policy_says_so(gateway: ScriptedG
     assert len(gateway.requests["UploadMedia"]) == 1
 
 
-async def test_a_pipe_has_no_size_and_is_read_once(gateway: ScriptedGateway, client: AsyncClient) -> None:
-    gateway.on("UploadMedia", RESPONSE)
+@pytest.mark.parametrize("kind", ["a path", "an open file"])
+async def test_a_pipe_has_no_size_and_is_read_once(kind: str, gateway: ScriptedGateway, client: AsyncClient) -> None:
+    """After a failure, too: the part that is left must not be stored as the whole."""
+    gateway.on("UploadMedia", AWAY, RESPONSE)
     reading, writing = os.pipe()
-    try:
+    with io.BufferedReader(io.FileIO(reading)) as file:
         os.write(writing, b"the media")
         os.close(writing)
-        await client.upload(f"/dev/fd/{reading}", "image/png")
-    finally:
-        os.close(reading)
+        with pytest.raises(errors.UpstreamUnavailable):
+            await client.upload(f"/dev/fd/{reading}" if kind == "a path" else file, "image/png")
     header, chunks = sent(gateway)
     assert not header.HasField("size")
     assert b"".join(chunks) == b"the media"
