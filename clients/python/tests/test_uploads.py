@@ -364,10 +364,13 @@ async def test_a_content_type_that_cannot_be_determined_is_required(source: Any,
 
 @pytest.mark.parametrize(
     ("mode", "format", "saved"),
-    [("RGBA", "png", "PNG"), ("RGBA", "jpeg", "JPEG"), ("P", "jpeg", "JPEG"), ("RGB", "webp", "WEBP")],
-)
+    [
+        ("RGBA", "png", ("PNG", "RGBA")), ("RGBA", "jpeg", ("JPEG", "RGB")), ("P", "jpeg", ("JPEG", "RGB")),
+        ("L", "jpeg", ("JPEG", "L")), ("RGB", "webp", ("WEBP", "RGB")),
+    ],
+)  # fmt: skip
 async def test_a_pillow_image_is_encoded_and_uploaded(
-    mode: str, format: str, saved: str, gateway: ScriptedGateway, client: AsyncClient
+    mode: str, format: str, saved: tuple[str, str], gateway: ScriptedGateway, client: AsyncClient
 ) -> None:
     picture = Image.new("RGB", (30, 20), "teal").convert(mode)
     gateway.on("UploadMedia", AWAY, RESPONSE)
@@ -378,7 +381,7 @@ async def test_a_pillow_image_is_encoded_and_uploaded(
     content = b"".join(part.chunk for part in parts)
     assert parts[0].header == UploadHeader(content_type=f"image/{format}", size=len(content))
     with Image.open(io.BytesIO(content)) as sent_picture:
-        assert (sent_picture.format, sent_picture.size) == (saved, (30, 20))
+        assert (sent_picture.format, sent_picture.mode, sent_picture.size) == (*saved, (30, 20))
 
 
 def test_the_client_does_not_import_pillow() -> None:
