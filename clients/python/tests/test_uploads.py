@@ -291,6 +291,8 @@ async def test_an_input_with_an_open_file_uploads_all_of_it_again(
         await client.upload_media(given)
     await client.upload_media(given)
     assert b"".join(part.chunk for part in gateway.requests["UploadMedia"][-1]) == picture
+    await client.upload_media(given)
+    assert len(gateway.requests["UploadMedia"]) == 2  # it is uploaded by now
 
 
 async def test_a_refusal_during_the_upload_has_the_status_of_the_server(gateway: ScriptedGateway) -> None:
