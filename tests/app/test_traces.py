@@ -120,7 +120,7 @@ async def test_a_trace_leads_from_the_caller_to_the_end(
         generation_id = await submit(running)
         await running.start_running(generation_id)
         running.plan(on="status", kind="503", times=20)  # no poll finds its end before the webhook does
-        await running.finish(generation_id)
+        finished = await running.finish(generation_id)
         submission, ended, webhook = [await collector.span(name) for name in (SUBMIT, GENERATED, WEBHOOK)]
         parts = {name: await collector.span(name) for name in ("store submission", "POST submit")}
 
@@ -140,12 +140,31 @@ async def test_a_trace_leads_from_the_caller_to_the_end(
         "hfgateway.tenant": "default",
     }
     posted = attributes(parts["POST submit"])
-    assert posted.items() >= (request_attributes | {"http.response.status_code": 200}).items()
+    assert posted.pop("hfgateway.correlation_id")
+    assert posted == request_attributes | {
+        "hfgateway.operation": "submit",
+        "http.request.method": "POST",
+        "http.response.status_code": 200,
+        "url.path": "/higgsfield-ai/soul/standard",
+    }
     assert parts["POST submit"].kind == Span.SPAN_KIND_CLIENT
     assert webhook.trace_id != TRACE
+    assert webhook.kind == Span.SPAN_KIND_SERVER
+    assert attributes(webhook) == {
+        "hfgateway.generation.id": generation_id,
+        "hfgateway.webhook.status": "completed",
+        "http.request.method": "POST",
+        "http.route": "/webhooks/higgsfield/{token}",
+    }
     assert links(webhook) == links(ended) == [(TRACE, submission.span_id)]
     assert (ended.trace_id, ended.parent_span_id) == (TRACE, submission.span_id)
-    assert attributes(ended).items() >= (request_attributes | {"hfgateway.state": "COMPLETED"}).items()
+    found = attributes(ended)
+    assert int(str(found.pop("hfgateway.polls"))) > 0
+    assert found == request_attributes | {
+        "gen_ai.response.id": finished.upstream.request_id,
+        "hfgateway.source": "webhook",
+        "hfgateway.state": "COMPLETED",
+    }
     assert [event.name for event in ended.events] == ["accepted", "started"]
     assert ended.status.code == Status.STATUS_CODE_UNSET
     assert PROMPT.encode() not in collector.exported
