@@ -29,7 +29,7 @@ async def made(api: Any, name: str = "Anna", **more: Any) -> str:
 
 
 async def test_training_passes_through_every_status_in_order(start: Any) -> None:
-    api = await start(training_seconds=2)
+    api = await start(training_seconds=2, credits=40)
     character = (await make(api)).json
     assert character == {
         "id": character["id"], "name": "Anna", "model_version": "v1", "status": "not_ready", "thumbnail_url": None,
@@ -37,16 +37,20 @@ async def test_training_passes_through_every_status_in_order(start: Any) -> None
     }  # fmt: skip
     seen = []
     for _ in range(7):
-        seen.append((await api.call("GET", f"{PATH}/{character['id']}")).json["status"])
+        character = (await api.call("GET", f"{PATH}/{character['id']}")).json
+        seen.append((character["status"], character["in_progress_at"]))
         api.clock.advance(0.5)
-    assert seen == ["not_ready", "queued", *["in_progress"] * 4, "completed"]
-    assert (await api.ledger())["character_calls"] == 7
+    started_at = "2026-01-01T00:00:01.000Z"
+    assert [status for status, _ in seen] == ["not_ready", "queued", *["in_progress"] * 4, "completed"]
+    assert [time for _, time in seen] == [None, None, *[started_at] * 5]
+    ledger = await api.ledger()
+    assert (ledger["character_calls"], ledger["balance"], ledger["refunds"]) == (7, "0", [])
 
 
 async def test_training_costs_40_credits_and_a_failure_is_refunded(api: Any) -> None:
-    character_id = await made(api, "[fail] Anna")
+    character_id = await made(api, "[fail] [slow=5] Anna")
     assert (await api.ledger())["balance"] == "60"
-    api.clock.advance(61)
+    api.clock.advance(6)
     failed = (await api.call("GET", f"{PATH}/{character_id}")).json
     assert (failed["status"], bool(failed["fail_reason"])) == ("failed", True)
     ledger = await api.ledger()
@@ -92,7 +96,7 @@ async def test_a_list_has_pages_newest_first(start: Any) -> None:
     ids = []
     for number in range(5):
         ids.append(await made(api, f"character {number}"))
-        api.clock.advance(1)
+        api.clock.advance(number % 2)  # some are made at the same time
     pages = [(await api.call("GET", f"{PATH}/list?page={number}&page_size=2")).json for number in (1, 2, 3, 4)]
     assert [one["id"] for page in pages for one in page["items"]] == ids[::-1]
     assert [(page["total"], page["page"], page["page_size"], page["total_pages"]) for page in pages[:2]] == [
