@@ -107,9 +107,12 @@ async def test_an_unmapped_get_is_method_not_allowed(api: Any, path: str) -> Non
         ("https://127.0.0.1/hook", 200, 400),
         ("https://[::1]/hook", 200, 400),
         ("https://localhost/hook", 200, 400),
+        ("https://gateway.internal/hook", 200, 400),
         ("http://hooks.example.com/a", 200, 400),
         ("https://me:secret@hooks.example.com/a", 400, 400),
         ("hooks.example.com/a", 400, 400),
+        ("ftp://hooks.example.com/a", 400, 400),
+        ("https:///a", 400, 400),
         ("https://[::1/hook", 400, 400),
     ],
 )
