@@ -11,9 +11,29 @@ from hypothesis import strategies as st
 
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.errors import ApiError
+from gateway.sandbox.schema import Schema, violations
 
 IMAGE = "https://example.invalid/a.png"
 DOP = "higgsfield-ai/dop/turbo"
+
+
+@pytest.mark.parametrize(
+    ("schema", "allowed", "refused"),
+    [
+        ({"type": "integer", "minimum": 1}, 1, 0),
+        ({"type": "integer", "maximum": 4}, 4, 5),
+        ({"type": "integer"}, 1, True),
+        ({"type": "string", "minLength": 1}, "a", ""),
+        ({"type": "string", "maxLength": 2}, "ab", "abc"),
+        ({"type": "array", "minItems": 1}, [1], []),
+        ({"type": "array", "maxItems": 1}, [1], [1, 2]),
+        ({"type": "string", "format": "uri"}, "https://example.com/a", "ftp://example.com/a"),
+        ({"type": "string", "format": "uri"}, "http://example.com/a", "https:a"),
+    ],
+)
+def test_a_limit_is_allowed_and_what_is_beyond_is_refused(schema: Schema, allowed: object, refused: object) -> None:
+    assert list(violations(allowed, schema)) == []
+    assert len(list(violations(refused, schema))) == 1
 
 
 @pytest.mark.parametrize(
