@@ -62,12 +62,28 @@ async def test_concurrent_downloads_return_the_same_bytes(api: Any) -> None:
     assert len({answer.content for answer in answers}) == 1
 
 
-@pytest.mark.parametrize("path", ["0.png", "0.webm", "1.png", "x.png"])
+@pytest.mark.parametrize("path", ["0.png", "0.webm", "0.min.png", "1.png", "x.png"])
 async def test_only_listed_files_exist_and_only_after_the_end(api: Any, path: str) -> None:
     request_id = await api.submitted()
     assert (await api.call("GET", f"/media/{request_id}/{path}")).status == 404
     api.clock.advance(5)
     assert (await api.call("GET", f"/media/{request_id}/{path}")).status == (200 if path == "0.png" else 404)
+
+
+async def test_a_download_can_continue_after_a_part(api: Any) -> None:
+    request_id = await api.submitted()
+    api.clock.advance(5)
+    path = f"/media/{request_id}/0.png"
+    whole = await api.call("GET", path)
+    size, etag = len(whole.content), whole.headers["Etag"]
+
+    async def after(offset: int, condition: str) -> tuple[int, str | None, bytes]:
+        answer = await api.call("GET", path, headers={"Range": f"bytes={offset}-", "If-Range": condition})
+        return answer.status, answer.headers.get("Content-Range"), answer.content
+
+    assert await after(100, etag) == (206, f"bytes 100-{size - 1}/{size}", whole.content[100:])
+    assert await after(100, '"another"') == (200, None, whole.content)
+    assert await after(size, etag) == (416, f"bytes */{size}", b"")
 
 
 async def test_a_fault_of_a_download_can_be_limited_to_a_prompt(api: Any) -> None:

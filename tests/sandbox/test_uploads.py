@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from gateway.sandbox.http import upload_routes
+from gateway.sandbox.server import Sandbox, SandboxOptions
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -76,6 +79,28 @@ async def test_a_file_is_kept_for_seven_days_after_its_upload(api: Any) -> None:
     for seconds, status in ((7 * 86_400 - 1, 200), (1, 404)):
         api.clock.advance(seconds)
         assert (await api.call("GET", slot["public_url"])).status == status
+
+
+@pytest.mark.parametrize("processed", [False, True])
+async def test_a_fault_of_the_storage_decides_whether_the_file_is_kept(api: Any, processed: bool) -> None:
+    await api.plan(on="storage", kind="503", processed=processed)
+    slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
+    assert (await api.call("PUT", slot["upload_url"], data=CONTENT, headers=slot["upload_headers"])).status == 503
+    assert (await api.call("GET", slot["public_url"])).status == (200 if processed else 404)
+    assert api.sandbox.ledger.uploads == processed
+
+
+async def test_files_are_removed_when_the_sandbox_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with Sandbox(SandboxOptions(port=0)) as sandbox, aiohttp.ClientSession(sandbox.url) as session:
+        key = {"Authorization": "Key sandbox:sandbox"}
+        body = {"content_type": "image/png"}
+        async with session.post("/files/generate-upload-url", json=body, headers=key) as answer:
+            slot = await answer.json()
+        async with session.put(slot["upload_url"], data=CONTENT, headers=slot["upload_headers"]) as answer:
+            assert answer.status == 200
+        assert [*tmp_path.iterdir()]
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize(
