@@ -260,6 +260,8 @@ async def test_a_generation_and_a_call_to_higgsfield_that_fail_are_errors_with_t
             with pytest.raises(RpcFailure):
                 await running.grpc.call("CancelGeneration", request)
         cancels = await collector.all_spans("POST cancel", 2)
+        await running.grpc.call("CancelGeneration", request)
+        _, canceled = await collector.all_spans(GENERATED, 2)
         await running.grpc.call("EstimateGeneration", pb.EstimateGenerationRequest(input=soul(PROMPT).input))
         estimate = await collector.span("POST estimate")
     error = Status.STATUS_CODE_ERROR
@@ -268,6 +270,7 @@ async def test_a_generation_and_a_call_to_higgsfield_that_fail_are_errors_with_t
     assert (attributes(ended)["error.type"], ended.status.code) == ("GENERATION_FAILED", error)
     assert attributes(ended)["gen_ai.response.id"] == failed.upstream.request_id
     assert abs(ended.end_time_unix_nano - failed.end_time.ToNanoseconds()) < 1_000_000
+    assert (attributes(canceled)["hfgateway.state"], canceled.status.code) == ("CANCELED", Status.STATUS_CODE_UNSET)
     names = ("error.type", "http.response.status_code")
     assert [[attributes(one).get(name) for name in names] for one in cancels] == [["503", 503], ["no_response", None]]
     assert [one.status.code for one in cancels] == [error, error]
