@@ -280,11 +280,25 @@ async def test_a_request_that_is_bound_at_once_to_two_generations_belongs_to_one
     assert await store.generations.any(second.id) == second
 
 
-async def test_an_adopted_request_belongs_to_one_generation_of_all_tenants_and_accounts(store: Store) -> None:
-    def adoption(request_id: str, **spec: Any) -> Claim:
-        of = examples.generation(adopted=True, **spec)
-        return Claim(adopted(of.spec, examples.report(request_id, State.QUEUED), examples.moment()), None, b"")
+def adoption(request_id: str, **spec: Any) -> Claim:
+    of = examples.generation(adopted=True, **spec)
+    return Claim(adopted(of.spec, examples.report(request_id, State.QUEUED), examples.moment()), None, b"")
 
+
+async def test_a_request_that_two_adopt_at_once_belongs_to_one(store: Store) -> None:
+    waiting = await stored(store)
+    results = await asyncio.gather(
+        store.generations.save(waiting, examples.marked(waiting)),  # the others wait for it, and could go together
+        store.claims.claim(examples.claim()),
+        store.claims.claim(adoption("request", tenant="one")),
+        store.claims.claim(adoption("request", tenant="two", account="another")),
+        return_exceptions=True,
+    )
+    assert isinstance(results[2], Claimed)
+    assert isinstance(results[3], RequestIdTakenError)
+
+
+async def test_an_adopted_request_belongs_to_one_generation_of_all_tenants_and_accounts(store: Store) -> None:
     deleted = await completed(store, "being removed")
     await store.deletions.delete(deleted, at_upstream=True, steady=NOW)
     first = await store.claims.claim(adoption("request", tenant="one", idempotency_key="adopted request"))
@@ -611,6 +625,14 @@ async def test_a_delete_leaves_a_change_and_a_used_key(store: Store) -> None:
     assert await store.deletions.removals() == []
     again = await store.claims.claim(examples.claim(idempotency_key="key"))
     assert again == Claimed(None, new=False, generation_id=ended.id, deleted=True)
+
+
+async def test_deletions_at_once_are_all_made(store: Store) -> None:
+    ended = [await completed(store, f"request {number}") for number in range(3)]
+    await asyncio.gather(*(store.deletions.delete(one, at_upstream=True, steady=NOW) for one in ended))
+    assert [await store.generations.get("tenant", one.id) for one in ended] == [None] * 3
+    assert [change.generation_id for change in await all_changes(store)] == [one.id for one in ended]
+    assert [removal.generation_id for removal in await store.deletions.removals()] == [one.id for one in ended]
 
 
 async def test_a_second_delete_changes_nothing(store: Store) -> None:
