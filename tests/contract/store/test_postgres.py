@@ -212,6 +212,21 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
     assert len(await all_changes(store)) == 1
 
 
+async def test_a_store_can_be_closed_while_the_server_is_away_and_a_commit_unknown(
+    emptied: str, postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.store.postgres import database, log_writer
+
+    monkeypatch.setattr(log_writer, "OUTCOME_TIMEOUT", 0.2)
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT", 0.5)
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        async with opened(emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])) as first:
+            proxy.target = ""
+            proxy.cut()
+            with pytest.raises(UnknownCommitError):
+                await first.store.claims.claim(examples.claim())
+
+
 async def test_no_key_counts_as_unused_while_the_commit_of_a_submission_with_it_is_unknown(
     emptied: str, postgres: Server, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
