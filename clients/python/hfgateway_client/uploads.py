@@ -49,6 +49,8 @@ _BY_SUFFIX = {
     ".wav": "audio/wav", ".mp4": "video/mp4",
 }  # fmt: skip
 """The media types that Higgsfield accepts, by file extension. Python's own table differs between machines."""
+_MODES = {"jpeg": {"L", "RGB", "CMYK"}, "png": {"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"}}
+"""The modes of Pillow images that a format supports."""
 
 
 class UploadParts:
@@ -235,8 +237,8 @@ def _by_content(first: bytes) -> str:
 
 
 def _encoded(picture: Picture, format: str) -> bytes:
-    """Encode an image. JPEG does not support transparency, so it is dropped."""
-    if format == "jpeg" and picture.mode not in ("RGB", "L", "CMYK"):
+    """Encode an image, as RGB if the format does not support its mode. JPEG has no transparency, so it is dropped."""
+    if picture.mode not in _MODES.get(format, {picture.mode}):
         picture = picture.convert("RGB")
     file = io.BytesIO()
     picture.save(file, format=format)

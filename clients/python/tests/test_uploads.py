@@ -368,7 +368,8 @@ async def test_a_content_type_that_cannot_be_determined_is_required(source: Any,
     ("mode", "format", "saved"),
     [
         ("RGBA", "png", ("PNG", "RGBA")), ("RGBA", "jpeg", ("JPEG", "RGB")), ("P", "jpeg", ("JPEG", "RGB")),
-        ("L", "jpeg", ("JPEG", "L")), ("RGB", "webp", ("WEBP", "RGB")),
+        ("L", "jpeg", ("JPEG", "L")), ("CMYK", "png", ("PNG", "RGB")), ("CMYK", "jpeg", ("JPEG", "CMYK")),
+        ("I;16", "png", ("PNG", "I;16")), ("RGB", "webp", ("WEBP", "RGB")),
     ],
 )  # fmt: skip
 async def test_a_pillow_image_is_encoded_and_uploaded(
