@@ -15,8 +15,8 @@ PRICE_OF_V1 = "1.5"
 """The configured price of requests to the v1 API, which has no estimates."""
 TENANTS = ("tenant-0", "tenant-1")
 COLUMNS = (
-    "tenant, credits_per_day, credits_per_month, in_flight, day, running, day_reserved, day_spent, month_reserved,"
-    " month_spent"
+    "tenant, credits_per_day, credits_per_month, in_flight, concurrency_share, day, running, day_reserved, day_spent,"
+    " month_reserved, month_spent"
 )
 """The columns of `Row`."""
 
@@ -57,6 +57,7 @@ class Row:
     credits_per_day: int | None
     credits_per_month: int | None
     in_flight: int | None
+    concurrency_share: int | None
     day: str
     running: int
     day_reserved: int
@@ -72,7 +73,7 @@ class Row:
     @property
     def limits(self) -> tuple[int | None, ...]:
         """The limits. Without any, the sums are incomplete: what was stored before is not counted yet."""
-        return self.credits_per_day, self.credits_per_month, self.in_flight
+        return self.credits_per_day, self.credits_per_month, self.in_flight, self.concurrency_share
 
 
 @dataclass
@@ -122,7 +123,7 @@ class Books:
         deleted = self._deleted.setdefault(row.tenant, Deleted(gone, []))
         if deleted.counting:
             deleted.perhaps += [name for name in just_deleted if name in gone - deleted.not_counted]
-        if row.limits == (None, None, None):
+        if not any(limit is not None for limit in row.limits):
             return
         if deleted.counting:
             deleted.counting = False

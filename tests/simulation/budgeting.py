@@ -10,7 +10,12 @@ from tests.simulation.gateway import Endpoint, confirmed
 from tests.simulation.world import World
 
 CREDITS = tuple(map(parse_credits, ("0", "2.5", "4.001", "6", "1000")))
-COUNTED = ("credits_per_day", "credits_per_month", "in_flight")
+VALUES = {
+    "credits_per_day": CREDITS,
+    "credits_per_month": CREDITS,
+    "in_flight": (1, 2, 5),
+    "concurrency_share": (1, 50, 100),
+}
 
 
 class BudgetingOperator:
@@ -31,11 +36,10 @@ class BudgetingOperator:
             await world.sleep(world.log_uniform(self._pause / 100, self._pause))
             tenant, rng = world.rng.choice(TENANTS), world.rng
             if rng.random() < 0.3:
-                limits, fields = Limits(), COUNTED
+                limits, fields = Limits(), tuple(VALUES)
             else:
-                fields = (rng.choice(COUNTED),)
-                value = rng.choice((None, 1, 2, 5) if fields == ("in_flight",) else (None, *CREDITS))
-                limits = Limits(**{fields[0]: value})
+                fields = (rng.choice(tuple(VALUES)),)
+                limits = Limits(**{fields[0]: rng.choice((None, *VALUES[fields[0]]))})
             await confirmed(
                 world,
                 self._server,
