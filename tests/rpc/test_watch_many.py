@@ -119,6 +119,16 @@ async def test_a_watch_of_ids_includes_ended_ones_and_ends_when_all_end(running:
     assert [message.caught_up for message in messages].count(True) == 1
 
 
+async def test_a_generation_that_cannot_be_read_is_not_missing(running: Running, client: Transport) -> None:
+    done = await completed_generation(running, "done")
+    with contextlib.closing(sqlite3.connect(running.store_path)) as connection:
+        connection.execute("ALTER TABLE generations RENAME TO away")
+    async with contextlib.aclosing(watching(client, ids=[done.id])) as watch:
+        with pytest.raises(RpcFailure) as raised:
+            await anext(watch)
+    assert raised.value.reason == "GATEWAY_UNAVAILABLE"
+
+
 async def test_a_watch_of_ids_that_have_all_ended_ends_at_once(running: Running, grpc: Transport) -> None:
     done = await completed_generation(running, "done")
     messages = await collected(watching(grpc, ids=[done.id]))

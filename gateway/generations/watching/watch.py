@@ -6,7 +6,7 @@ A watcher holds a position in the committed log and no queue, so a slow watcher 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from gateway.errors import GatewayError, gateway_unavailable, invalid_field
+from gateway.errors import GatewayError, Reason, gateway_unavailable, invalid_field
 from gateway.frozen import frozen
 from gateway.generations.clock import WaitTimer, jittered
 from gateway.generations.model import Change, Generation, GenerationId
@@ -246,7 +246,9 @@ class Watches:
         for generation_id in wanted.ids or ():
             try:
                 entry = await self._service.entry(tenant, generation_id)
-            except GatewayError:
+            except GatewayError as error:
+                if error.failure.reason is not Reason.NOT_FOUND:
+                    raise
                 missing.append(generation_id)
             else:
                 if not wanted.exists(entry.generation):
