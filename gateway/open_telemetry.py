@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -37,6 +38,7 @@ from gateway.generations.model import Generation, GenerationId, State, UpstreamC
 from gateway.generations.stores import Saved, Webhook
 from gateway.generations.watching.feed import Entries
 from gateway.settings.config import WEBHOOK_PATH
+from gateway.settings.values import is_loopback_host
 
 PROVIDER = "higgsfield"
 OPERATION = "generate_content"
@@ -238,7 +240,16 @@ class Exporter(OTLPSpanExporter):
 
     All spans are made in this module: they have one resource and one scope, and no trace state, and their events and
     links have no attributes.
+
+    A collector on this machine is reached without the proxy of the environment: gRPC would send it the spans and the
+    headers of OTEL_EXPORTER_OTLP_HEADERS in plaintext.
     """
+
+    def _initialize_channel_and_stub(self) -> None:
+        if is_loopback_host(urlsplit(f"//{self._endpoint}").hostname or ""):
+            options: dict[str, Any] = {**dict(self._channel_options), "grpc.enable_http_proxy": 0}
+            self._channel_options = tuple(options.items())
+        super()._initialize_channel_and_stub()  # type: ignore[no-untyped-call]
 
     def _translate_data(self, data: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
         request = encode_spans(data[:1])

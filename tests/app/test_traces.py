@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,6 +31,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import stub
 from tests.mcp.conftest import over_http
 from tests.support.commits import commits
+from tests.support.connect_proxy import ConnectProxy
 from tests.support.running import WAIT_TIMEOUT, Running, public_url, run, soul
 from tests.support.transports import RpcFailure
 
@@ -312,6 +314,24 @@ async def test_a_collector_that_is_away_delays_no_call_and_no_stop(
     for thread in threading.enumerate():
         if thread.name == CLOSING:
             await asyncio.to_thread(thread.join, WAIT_TIMEOUT)
+
+
+async def test_a_collector_on_this_machine_is_reached_without_the_proxy(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is in plaintext, and so are the headers, which may be secrets."""
+    where = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"].removeprefix("http://")
+    async with ConnectProxy({where: where}) as proxy:
+        for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+            monkeypatch.setenv(name, f"http://{proxy.address}")
+        for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        traces = open_traces(read_settings({"HFGATEWAY_TRACES": "otlp"}))
+        assert traces is not None
+        traces.call("grpc", f"/{SUBMIT}", "").end()
+        await collector.span(SUBMIT)
+        await asyncio.to_thread(traces.close)
+    assert proxy.asked == []
 
 
 @pytest.mark.parametrize("scheme", ["https://", ""])
