@@ -138,9 +138,12 @@ export const uploadPast: Uploader = async (calls, media, options) => {
   const headers = new Headers(slot.uploadHeaders);
   if (!headers.has("content-type")) headers.set("content-type", media.contentType);
   const put = (signal: AbortSignal) =>
-    fetch(slot.uploadUrl, { method: "PUT", headers, body, signal, credentials: "omit" }).catch((cause: unknown) => {
-      throw new Unavailable("the connection to the storage failed", { code: "UNAVAILABLE", cause });
-    });
+    // A redirect would hand the media to another server, or be answered there although nothing is stored.
+    fetch(slot.uploadUrl, { method: "PUT", headers, body, signal, credentials: "omit", redirect: "error" }).catch(
+      (cause: unknown) => {
+        throw new Unavailable("the connection to the storage failed", { code: "UNAVAILABLE", cause });
+      },
+    );
   const response = await calls.during(put, { signal, deadline });
   if (!response.ok) throw storageError(response.status);
   const { url, expireTime } = slot;

@@ -317,12 +317,12 @@ test("an upload that a proxy ends with OK and without a response is Unavailable"
 
 describe("uploads directly to the storage", { timeout: 100_000 }, () => {
   /** A storage that responds with a status, and the PUTs that it received. */
-  async function storage(t: TestContext, status: number) {
+  async function storage(t: TestContext, status: number, headers: http.OutgoingHttpHeaders = {}) {
     const puts: { url: string | undefined; headers: http.IncomingHttpHeaders; body: Buffer }[] = [];
     const server = http.createServer(async (request, response) => {
       const body = Buffer.concat(await collected<Buffer>(request));
       puts.push({ url: request.url, headers: request.headers, body });
-      response.writeHead(status).end();
+      response.writeHead(status, headers).end();
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     t.after(() => server.close());
@@ -383,6 +383,17 @@ describe("uploads directly to the storage", { timeout: 100_000 }, () => {
     });
     assert.equal(puts.length, 1);
   });
+
+  for (const status of [303, 307]) {
+    test(`a redirect with the status ${status} is not followed, and no upload`, async (t) => {
+      const other = await storage(t, 200);
+      const { puts, url } = await storage(t, status, { location: other.url });
+      const { client } = await serve(t, "connect", create(url));
+      await assert.rejects(client.upload(MEDIA, { contentType: "image/png" }), Unavailable);
+      assert.equal(puts.length, 1);
+      assert.deepEqual(other.puts, []);
+    });
+  }
 
   test("an unreachable storage: Unavailable", async (t) => {
     const { client } = await serve(t, "connect", create("http://127.0.0.1:1/slot"));
