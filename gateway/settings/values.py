@@ -203,16 +203,25 @@ def parse_store(text: str) -> Store:
         # parameter, and names it in its messages.
         host = r"(?:[A-Za-z0-9.:_-]|\[[0-9A-Fa-f:.]+\])*"
         form = rf"postgres(ql)?://([^\s:/?#@\[\]]+(:[^\s:/?#@\[\]]*)?@)?{host}(,{host})*(/[^\s/?#@]*)?(\?[^\s#@]*)?"
-        if not re.fullmatch(form, text) or re.search(r"%(?![0-9A-Fa-f]{2})|%00", text):
+        if not re.fullmatch(form, text) or re.search(r"%(?![0-9A-Fa-f]{2})|%00", text) or not _is_utf8(text):
             raise ValueError(
                 "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS, "
-                "with special characters of the password as %XX"
+                "with special characters of the password as %XX in UTF-8"
             )
         return PostgresUrl(text)
     if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
         raise ValueError("must be sqlite:///FILE (relative), sqlite:////FILE (absolute), or postgresql://...")
     # Resolve links, so that the lock and the WAL beside the file are the same for every path to it.
     return Path(text.removeprefix("sqlite:///")).resolve()
+
+
+def _is_utf8(url: str) -> bool:
+    """Return whether psycopg can read a URL: its characters, and the bytes that it has as %XX."""
+    try:
+        unquote(url, errors="strict").encode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def parse_prices(text: str) -> Mapping[str, Decimal]:

@@ -64,6 +64,7 @@ WRONG = {
         f"postgres://gateway:{SECRET}/2@db.example.invalid", f"postgresql://gateway:{SECRET}#@db.example.invalid",
         f"postgresql://db.example.invalid/gateway#{SECRET}", "store.db", "sqlite:store.db", "sqlite:///",
         f"postgresql://gateway:{SECRET}%zz@db.example.invalid", f"postgresql://gateway:{SECRET}%00@db.example.invalid",
+        f"postgresql://gateway:{SECRET}%E9@db.example.invalid", f"postgresql://gateway:{SECRET}\udce9@db.example.invalid",
         f"postgresql://gateway:{SECRET}?2@db.example.invalid/gateway", f"postgresql://gateway:{SECRET}@[::1/gateway",
         "mysql://db.example.invalid",
     ],
