@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
 from gateway.addresses import Network
 from gateway.frozen import frozen
@@ -132,7 +132,14 @@ def parse_proxy(url: str, excluded: str) -> Proxy | None:
     match = re.fullmatch(form, url)
     if not match or int(match[2] or 1) not in range(1, LAST_PORT + 1):
         raise ValueError("must be http://USER:PASSWORD@HOST:PORT, with special characters of the password as %XX")
-    return Proxy(url if match[1] else f"http://{url}", excluded)
+    credentials, at, host = url.removeprefix("http://").rpartition("@")
+    return Proxy(f"http://{_in_latin1(credentials)}{at}{host}", excluded)
+
+
+def _in_latin1(credentials: str) -> str:
+    """Return the credentials of a proxy's URL so that aiohttp sends their bytes: it encodes characters in Latin-1."""
+    parts = (unquote_to_bytes(part.encode(errors="surrogateescape")) for part in credentials.split(":"))
+    return ":".join(quote(part.decode("latin-1"), safe="") for part in parts)
 
 
 def parse_optional_url(text: str) -> str | None:

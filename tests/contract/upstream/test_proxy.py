@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import httpx
 import pytest
 
 from gateway.higgsfield.transport import AioTransport
+from gateway.settings.values import parse_proxy
 from tests.contract.upstream.test_transport import Client, let_timers_end
 from tests.support.addresses import free_address
 from tests.support.connect_proxy import ConnectProxy
@@ -65,3 +67,25 @@ async def test_a_proxy_without_a_password_gets_no_credentials_of_higgsfield() ->
         (head,) = proxy.heads
     assert "canary" not in head
     assert "authorization" not in head.lower()
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("egress:p%40ss%3Aw%20rd", b"egress:p@ss:w rd"),
+        ("%C3%A9gress:pr%E2%82%ACis", "égress:pr€is".encode()),
+        ("égress:pr€is", "égress:pr€is".encode()),
+        ("egress:%E9", b"egress:\xe9"),
+        ("egress:\udce9", b"egress:\xe9"),
+        ("egress", b"egress:"),
+    ],
+)
+async def test_a_proxy_gets_the_user_and_password_in_the_bytes_of_its_url(given: str, sent: bytes) -> None:
+    async with ConnectProxy() as proxy:
+        settings = parse_proxy(f"{given}@{proxy.address}", "")
+        assert settings is not None
+        async with Client(AioTransport(proxy=settings.url)) as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.post("https://higgsfield.test/model", json={})
+        (head,) = proxy.heads
+    assert f"\r\nProxy-Authorization: Basic {base64.b64encode(sent).decode()}\r\n" in head
