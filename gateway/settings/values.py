@@ -128,12 +128,16 @@ def parse_proxy(url: str, excluded: str) -> Proxy | None:
     """Read the values of HTTPS_PROXY and NO_PROXY, as curl and httpx do. Raises ValueError."""
     if not url:
         return None
-    form = r"(http://)?(?:[^\s:/?#@\[\]]+(?::[^\s:/?#@\[\]]*)?@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?"
-    match = re.fullmatch(form, url)
+    user = r"(?:(?!%3[Aa])[^\s:/?#@\[\]])+"  # a colon would end it (RFC 7617), and aiohttp refuses to send one
+    host = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
+    match = re.fullmatch(rf"(http://)?(?:{user}(?::[^\s:/?#@\[\]]*)?@)?{host}(?::([0-9]{{1,5}}))?/?", url)
     if not match or int(match[2] or 1) not in range(1, LAST_PORT + 1):
-        raise ValueError("must be http://USER:PASSWORD@HOST:PORT, with special characters of the password as %XX")
-    credentials, at, host = url.removeprefix("http://").rpartition("@")
-    return Proxy(f"http://{_in_latin1(credentials)}{at}{host}", excluded)
+        raise ValueError(
+            "must be http://USER:PASSWORD@HOST:PORT, without a colon in the user, "
+            "and with special characters of the password as %XX"
+        )
+    credentials, at, address = url.removeprefix("http://").rpartition("@")
+    return Proxy(f"http://{_in_latin1(credentials)}{at}{address}", excluded)
 
 
 def _in_latin1(credentials: str) -> str:

@@ -145,6 +145,7 @@ def test_the_standard_variables_choose_the_proxy(given: dict[str, str], url: str
     [
         "socks5://proxy:1080", "https://proxy:3128", "http://", "http://user:canary@pass@proxy:1", "proxy:0",
         "proxy:65536", "http://proxy:3128/path", "http://user:canary word@proxy:1",
+        "http://us%3Aer:canary@proxy:1", "us%3aer@proxy:1",
     ],
 )  # fmt: skip
 def test_another_proxy_is_refused_without_its_value(url: str) -> None:
