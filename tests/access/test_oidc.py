@@ -231,6 +231,16 @@ async def test_a_token_that_names_no_key_is_valid_while_its_issuer_has_one_key_o
     assert refused.value.message == "the token does not name its key (kid), although its issuer has several"
 
 
+async def test_the_claims_with_the_tenant_and_the_scopes_can_be_chosen(tmp_path: Path, issuer: Issuer) -> None:
+    claims = {"OIDC_TENANT_CLAIM": "org", "OIDC_SCOPE_CLAIM": "permissions"}
+    async with run(tmp_path, AUTH="keys", OIDC_ISSUER=issuer.url, OIDC_AUDIENCE=AUDIENCE, **claims) as running:
+        of_blue = running.caller("grpc", await running.key("blue"))
+        generation = (await of_blue.call("SubmitGeneration", soul("a fox"))).generation
+        client = running.caller("grpc", issuer.token(org="blue", permissions=["hfgateway:read"]))
+        assert await code(client, "GetGeneration", pb.GetGenerationRequest(id=generation.id)) == "OK"
+        assert await code(client, "SubmitGeneration", soul("an owl")) == "PERMISSION_DENIED"
+
+
 async def test_a_token_without_scopes_may_do_nothing(running: Running, issuer: Issuer) -> None:
     for scope in (None, "read", "hfgateway:reader", ["hfgateway:all"]):
         client = running.caller("grpc", issuer.token(scope=scope))

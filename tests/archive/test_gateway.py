@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 from gateway import concurrency
+from gateway.archive import throttle
 from gateway.archive.archiver import Archiver
 from gateway.archive.ports import ArchiveError, Checkpoint, SourceError
+from gateway.generations.ports import Clock
 from gateway.object_storage import folder
 from gateway.object_storage.folder import CHECKPOINT_INTERVAL, Folder
 from gateway.object_storage.from_url import object_storage
@@ -305,6 +307,25 @@ async def test_a_file_that_cannot_be_copied_is_counted(running: Running) -> None
     assert await running.metric("hfgateway_archive_waiting") == 1
 
 
+async def test_a_file_larger_than_the_setting_is_not_copied(tmp_path: Path) -> None:
+    async with running_gateway(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/archive", ARCHIVE_LARGEST=64) as running:
+        await running.finish((await running.submit(soul("a fox"))).id)
+        await running.metric_becomes("hfgateway_archive_given_up_total", 1)
+        assert await running.metric("hfgateway_archive_files_total") == 0
+
+
+async def test_a_copy_waits_for_the_bandwidth_of_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def passed(_clock: Clock, seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(throttle, "sleep", passed)
+    async with running_gateway(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/archive", ARCHIVE_BANDWIDTH=1) as running:
+        await archived(running)
+    assert waits
+
+
 async def test_previews_of_v1_are_archived_and_removed_with_their_files(running: Running, tmp_path: Path) -> None:
     stored = await running.submit(sized("a fox"))
     await running.finish(stored.id)
@@ -394,6 +415,7 @@ async def test_a_copy_interrupted_by_a_kill_resumes_at_its_checkpoint(tmp_path: 
 
 HUNG_DISK = """
 import runpy, sys, threading
+from gateway.generations.ports import Clock
 from gateway.object_storage import folder
 folder._write_whole = lambda file, chunk: print("hangs", flush=True) or threading.Event().wait(600)
 sys.argv[:] = sys.argv[2:]

@@ -314,6 +314,14 @@ async def test_networks_configured_by_the_operator_can_be_called(
         await create(running, "http://10.21.3.4/", key="three")
 
 
+async def test_ports_configured_by_the_operator_can_be_called(start: Start) -> None:
+    running: Running = await start(CALLBACK_PORTS="9443 10443")
+    for url in ("https://8.8.8.8:9443/", "https://8.8.8.8:10443/"):
+        assert (await create(running, url, key=url)).secret
+    with pytest.raises(RpcFailure, match="ports 9443, 10443"):
+        await create(running, "https://8.8.8.8/", key="default")
+
+
 @pytest.mark.parametrize("port", [22, 25, 80, 6379, 9200])
 async def test_other_ports_are_refused(port: int) -> None:
     async def lookup(_: str) -> Sequence[str]:
