@@ -119,9 +119,9 @@ class TenantCallbacks:
                 if known is not None and known.id == new.id:
                     return known, secret.text
         if known is None or known.fingerprint != requested:
-            raise GatewayError(
-                Failure(Reason.IDEMPOTENCY_KEY_REUSED, "the idempotency_key was used for another callback")
-            )
+            message = "the idempotency_key was used for another callback"
+            metadata = {} if known is None else {"callback_id": known.id}
+            raise GatewayError(Failure(Reason.IDEMPOTENCY_KEY_REUSED, message, metadata=metadata))
         return known, ""
 
     def violations(self, tenant: str, url: str) -> Sequence[Violation]:

@@ -88,6 +88,7 @@ async def test_a_repeated_create_returns_the_callback_without_its_secret(running
     with pytest.raises(RpcFailure) as refused:
         await create(running, receiver.url, labels={"team": "blue"})
     assert refused.value.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert refused.value.failure.metadata == {"callback_id": first.callback.id}
     await running.stop_gateway()
     await running.start_gateway()
     assert (await create(running, receiver.url, labels={"team": "red"})).callback.id == first.callback.id
