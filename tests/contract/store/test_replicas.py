@@ -24,6 +24,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway import concurrency
 from gateway.access.scopes import Scope
 from gateway.audit import Entry, chained
+from gateway.callbacks.model import NotSentError, Outcome
+from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog import builtin
 from gateway.generations.due_steps import Step
 from gateway.generations.limits.model import Limits
@@ -62,6 +64,7 @@ from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, errors, soul
 from tests.app.certificates import Authority
 from tests.app.command import environment
+from tests.callbacks.receiver import Receiver
 from tests.catalog.test_check import KNOWN_SHORT, Z_IMAGE, submission
 from tests.durability.process import READY, WAIT_TIMEOUT
 from tests.support import forked
@@ -1058,6 +1061,33 @@ async def test_a_leader_that_may_have_been_replaced_publishes_no_file_in_the_arc
         assert [*(tmp_path / "archive").rglob(f"{known.id}*.png")] == []
         lease.confirmed_at = math.inf
         await eventually(lambda: core.archiver.archived)
+
+
+async def test_a_leader_that_may_have_been_replaced_sends_no_callbacks(
+    sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.callbacks.dispatcher.STORE_PAUSE", 0.05)
+    post, refused = HttpReceivers.post, asyncio.Event()
+
+    async def noted(self: HttpReceivers, *request: Any) -> Outcome:
+        try:
+            return await post(self, *request)
+        except NotSentError:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(HttpReceivers, "post", noted)
+    async with Receiver() as receiver, gateways(settings, {}) as (leader,), AsyncClient(leader.grpc_address) as client:
+        await client.create_callback(receiver.url)
+        await client.submit(soul("a fox"), wait_for="accepted")
+        lease = leader._core.store.lease  # type: ignore[attr-defined]
+        lease._beats.cancel()
+        lease.confirmed_at = -math.inf
+        advance(sandbox, 7.0)
+        await eventually(lambda: refused.is_set() or receiver.got)
+        assert receiver.got == []
+        lease.confirmed_at = math.inf
+        await receiver.gets(1)
 
 
 async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
