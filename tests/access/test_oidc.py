@@ -26,7 +26,8 @@ from gateway import oidc
 from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
 from gateway.oidc import OidcIssuer
-from gateway.settings.values import Proxy
+from gateway.process.opening import open_issuer
+from gateway.settings.config import read_settings
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
@@ -357,10 +358,16 @@ async def test_a_fetch_without_a_response_ends(issuer: Issuer, monkeypatch: pyte
 
 async def test_keys_are_fetched_over_the_proxy() -> None:
     async with ConnectProxy() as proxy:
-        verifies = OidcIssuer(
-            "https://issuer.test", AUDIENCE, SystemClock(), tenant_claim="tenant", scope_claim="scope",
-            proxy_for=Proxy(f"http://{proxy.address}", "").for_url,
-        )  # fmt: skip
+        settings = read_settings(
+            {
+                "HTTPS_PROXY": f"http://{proxy.address}",
+                "HFGATEWAY_AUTH": "keys",
+                "HFGATEWAY_OIDC_ISSUER": "https://issuer.test",
+                "HFGATEWAY_OIDC_AUDIENCE": AUDIENCE,
+            }
+        )
+        verifies = open_issuer(settings, SystemClock())
+        assert verifies is not None
         with pytest.raises(aiohttp.ClientHttpProxyError):
             await verifies._fetch()
         assert proxy.asked == ["issuer.test:443"]
