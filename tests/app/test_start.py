@@ -73,7 +73,8 @@ WRONG = {
     "STORE_CONNECTIONS": ["0", "2", "-1", "many"],
     "PUBLIC_URL": [
         "gateway.example.invalid", "ftp://gateway.example.invalid", f"https://user:{SECRET}@gateway.example.invalid",
-        "https://gateway.example.invalid?x=1", "https://[1:2:3]",
+        "https://gateway.example.invalid?x=1", "https://[1:2:3]", "https://gateway.example.invalid/#part",
+        "https://gateway.example.invalid/a\tb",
     ],
     "ADMIN_ADDRESS": ["50052", "nowhere"],
     "AUDIT": ["yes", "input"],
@@ -293,6 +294,13 @@ def test_a_non_loopback_address_requires_keys(name: str, address: str) -> None:
     assert read_settings({f"HFGATEWAY_{name}": address}).auth == "keys"
     with pytest.raises(SettingError, match=f"HFGATEWAY_{name}: is not a loopback address"):
         read_settings({f"HFGATEWAY_{name}": address, "HFGATEWAY_AUTH": "none"})
+
+
+@pytest.mark.parametrize("address", ["localhost:50051", "127.0.0.2:50051", "[::1]:50051"])
+def test_a_loopback_address_needs_no_keys_and_is_shown_as_it_is_given(address: str) -> None:
+    settings = read_settings({"HFGATEWAY_GRPC_ADDRESS": address})
+    assert settings.auth == "none"
+    assert str(settings.grpc_address) == address
 
 
 def test_keys_are_optional_on_loopback_addresses() -> None:
