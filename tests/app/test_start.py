@@ -58,7 +58,7 @@ WRONG = {
     "PRICE_CACHE": ["-1", "soon"],
     "UNKNOWN_PRICE": ["free"],
     "UPSTREAM_TIMEOUT": ["0", "nan", "inf", "1e3", "1w", "36501d", "9" * 400],
-    "UPSTREAM_CONCURRENCY": ["-1", "1.5", "many", "9" * 5000],
+    "UPSTREAM_CONCURRENCY": ["-1", "1.5", SECRET, "9" * 5000],
     "STORE_URL": [
         f"postgresql://gateway:{SECRET}@2@db.example.invalid/gateway",
         f"postgres://gateway:{SECRET}/2@db.example.invalid", f"postgresql://gateway:{SECRET}#@db.example.invalid",
@@ -220,6 +220,7 @@ def test_the_limits_of_settings_are_inclusive() -> None:
     given = {
         "GRPC_ADDRESS": "127.0.0.1:65535", "CALLBACK_PORTS": "1,65535", "PUBLIC_URL": "https://g.test:65535",
         "WEBHOOK_SECRET": "whsec_AAAAAAAAAAAAAAAAAAAAAA==", "DRAIN": "36500d", "PRICES": f"a={price}",
+        "RETENTION": "1h",
     }  # fmt: skip
     settings = read_settings({f"HFGATEWAY_{name}": text for name, text in given.items()})
     assert settings.grpc_address.port == 65535
@@ -227,6 +228,7 @@ def test_the_limits_of_settings_are_inclusive() -> None:
     assert settings.public_url == "https://g.test:65535"
     assert settings.webhook_secrets == (given["WEBHOOK_SECRET"],)
     assert settings.drain == 36_500 * 86_400
+    assert settings.retention == 3600
     assert settings.prices == {"a": Decimal(price)}
 
 
@@ -273,6 +275,14 @@ def test_two_ports_at_one_address_are_refused() -> None:
 def test_an_audience_without_an_issuer_is_refused() -> None:
     with pytest.raises(SettingError, match="HFGATEWAY_OIDC_AUDIENCE: needs OIDC_ISSUER"):
         read_settings({"HFGATEWAY_OIDC_AUDIENCE": "hfgateway"})
+
+
+def test_an_issuer_without_tls_is_accepted_on_this_machine_only() -> None:
+    others = {"HFGATEWAY_AUTH": "keys", "HFGATEWAY_OIDC_AUDIENCE": "hfgateway"}
+    local = read_settings(others | {"HFGATEWAY_OIDC_ISSUER": "http://127.0.0.1:9000/realm/"})
+    assert local.oidc_issuer == "http://127.0.0.1:9000/realm/"
+    with pytest.raises(SettingError, match="HFGATEWAY_OIDC_ISSUER: must be https"):
+        read_settings(others | {"HFGATEWAY_OIDC_ISSUER": "http://login.example.com"})
 
 
 def test_a_negative_time_is_refused_because_of_its_sign() -> None:
