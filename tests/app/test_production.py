@@ -22,7 +22,7 @@ SAFE = {
 }
 UNSAFE: Mapping[str, Mapping[str, str]] = {
     "HFGATEWAY_AUTH": {"HFGATEWAY_AUTH": "none", "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:50051"},
-    "HFGATEWAY_GRPC_ADDRESS": {"HFGATEWAY_GRPC_ADDRESS": "0.0.0.0:50051"},
+    "HFGATEWAY_GRPC_ADDRESS": {"HFGATEWAY_GRPC_ADDRESS": "8.8.8.8:50051"},
     "HFGATEWAY_HTTP_ADDRESS": {"HFGATEWAY_HTTP_ADDRESS": "[::]:8080"},
     "HFGATEWAY_ADMIN_ADDRESS": {"HFGATEWAY_ADMIN_ADDRESS": "10.0.0.7:50052"},
     "HFGATEWAY_WEBHOOK_ADDRESS": {
@@ -47,10 +47,11 @@ def safe(tmp_path: Path) -> dict[str, str]:
     return SAFE | {"HFGATEWAY_STORE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
 
 
-@pytest.mark.parametrize("host", ["10.0.0.7", "100.64.3.7", "[fd00::7]", "127.0.0.1"])
+@pytest.mark.parametrize("host", ["10.0.0.7", "100.64.3.7", "[fd00::7]", "127.0.0.1", "localhost"])
 def test_safe_settings_are_not_refused(safe: dict[str, str], host: str) -> None:
     """Clusters also give addresses of 100.64.0.0/10 to pods, whose addresses the manifests listen on."""
-    assert names(safe | {"HFGATEWAY_GRPC_ADDRESS": f"{host}:50051"}) == []
+    more = {"HFGATEWAY_ADMIN_ADDRESS": "127.0.0.1:50052", "HFGATEWAY_ALLOWED_ORIGINS": "https://a.example.com"}
+    assert names(safe | more | {"HFGATEWAY_GRPC_ADDRESS": f"{host}:50051"}) == []
 
 
 @pytest.mark.parametrize("name", UNSAFE)
@@ -84,6 +85,23 @@ def test_files_that_other_users_can_access_are_refused(safe: dict[str, str], tmp
 
 
 @pytest.mark.parametrize(
+    ("content", "refused"),
+    [
+        ('HFGATEWAY_LOG_LEVEL = "warning"', []),
+        (f'HFGATEWAY_ACCOUNTS_KEY = "{"A" * 43}="', ["settings file"]),
+        ('HFGATEWAY_STORE_URL = "postgresql://user:secret@127.0.0.1/gateway"', ["settings file"]),
+    ],
+)
+def test_a_settings_file_that_other_users_can_read_has_no_secrets(
+    safe: dict[str, str], tmp_path: Path, content: str, refused: list[str]
+) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text(content)
+    config.chmod(0o644)
+    assert names({name: text for name, text in safe.items() if name not in content}, config) == refused
+
+
+@pytest.mark.parametrize(
     ("server", "verified"),
     [
         ("user:secret@db.example.com/gateway", False),
@@ -92,6 +110,7 @@ def test_files_that_other_users_can_access_are_refused(safe: dict[str, str], tmp
         ("user@127.0.0.1:5432/gateway", True),
         ("user@[::1]:5432/gateway", True),
         ("/gateway?host=/run/postgresql", True),
+        ("/gateway?host=db.example.com", False),
         ("localhost/gateway?hostaddr=10.0.0.5", False),
         ("/gateway?service=production", False),
         ("/gateway?service=production&sslmode=verify-full", True),
@@ -105,6 +124,7 @@ def test_a_postgresql_server_elsewhere_must_be_verified(safe: dict[str, str], se
 @pytest.mark.parametrize(
     ("variables", "verified"),
     [
+        ({}, True),
         ({"PGHOST": "db.example.com"}, False),
         ({"PGHOSTADDR": "10.0.0.5"}, False),
         ({"PGHOST": "db.example.com", "PGSSLMODE": "verify-full"}, True),
