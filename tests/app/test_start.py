@@ -272,9 +272,18 @@ def test_two_ports_at_one_address_are_refused() -> None:
     assert {address.port for address in read_settings(free).listen_addresses.values()} == {0}
 
 
-def test_an_audience_without_an_issuer_is_refused() -> None:
-    with pytest.raises(SettingError, match="HFGATEWAY_OIDC_AUDIENCE: needs OIDC_ISSUER"):
-        read_settings({"HFGATEWAY_OIDC_AUDIENCE": "hfgateway"})
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"OIDC_AUDIENCE": "hfgateway"}, "OIDC_AUDIENCE: needs OIDC_ISSUER"),
+        ({"OIDC_ISSUER": "https://login.example.com", "AUTH": "keys"}, "OIDC_AUDIENCE: is missing"),
+        ({"WEBHOOK_SECRET": "whsec_AAAAAAAAAAAAAAAAAAAAAA=="}, "WEBHOOK_SECRET: needs PUBLIC_URL"),
+        ({"ARCHIVE_PUBLIC_URL": "https://files.example.com"}, "ARCHIVE_PUBLIC_URL: needs ARCHIVE_URL"),
+    ],
+)
+def test_a_setting_without_the_one_that_it_needs_is_refused(given: dict[str, str], why: str) -> None:
+    with pytest.raises(SettingError, match=f"HFGATEWAY_{why}"):
+        read_settings({f"HFGATEWAY_{name}": text for name, text in given.items()})
 
 
 def test_an_issuer_without_tls_is_accepted_on_this_machine_only() -> None:
@@ -324,8 +333,12 @@ async def test_an_unknown_failpoint_refuses_the_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://gateway.example.invalid", "https://127.0.0.1", "https://localhost", "https://10.0.0.1"]
-)
+    "url",
+    [
+        "http://gateway.example.invalid", "https://127.0.0.1", "https://localhost", "https://10.0.0.1",
+        "https://gateway.local", "https://gateway.internal",
+    ],
+)  # fmt: skip
 async def test_webhooks_of_the_real_higgsfield_need_a_public_https_url(tmp_path: Path, url: str) -> None:
     settings = {"HFGATEWAY_PUBLIC_URL": url, "HFGATEWAY_UPSTREAM_URL": "https://api.example.invalid"}
     assert "HFGATEWAY_PUBLIC_URL" in await refusal(tmp_path, settings)
