@@ -14,7 +14,7 @@ from gateway.archive.download import Download
 from gateway.archive.ports import Checkpoint, SourceError
 from gateway.archive.throttle import Throttle
 from gateway.generations.clock import SystemClock
-from gateway.higgsfield.media import MediaSource
+from gateway.higgsfield.media import CHUNK, MediaSource
 from gateway.settings.values import Proxy
 from tests.archive.media import MediaServer
 from tests.support.connect_proxy import ConnectProxy
@@ -182,6 +182,32 @@ async def test_a_host_that_sends_single_bytes_does_not_occupy_its_place_for_ever
         with pytest.raises(SourceError, match="TimeoutError"):
             await fetched(MediaSource(timeout=0.3, local=True), f"http://{host}:{port}/a")
         await left.wait()
+
+
+async def test_a_file_may_take_longer_than_the_timeout_of_its_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, more, passed, chunks = asyncio.get_running_loop(), asyncio.Semaphore(), 0.0, 4
+    time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: time() + passed)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal passed
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (chunks * CHUNK))
+        for _ in range(chunks):
+            await more.acquire()
+            passed += 600.0
+            writer.write(bytes(CHUNK))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        received = 0
+        async with MediaSource(timeout=1000.0, local=True).open(f"http://{host}:{port}/a", None) as response:
+            async for chunk in response.chunks:
+                received += len(chunk)
+                if received % CHUNK == 0:
+                    more.release()
+    assert received == chunks * CHUNK
 
 
 async def test_a_download_is_resumed_only_for_the_same_etag() -> None:
