@@ -311,6 +311,14 @@ async def test_models_without_a_price_are_refused_unless_a_setting_has_one(start
     assert (await used(running)).reserved_today == "2.5"
 
 
+async def test_a_model_without_an_estimate_has_the_price_of_the_setting(start: Start) -> None:
+    running = await start(PRICES="bytedance/=2.5")
+    await set_limits(running, credits_per_day="100")
+    running.plan(on="estimate", status=404, body={"detail": "Model not found"})
+    stored = await running.submit(model(SEEDANCE, METERED, "k"))
+    assert stored.estimated_cost.credits == "2.5"
+
+
 @pytest.mark.parametrize("limits", [{}, {"credits_per_day": "100"}], ids=["without a budget", "with a budget"])
 async def test_a_generation_without_a_price_is_unpriced_in_the_usage(start: Start, limits: dict[str, str]) -> None:
     running = await start(UNKNOWN_PRICE="allow")
