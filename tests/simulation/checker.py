@@ -401,6 +401,10 @@ class _Checker:
         """A message is sent once per key, and no two keys have the same one."""
         if self.evidence.restores:
             return
+        yield from talk.wrong[:3]
+        said = [one.id for one in self.ledger.texts if one.session_id == talk.session_id]
+        if talk.heard is not None and talk.heard != said:
+            yield f"a watch of the session has shown {talk.heard}, and not {said}"
         keys_of: dict[str, list[str]] = {}
         for key in talk.shown:
             keys_of.setdefault(talk.text_of(key), []).append(key)

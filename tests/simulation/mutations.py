@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+from gateway.agents.conversation import Conversation
 from gateway.agents.messages import Messages
-from gateway.agents.model import KeyRecord, Message
+from gateway.agents.model import KeyRecord, Message, Session
 from gateway.archive.archiver import Archiver
 from gateway.callbacks import dispatcher
 from gateway.callbacks.model import Callback, Delivery
@@ -127,7 +128,7 @@ def repeat_window_uses_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 6313, "wrong_wall_clock")
+@mutation("charged 2 times", 7746, "wrong_wall_clock")
 def key_age_uses_the_wall_clock() -> Iterator[None]:
     """A key that was used while the wall clock was behind is forgotten as soon as the wall clock is corrected."""
     with replaced(TrustedTime, "before", _before_by_own_clock):
@@ -156,7 +157,7 @@ async def _before_by_own_clock(self: TrustedTime, seconds: float, *, unanswered:
 # -- Callers that leave, and drains ------------------------------------------------------------------------------------
 
 
-@mutation("SIGTERM cut the submission", 2421, "repeated_sigterm")
+@mutation("SIGTERM cut the submission", 4826, "repeated_sigterm")
 def drain_does_not_await_claims() -> Iterator[None]:
     """A claim that commits during a drain starts a submission, which the end of the process aborts."""
     with replaced(OwnedTasks, "finish", _run_in_the_call):
@@ -270,7 +271,7 @@ def stale_signature_is_rejected() -> Iterator[None]:
 # -- The store ---------------------------------------------------------------------------------------------------------
 
 
-@mutation("charged 2 times", 144)
+@mutation("charged 2 times", 325)
 def unknown_claim_counts_as_stored() -> Iterator[None]:
     """A claim is sent although the answer to its commit was lost, and it may not be stored."""
 
@@ -385,7 +386,7 @@ def an_adoption_submits_the_request_again() -> Iterator[None]:
         yield
 
 
-@mutation("adopted as 2 generations", 763)
+@mutation("adopted as 2 generations", 971)
 def a_deleted_request_is_adopted_again() -> Iterator[None]:
     """The key of an adopted generation is another one each time, so that a deletion does not keep it used."""
     numbers = itertools.count()
@@ -418,6 +419,18 @@ def a_repeat_uses_the_newest_credentials() -> Iterator[None]:
         yield
 
 
+@mutation("a watch of the session has shown", 0)
+def a_watch_of_a_session_skips_its_first_read() -> Iterator[None]:
+    """A watch that resumes does not send the messages that came while it was disconnected."""
+    real = Conversation.changes_since
+
+    def changes_since(self: Conversation, seen: int, after: str) -> Sequence[Session | Message]:
+        return real(self, max(seen, 1), after)
+
+    with replaced(Conversation, "changes_since", changes_since):
+        yield
+
+
 # -- Budgets -----------------------------------------------------------------------------------------------------------
 
 
@@ -428,7 +441,7 @@ def days_begin_by_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("has used", 576)
+@mutation("has used", 736)
 def a_new_limit_counts_a_generation_twice() -> Iterator[None]:
     """A limit that is set counts a generation in flight twice that was submitted after the count had begun."""
     with changed(" - running AS running", " AS running"):
@@ -560,7 +573,7 @@ def a_late_claim_is_stored_after_its_repeat_was_refused() -> Iterator[None]:
         yield
 
 
-@mutation("although a lookup at", 154)
+@mutation("although a lookup at", 238)
 def a_lookup_by_key_waits_for_no_submission() -> Iterator[None]:
     """A caller that left before its submission was stored is told that there is none."""
     with replaced(Generations, "page", Reads.page):

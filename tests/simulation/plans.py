@@ -46,6 +46,8 @@ class Scenario:
     """The number of callers that talk to agents, beside the others."""
     readers: bool = False
     """Whether readers list generations and watch them by their ids."""
+    listens: bool = False
+    """Whether the sessions of those callers are watched."""
     receiver: ReceiverBehaviour | None = None
     """How the receivers of callbacks behave; None if there are no callbacks."""
     archive: ArchiveBehaviour | None = None
@@ -267,6 +269,7 @@ def _add_what_few_seeds_have(planned: Plan, seed: int) -> None:
         planned.upstream.response_lost = max(planned.upstream.response_lost, faults.choice((0.0, 0.3)))
     if seed % TALKERS_IN in TALKERS_AT:
         planned.talkers = random.Random(seed).choice((1, 2, 4))
+        planned.listens = True
     if seed % CALLBACKS_IN in CALLBACKS_AT:
         faults = Draws(f"callbacks {seed}")
         planned.receiver = receiver_of(faults)

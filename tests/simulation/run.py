@@ -36,7 +36,7 @@ from tests.simulation.plans import Plan, Scenario, plan
 from tests.simulation.readers import Reader
 from tests.simulation.receiver import CallbackOwner, Receivers
 from tests.simulation.resolving import ResolvingOperator
-from tests.simulation.talkers import Talker
+from tests.simulation.talkers import Listener, Talker
 from tests.simulation.trainers import Trainer
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
@@ -175,6 +175,11 @@ class Simulation:
             )
             for number in range(2 if scenario.readers else 0)
         ]
+        self.listeners = [
+            Listener(world, endpoint, higgsfield, talker.talk, scenario.horizon)
+            for talker in self.talkers
+            if scenario.listens
+        ]
         self.evidence = Evidence(
             histories=histories,
             views=[watcher.view for watcher in self.watchers],
@@ -195,8 +200,8 @@ class Simulation:
         world = self.world
         serving, injecting = world.spawn(self._serve()), world.spawn(self._inject_faults())
         _monitoring = world.spawn(self._monitor())
-        callers: list[Caller | Trainer | Talker | Reader]
-        callers = [*self.callers, *self.trainers, *self.talkers, *self.readers]
+        callers: list[Caller | Trainer | Talker | Listener | Reader]
+        callers = [*self.callers, *self.trainers, *self.talkers, *self.listeners, *self.readers]
         acting = [world.spawn(one.run()) for one in (*callers, *self._actors())]
         for watcher in self.watchers:
             world.spawn(watcher.run())
@@ -208,6 +213,8 @@ class Simulation:
         await self._wait_until_settled()
         for caller in self.callers:
             await caller.get_final()
+        for listener in self.listeners:
+            await listener.finish()
         await self.world.sleep(self.calm_time)
         for _ in range(60):
             if all(watcher.view.caught_up for watcher in self.watchers):

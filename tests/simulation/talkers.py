@@ -1,4 +1,7 @@
-"""Simulated callers who talk to agents. Each message has its own key, and may have the same text as another."""
+"""Simulated callers who talk to agents, and watchers of their sessions.
+
+Each message has its own key, and may have the same text as another.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TypeVar
 from gateway.agents.model import Message, Session
 from gateway.errors import GatewayError, Reason
 from gateway.process.core import Core
+from tests.simulation.callers import always_valid
 from tests.simulation.gateway import Endpoint, NotConnectedError
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.world import HOUR, MINUTE, World
@@ -32,6 +36,10 @@ class Talk:
     """By key: the ids of the message in the responses. Keys that were used have an entry."""
     unresolved: set[str] = field(default_factory=set)
     """The keys whose message may not have arrived, at the end."""
+    heard: list[str] | None = None
+    """The ids of the messages that a watch of the session has shown, in their order; None if there was none."""
+    wrong: list[str] = field(default_factory=list)
+    """What was wrong with the watch."""
 
     def text_of(self, key: str) -> str:
         """Return the text of a key's message."""
@@ -116,3 +124,61 @@ class Talker:
             return error
         except (NotConnectedError, TimeoutError):
             return None
+
+
+class Listener:
+    """Watches the session of a talker, and resumes after the last message."""
+
+    def __init__(self, world: World, server: Endpoint, higgsfield: Higgsfield, talk: Talk, horizon: float) -> None:
+        self.world = world
+        self._horizon = horizon
+        self._server = server
+        self._higgsfield = higgsfield
+        self._talk = talk
+        self._heard: list[str] = []
+
+    async def run(self) -> None:
+        """Watch now and then while there are faults. A watch polls, so it cannot last for all the simulated days."""
+        world, talk = self.world, self._talk
+        talk.heard = self._heard
+        while world.faults_enabled:
+            await world.sleep(world.log_uniform(0.2, self._horizon / 10))
+            if talk.session_id:
+                await self._watch_for(world.log_uniform(1.0, MINUTE), until_idle=world.rng.random() < 0.5)
+
+    async def finish(self) -> None:
+        """Watch what the session has at the end."""
+        for _ in range(100):
+            if not self._talk.session_id or await self._watch_for(HOUR, until_idle=True):
+                return
+            await self.world.sleep(MINUTE)
+
+    async def _watch_for(self, seconds: float, *, until_idle: bool) -> bool:
+        """Watch the session, at most for some seconds. Return whether the gateway has ended the watch."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._watch(until_idle=until_idle)
+        except (GatewayError, NotConnectedError, TimeoutError):
+            return False
+        return True
+
+    async def _watch(self, *, until_idle: bool) -> None:
+        talk = self._talk
+        accepted = {name for names in talk.shown.values() for name in names}
+        stream = self._server.stream(
+            lambda core: core.agents.watch(
+                talk.tenant,
+                talk.session_id,
+                self._heard[-1] if self._heard else "",
+                until_idle=until_idle,
+                check=always_valid,
+            )
+        )
+        async for seen in stream:
+            if isinstance(seen, Message):
+                if seen.id in self._heard:
+                    talk.wrong.append(f"{seen.id} was shown again")
+                self._heard.append(seen.id)
+        for text in self._higgsfield.ledger.texts:
+            if text.id in accepted and text.answered_at > self.world.now:
+                talk.wrong.append(f"a watch ended before the turn of {text.id}")
