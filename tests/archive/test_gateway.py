@@ -415,7 +415,6 @@ async def test_a_copy_interrupted_by_a_kill_resumes_at_its_checkpoint(tmp_path: 
 
 HUNG_DISK = """
 import runpy, sys, threading
-from gateway.generations.ports import Clock
 from gateway.object_storage import folder
 folder._write_whole = lambda file, chunk: print("hangs", flush=True) or threading.Event().wait(600)
 sys.argv[:] = sys.argv[2:]
