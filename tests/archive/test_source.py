@@ -202,7 +202,8 @@ async def test_a_file_may_take_longer_than_the_timeout_of_its_chunks(monkeypatch
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
         received = 0
-        async with MediaSource(timeout=1000.0, local=True).open(f"http://{host}:{port}/a", None) as response:
+        source = MediaSource(timeout=1000.0, local=True)
+        async with contextlib.aclosing(source), source.open(f"http://{host}:{port}/a", None) as response:
             async for chunk in response.chunks:
                 received += len(chunk)
                 if received % CHUNK == 0:
