@@ -135,7 +135,7 @@ def key_age_uses_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 3538, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
+@mutation("charged 2 times", 3732, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
 def first_post_precedes_the_known_time() -> Iterator[None]:
     """A process sends its first POST before it knows Higgsfield's time. If it crashes, the next one guesses its age."""
 
@@ -164,7 +164,7 @@ def drain_does_not_await_claims() -> Iterator[None]:
         yield
 
 
-@mutation("stuck in PENDING", 276, "failing_disk")
+@mutation("stuck in PENDING", 616, "failing_disk")
 def marker_without_submission_stays() -> Iterator[None]:
     """A caller leaves while its claim commits, and the marker is never removed."""
     with (
@@ -255,7 +255,7 @@ def hanging_lookup_counts_as_sent() -> Iterator[None]:
         yield
 
 
-@mutation("a valid webhook for", 643, "wrong_wall_clock")
+@mutation("a valid webhook for", 755, "wrong_wall_clock")
 def stale_signature_is_rejected() -> Iterator[None]:
     """A webhook whose signature is valid but looks stale, because the wall clock is wrong, is rejected for good."""
     real = Signatures.judge
@@ -285,7 +285,7 @@ def unknown_claim_counts_as_stored() -> Iterator[None]:
         yield
 
 
-@mutation("shown with outputs that were deleted", 3220, "failing_disk")
+@mutation("shown with outputs that were deleted", 3270, "failing_disk")
 def deletion_precedes_its_record() -> Iterator[None]:
     """The data is deleted at Higgsfield first, and the store then fails to record the deletion."""
 
@@ -306,7 +306,7 @@ def _announce_late(planned: Plan) -> None:
     planned.caller.watches, planned.caller.leaves, planned.caller.max_disconnected = 1.0, 0.9, 2.0
 
 
-@mutation("was shown at revision", 17, focus=_announce_late)
+@mutation("was shown at revision", 20, focus=_announce_late)
 def a_watch_shows_what_is_not_announced() -> Iterator[None]:
     """A watch that starts late reads a change from the store, while other calls do not know it yet."""
 
@@ -329,7 +329,7 @@ def _read_and_leave(planned: Plan) -> None:
     planned.caller_count = max(planned.caller_count, 5)
 
 
-@mutation("ended while it showed", 44, focus=_read_and_leave)
+@mutation("ended while it showed", 47, focus=_read_and_leave)
 def a_resumed_watch_skips_the_rest_of_the_present_state() -> Iterator[None]:
     """The position of a watch that still sends the present state does not say how far it has come."""
 
@@ -356,7 +356,7 @@ def deletion_does_not_raise_the_horizon() -> Iterator[None]:
         yield
 
 
-@mutation("no progress", 7522, "failing_disk")
+@mutation("no progress", 7761, "failing_disk")
 def failed_store_write_is_retried_at_once() -> Iterator[None]:
     """A step that the store failed to record is due again at once."""
 
@@ -364,7 +364,7 @@ def failed_store_write_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("but the gateway was ready", 3030, "failing_disk")
+@mutation("but the gateway was ready", 3745, "failing_disk")
 def hanging_disk_is_not_detected() -> Iterator[None]:
     """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
@@ -519,7 +519,7 @@ def _train_often(planned: Plan) -> None:
     planned.trainers, planned.upstream.response_lost, planned.restores, planned.horizon = 6, 0.4, False, 600.0
 
 
-@mutation("trained 2 times", 23, focus=_train_often)
+@mutation("trained 2 times", 35, focus=_train_often)
 def a_training_without_a_response_frees_its_key() -> Iterator[None]:
     """The key of a training whose response was lost, and which the list does not show yet, can be used again."""
     look_up = Creator._look_up
@@ -566,7 +566,7 @@ def _lose_answers_to_claims(planned: Plan) -> None:
     planned.restores, planned.accounts = False, False
 
 
-@mutation("as never accepted, but charged", 152, focus=_lose_answers_to_claims)
+@mutation("as never accepted, but charged", 181, focus=_lose_answers_to_claims)
 def a_late_claim_is_stored_after_its_repeat_was_refused() -> Iterator[None]:
     """A claim with an unknown outcome looks only for a generation that has its key now."""
     with changed("AND created_at > :used_at", "AND false"):
