@@ -3,8 +3,9 @@ Higgsfield's ledger."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.generations.limits.model import parse_credits
@@ -15,8 +16,8 @@ PRICE_OF_V1 = "1.5"
 """The configured price of requests to the v1 API, which has no estimates."""
 TENANTS = ("tenant-0", "tenant-1")
 COLUMNS = (
-    "tenant, credits_per_day, credits_per_month, in_flight, concurrency_share, day, running, day_reserved, day_spent,"
-    " month_reserved, month_spent"
+    "tenant, subject, credits_per_day, credits_per_month, in_flight, concurrency_share, day, running,"
+    " day_reserved, day_spent, month_reserved, month_spent"
 )
 """The columns of `Row`."""
 
@@ -25,7 +26,8 @@ COLUMNS = (
 class Entry:
     """A generation that was stored at some time, also if it was deleted since. Its price is in millionths."""
 
-    tenant: str
+    subjects: frozenset[tuple[str, str]]
+    """Whose limits apply to it: its tenant, and each of its labels. Each is a tenant with the name of a subject."""
     state: State
     price: int
     day: str
@@ -51,9 +53,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """The limits of a tenant and what is used of them, as they are stored."""
+    """The limits of a subject and what is used of them, as they are stored."""
 
     tenant: str
+    name: str
     credits_per_day: int | None
     credits_per_month: int | None
     in_flight: int | None
@@ -64,6 +67,11 @@ class Row:
     day_spent: int
     month_reserved: int
     month_spent: int
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """The tenant, and the name of the subject."""
+        return self.tenant, self.name
 
     @property
     def use(self) -> tuple[int, int, int, int, int]:
@@ -78,7 +86,7 @@ class Row:
 
 @dataclass
 class Deleted:
-    """The generations of a tenant that were deleted before its limits were set."""
+    """The generations of a subject that were deleted before its limits were set."""
 
     not_counted: set[str]
     """Deleted before the gateway began to count."""
@@ -95,32 +103,34 @@ class Books:
         self._today = today
         self._entries: dict[str, Entry] = {}
         self._stored: set[str] = set()
-        self._deleted: dict[str, Deleted] = {}
-        self._limits: dict[str, tuple[int | None, ...]] = {}
+        self._deleted: dict[tuple[str, str], Deleted] = {}
+        self._limits: dict[tuple[str, str], tuple[int | None, ...]] = {}
 
     def check(self, connection: sqlite3.Connection) -> None:
         """Compare the sums with the generations, inside a transaction that is about to be committed."""
         before, self._stored = self._stored, set()
-        claimed: dict[str, list[bool]] = {}
-        for name, tenant, state, price, day, request_id, stray, elsewhere in connection.execute(
-            "SELECT id, tenant, state, price, coalesce(budget_day, ''), request_id, stray_request_id,"
+        claimed: dict[tuple[str, str], list[bool]] = {}
+        for name, tenant, labels, state, price, day, request_id, stray, elsewhere in connection.execute(
+            "SELECT id, tenant, labels, state, price, coalesce(budget_day, ''), request_id, stray_request_id,"
             " adopted OR substr(idempotency_key, 1, 9) = 'resolved ' FROM generations"
         ):
             self._stored.add(name)
+            subjects = _subjects(tenant, json.loads(labels) if isinstance(labels, str) else labels)
             if name not in self._entries and not elsewhere:
-                claimed.setdefault(tenant, []).append(price is not None)
-            self._entries[name] = Entry(tenant, State(state), price or 0, day, bool(request_id), bool(stray))
+                for subject in subjects:
+                    claimed.setdefault(subject, []).append(price is not None)
+            self._entries[name] = Entry(subjects, State(state), price or 0, day, bool(request_id), bool(stray))
         rows = [Row(*values) for values in connection.execute(f"SELECT {COLUMNS} FROM limits")]
-        self._deleted = {row.tenant: self._deleted[row.tenant] for row in rows if row.tenant in self._deleted}
+        self._deleted = {row.subject: self._deleted[row.subject] for row in rows if row.subject in self._deleted}
         for row in rows:
             self._check_sums(row, sorted(before - self._stored))
-            if row.tenant in claimed and self._limits.get(row.tenant) == row.limits:  # not changed in the same commit
-                self._check_claims(row, claimed[row.tenant])
-        self._limits = {row.tenant: row.limits for row in rows}
+            if row.subject in claimed and self._limits.get(row.subject) == row.limits:  # not set in the same commit
+                self._check_claims(row, claimed[row.subject])
+        self._limits = {row.subject: row.limits for row in rows}
 
     def _check_sums(self, row: Row, just_deleted: Sequence[str]) -> None:
-        gone = {name for name, one in self._entries.items() if one.tenant == row.tenant and name not in self._stored}
-        deleted = self._deleted.setdefault(row.tenant, Deleted(gone, []))
+        gone = {name for name, one in self._entries.items() if row.subject in one.subjects} - self._stored
+        deleted = self._deleted.setdefault(row.subject, Deleted(gone, []))
         if deleted.counting:
             deleted.perhaps += [name for name in just_deleted if name in gone - deleted.not_counted]
         if not any(limit is not None for limit in row.limits):
@@ -133,28 +143,28 @@ class Books:
             if not self._entries[name].day:  # it was deleted before the first day
                 self._entries[name] = replace(self._entries[name], day=row.day)
         if row.use != (expected := self._expected(row, deleted)):
-            self._wrong.append(f"{row.tenant} has used {row.use}, and not {expected}")
+            self._wrong.append(f"{row.subject} has used {row.use}, and not {expected}")
         if row.day > self._today():
-            self._wrong.append(f"{row.tenant} has begun the day {row.day} too early")
+            self._wrong.append(f"{row.subject} has begun the day {row.day} too early")
 
     def _check_claims(self, row: Row, claimed: Sequence[bool]) -> None:
-        """Check that new generations of a tenant have a price, and are within its limits."""
+        """Check that new generations of a subject have a price, and are within its limits."""
         if (row.credits_per_day is not None or row.credits_per_month is not None) and not all(claimed):
-            self._wrong.append(f"{row.tenant} has submitted without a price")
-        mine = [one for one in self._entries.values() if one.tenant == row.tenant and one.day[:7] == row.day[:7]]
+            self._wrong.append(f"{row.subject} has submitted without a price")
+        mine = [one for one in self._entries.values() if row.subject in one.subjects and one.day[:7] == row.day[:7]]
         for allowed, used, extra in (
             (row.in_flight, row.running, 0),
             (row.credits_per_day, row.day_reserved + row.day_spent, sum(o.extra for o in mine if o.day == row.day)),
             (row.credits_per_month, row.month_reserved + row.month_spent, sum(one.extra for one in mine)),
         ):
             if allowed is not None and used > allowed + extra:
-                self._wrong.append(f"{row.tenant} has exceeded its limit of {allowed}: {used}")
+                self._wrong.append(f"{row.subject} has exceeded its limit of {allowed}: {used}")
 
     def _expected(self, row: Row, deleted: Deleted) -> tuple[int, int, int, int, int]:
         mine = [
             one
             for name, one in self._entries.items()
-            if one.tenant == row.tenant and (name in self._stored or name not in deleted.not_counted)
+            if row.subject in one.subjects and (name in self._stored or name not in deleted.not_counted)
         ]
         month = [one for one in mine if one.day[:7] == row.day[:7]]
         today = [one for one in month if one.day == row.day]
@@ -180,6 +190,10 @@ class Books:
         spent = sum(one.spent for one in self._entries.values())
         if not completed <= charged <= spent:
             self._wrong.append(f"spent {spent}, of which {completed} completed, but Higgsfield charged {charged}")
+
+
+def _subjects(tenant: str, labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset({(tenant, "tenant"), *((tenant, f"label:{name}={value}") for name, value in labels.items())})
 
 
 def set_budgets(execute: Callable[[str, Sequence[tuple[object, ...]]], object], mark: str, credits: str) -> None:

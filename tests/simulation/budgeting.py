@@ -1,4 +1,4 @@
-"""An operator who sets, changes and clears the budgets of tenants while they submit."""
+"""An operator who sets, changes and clears the budgets of tenants and labels while callers submit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class BudgetingOperator:
         world = self.world
         while world.faults_enabled:
             await world.sleep(world.log_uniform(self._pause / 100, self._pause))
-            tenant, rng = world.rng.choice(TENANTS), world.rng
+            rng = world.rng
+            tenant, subject = rng.choice(TENANTS), rng.choice((TENANT, TENANT, "label:team=a"))
             if rng.random() < 0.3:
                 limits, fields = Limits(), tuple(VALUES)
             else:
@@ -43,6 +44,6 @@ class BudgetingOperator:
             await confirmed(
                 world,
                 self._server,
-                f"limits of {tenant}: {limits} {fields}",
-                lambda core: core.budgets.set(tenant, TENANT, limits, fields),  # noqa: B023
+                f"limits of {tenant} {subject}: {limits} {fields}",
+                lambda core: core.budgets.set(tenant, subject, limits, fields),  # noqa: B023
             )

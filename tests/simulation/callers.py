@@ -190,7 +190,7 @@ class Caller:
             self._input(),
             b"",
             history.key,
-            {},
+            {"team": "ab"[self._number % 2]},
             start_timeout=history.start_timeout,
             fail_when_saturated=self._fail_when_saturated,
         )

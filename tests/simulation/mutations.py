@@ -364,7 +364,7 @@ def failed_store_write_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("but the gateway was ready", 3745, "failing_disk")
+@mutation("but the gateway was ready", 4198, "failing_disk")
 def hanging_disk_is_not_detected() -> Iterator[None]:
     """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
@@ -441,7 +441,13 @@ def days_begin_by_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("has used", 736)
+def _change_budgets(planned: Plan) -> None:
+    """Eight callers submit at about the same time while an operator changes budgets."""
+    planned.changes_budgets, planned.restores, planned.budget = True, False, ""
+    planned.caller_count, planned.horizon, planned.caller.horizon = 8, 60.0, 10.0
+
+
+@mutation("has used", 24, focus=_change_budgets)
 def a_new_limit_counts_a_generation_twice() -> Iterator[None]:
     """A limit that is set counts a generation in flight twice that was submitted after the count had begun."""
     with changed(" - running AS running", " AS running"):

@@ -60,7 +60,7 @@ def writes_do_not_compare_the_fence() -> Iterator[None]:
         yield
 
 
-@mutation("after it was replaced", 9, focus=_paused_leader, among=REPLICA_MUTATIONS)
+@mutation("after it was replaced", 15, focus=_paused_leader, among=REPLICA_MUTATIONS)
 def send_check_does_not_look_at_the_time() -> Iterator[None]:
     """A process that was paused between the marker and the first byte sends it whenever it wakes."""
     with replaced(_SendCheck, "__call__", lambda self: True):
