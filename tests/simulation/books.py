@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.generations.limits.model import parse_credits
+from gateway.generations.limits.model import parse_credits, subjects
 from gateway.generations.model import ENDED, State
 from tests.simulation.higgsfield import Ledger, price_of
 
@@ -27,7 +27,7 @@ class Entry:
     """A generation that was stored at some time, also if it was deleted since. Its price is in millionths."""
 
     subjects: frozenset[tuple[str, str]]
-    """Whose limits apply to it: its tenant, and each of its labels. Each is a tenant with the name of a subject."""
+    """The tenant with the name of each subject whose limits apply to it."""
     state: State
     price: int
     day: str
@@ -91,8 +91,9 @@ class Deleted:
     not_counted: set[str]
     """Deleted before the gateway began to count."""
     perhaps: list[str]
-    """Deleted while it read what was stored before, in their order."""
+    """Deleted while it read what was stored before, in their order. It has counted those after some of them."""
     counting: bool = True
+    """Whether the limits are not set yet."""
 
 
 class Books:
@@ -115,11 +116,12 @@ class Books:
             " adopted OR substr(idempotency_key, 1, 9) = 'resolved ' FROM generations"
         ):
             self._stored.add(name)
-            subjects = _subjects(tenant, json.loads(labels) if isinstance(labels, str) else labels)
+            given = json.loads(labels) if isinstance(labels, str) else labels  # PostgreSQL returns an object
+            own = frozenset((tenant, subject) for subject in subjects("", given))
             if name not in self._entries and not elsewhere:
-                for subject in subjects:
+                for subject in own:
                     claimed.setdefault(subject, []).append(price is not None)
-            self._entries[name] = Entry(subjects, State(state), price or 0, day, bool(request_id), bool(stray))
+            self._entries[name] = Entry(own, State(state), price or 0, day, bool(request_id), bool(stray))
         rows = [Row(*values) for values in connection.execute(f"SELECT {COLUMNS} FROM limits")]
         self._deleted = {row.subject: self._deleted[row.subject] for row in rows if row.subject in self._deleted}
         for row in rows:
@@ -151,11 +153,12 @@ class Books:
         """Check that new generations of a subject have a price, and are within its limits."""
         if (row.credits_per_day is not None or row.credits_per_month is not None) and not all(claimed):
             self._wrong.append(f"{row.subject} has submitted without a price")
-        mine = [one for one in self._entries.values() if row.subject in one.subjects and one.day[:7] == row.day[:7]]
+        month = [one for one in self._entries.values() if row.subject in one.subjects and one.day[:7] == row.day[:7]]
+        today = [one for one in month if one.day == row.day]
         for allowed, used, extra in (
             (row.in_flight, row.running, 0),
-            (row.credits_per_day, row.day_reserved + row.day_spent, sum(o.extra for o in mine if o.day == row.day)),
-            (row.credits_per_month, row.month_reserved + row.month_spent, sum(one.extra for one in mine)),
+            (row.credits_per_day, row.day_reserved + row.day_spent, sum(one.extra for one in today)),
+            (row.credits_per_month, row.month_reserved + row.month_spent, sum(one.extra for one in month)),
         ):
             if allowed is not None and used > allowed + extra:
                 self._wrong.append(f"{row.subject} has exceeded its limit of {allowed}: {used}")
@@ -190,10 +193,6 @@ class Books:
         spent = sum(one.spent for one in self._entries.values())
         if not completed <= charged <= spent:
             self._wrong.append(f"spent {spent}, of which {completed} completed, but Higgsfield charged {charged}")
-
-
-def _subjects(tenant: str, labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    return frozenset({(tenant, "tenant"), *((tenant, f"label:{name}={value}") for name, value in labels.items())})
 
 
 def set_budgets(execute: Callable[[str, Sequence[tuple[object, ...]]], object], mark: str, credits: str) -> None:

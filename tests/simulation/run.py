@@ -46,10 +46,10 @@ SUBMITTED = "SELECT id FROM generations WHERE NOT adopted AND idempotency_key NO
 """The generations that a caller has submitted. One that an operator found after its end has no submission."""
 SETTLE_TIME = 4 * DAY
 """Simulated seconds after the last fault within which every generation must reach a final state."""
-RESTORE_TIME = 5.0
-"""Simulated seconds between two restores, at least. An operator needs this time."""
 CALM_TIME = HOUR
 """Simulated seconds after that in which nothing may happen. By then every watcher has reconnected."""
+RESTORE_TIME = 5.0
+"""Simulated seconds between two restores, at least. An operator needs this time."""
 
 
 @dataclass
