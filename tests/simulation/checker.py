@@ -95,6 +95,8 @@ class Evidence:
     """All complete lists of readers."""
     watches: Sequence[NamedWatch] = ()
     """All watches of readers."""
+    wrong_keys: Sequence[str] = ()
+    """The API keys and watch tokens that the gateway accepted or refused wrongly."""
     archived: Archived = field(default_factory=Archived)
     """What was seen of the archive."""
     declared_lost: set[str] = field(default_factory=set)
@@ -137,6 +139,7 @@ class _Checker:
             yield from (f"{about}: {wrong}" for wrong in found)
         yield from (f"budget: {text}" for text in evidence.wrong_sums[:3])
         yield from (f"audit: {text}" for text in evidence.wrong_audit[:3])
+        yield from (f"key: {text}" for text in evidence.wrong_keys[:3])
         yield from (f"archive: {text}" for text in self._check_archive(evidence.archived))
         yield from (f"list of {one.tenant}: {text}" for one in evidence.listings for text in self._check_listing(one))
         yield from (f"watch by ids: {text}" for one in evidence.watches for text in self._check_named_watch(one))

@@ -46,6 +46,8 @@ class Scenario:
     """The number of callers that talk to agents, beside the others."""
     readers: bool = False
     """Whether readers list generations and watch them by their ids."""
+    uses_keys: bool = False
+    """Whether an operator creates and revokes API keys while callers use them."""
     listens: bool = False
     """Whether the sessions of those callers are watched."""
     receiver: ReceiverBehaviour | None = None
@@ -161,6 +163,8 @@ ARCHIVE_IN, ARCHIVE_AT = 32, (4, 14, 19, 27)
 """Outputs are archived in four of 32 seeds, for the same reason."""
 READERS_IN, READERS_AT = 32, (14, 25, 28, 31)
 """Readers list and watch in four of 32 seeds, for the same reason."""
+USES_KEYS_IN, USES_KEYS_AT = 32, (6, 22)
+"""API keys are used in two of 32 seeds, for the same reason."""
 CHANGES_BUDGETS_IN, CHANGES_BUDGETS_AT = 32, (0, 1, 19, 28)
 """An operator changes budgets in four of 32 seeds, for the same reason."""
 
@@ -285,6 +289,10 @@ def _add_what_few_seeds_have(planned: Plan, seed: int) -> None:
         planned.changes_budgets = True
         planned.settings = replace(planned.settings, prices={"": Decimal(PRICE_OF_V1)})
     planned.readers = seed % READERS_IN in READERS_AT
+    # A restored copy has keys again that were revoked.
+    if seed % USES_KEYS_IN in USES_KEYS_AT and not planned.restores:
+        planned.uses_keys = True
+        planned.settings = replace(planned.settings, auth="keys")
 
 
 def _wrong_wall_clock(planned: Plan, rng: random.Random) -> None:

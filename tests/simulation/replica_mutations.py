@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from gateway.access.identity import Access
 from gateway.callbacks.dispatcher import Dispatcher
 from gateway.generations.model import Change
 from gateway.generations.sender import _SendCheck
@@ -37,6 +38,7 @@ def _calm(planned: ReplicaPlan) -> None:
     planned.settle_time, planned.calm_time = HOUR / 3, 60.0
     planned.budget, planned.accounts, planned.resolves, planned.trainers, planned.receiver = "", False, False, 0, None
     planned.talkers, planned.readers, planned.changes_budgets, planned.archive = 0, False, False, None
+    planned.uses_keys = False
 
 
 def _paused_leader(planned: ReplicaPlan) -> None:
@@ -133,6 +135,19 @@ def unknown_commit_counts_as_not_stored() -> Iterator[None]:
             raise StoreError from error
 
     with replaced(LogWriter, "_execute", execute):
+        yield
+
+
+def _using_keys(planned: ReplicaPlan) -> None:
+    """An operator creates and revokes API keys."""
+    _calm(planned)
+    planned.uses_keys, planned.settings = True, replace(planned.settings, auth="keys")
+
+
+@mutation("after its revocation", 15, focus=_using_keys, among=REPLICA_MUTATIONS)
+def replicas_learn_no_key() -> Iterator[None]:
+    """A replica does not learn which keys the leader has created and revoked."""
+    with replaced(Access, "update", lambda self, changed: None):
         yield
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 from unittest import mock
 
 import grpc
 from grpc.aio import Metadata
 
-from gateway.access.identity import ANONYMOUS
+from gateway.access.identity import ANONYMOUS, Access
 from gateway.errors import gateway_unavailable
 from gateway.generations.adopt import Adoption
 from gateway.generations.clock import SystemClock
@@ -46,8 +46,8 @@ from tests.simulation.world import World
 T = TypeVar("T")
 KEEPALIVE = 20.0
 """Seconds after which a connection breaks whose other side does not answer."""
-UNARY = "/unary"
-"""The method of forwarded calls, whose request is a function of the core."""
+UNARY, STREAM = "/unary", "/stream"
+"""The methods of forwarded calls, whose request is a function of the core."""
 
 
 class Node(Server):
@@ -131,9 +131,10 @@ class Ports:
         self._exit = exit_stack
         self._webhooks: ReceiveWebhook | None = None
         self.service = self.watches = self.adopter = self.follower = self
-        self.accounts, self.resolver, self.tenant_callbacks, self.characters, self.agents, self.budgets = (
-            _PartOfLeader(self, name)
-            for name in ("accounts", "resolver", "tenant_callbacks", "characters", "agents", "budgets")
+        self.access = _AccessOfReplica(self, serving.access)
+        self.agents = _AgentsOfLeader(self, "agents")
+        self.accounts, self.resolver, self.tenant_callbacks, self.characters, self.budgets = (
+            _PartOfLeader(self, name) for name in ("accounts", "resolver", "tenant_callbacks", "characters", "budgets")
         )
         if isinstance(serving, Replica):
             self._replica = serving
@@ -223,6 +224,24 @@ class Ports:
                 await self._replica.store.change_log.announced()
             return cast(T, answer)
 
+    async def led_stream(self, work: Callable[[Core], AsyncIterator[T]]) -> AsyncIterator[T]:
+        """Open a stream of the core of the leader."""
+        self.check()
+        if isinstance(self._serving, Core):
+            messages = work(self._serving)
+        else:
+            messages = cast(AsyncIterator[T], self._leader.stream(STREAM, cast(bytes, work), Call(STREAM, None)))
+        async with contextlib.aclosing(cast(AsyncGenerator[T], messages)):
+            async for message in messages:
+                yield message
+
+    def forwarded_stream(self, work: Callable[[Core], AsyncIterator[T]]) -> AsyncIterator[T]:
+        """Open a stream that another replica has forwarded."""
+        self.check()
+        if not isinstance(self._serving, Core):
+            raise gateway_unavailable("this replica does not lead", retry_after=RETRY_AFTER)
+        return work(self._serving)
+
     async def forwarded(self, work: Callable[[Core], Awaitable[T]]) -> T:
         """Run a call that another replica has forwarded."""
         self.check()
@@ -311,6 +330,21 @@ class _PartOfLeader:
         return act
 
 
+class _AgentsOfLeader(_PartOfLeader):
+    """The agents of the leader's core."""
+
+    def watch(self, *values: Any, **named: Any) -> AsyncIterator[Any]:
+        return self._ports.led_stream(lambda core: core.agents.watch(*values, **named))
+
+
+class _AccessOfReplica(_PartOfLeader):
+    """The API keys: they are changed at the leader, and each replica authenticates its callers itself."""
+
+    def __init__(self, ports: Ports, access: Access) -> None:
+        super().__init__(ports, "access")
+        self.authenticate, self.watch_token = access.authenticate, access.watch_token
+
+
 class _Channel:
     """The connection of a replica to the leader, in place of one of gRPC."""
 
@@ -321,12 +355,22 @@ class _Channel:
 
     def unary_unary(self, method: str) -> Callable[..., asyncio.Task[Any]]:
         def begin(request: Any, *, metadata: Sequence[tuple[str, str]], timeout: float | None) -> asyncio.Task[Any]:
-            work = self._call(method, request, metadata)
-            task = asyncio.create_task(work)
-            self._calls = [*(one for one in self._calls if not one.done()), task]
-            return task
+            return self.start(self._call(method, request, metadata))
 
         return begin
+
+    def unary_stream(self, method: str) -> Callable[..., _ForwardedStream]:
+        def begin(request: Any, *, metadata: Sequence[tuple[str, str]], timeout: float | None) -> _ForwardedStream:
+            messages = self._leader.stream(lambda core: cast(Ports, core).forwarded_stream(request))
+            return _ForwardedStream(self, cast(AsyncGenerator[Any], messages))
+
+        return begin
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start a part of a call, which ends when the connection is closed."""
+        task = asyncio.create_task(work)
+        self._calls = [*(one for one in self._calls if not one.done()), task]
+        return task
 
     async def close(self) -> None:
         """Cancel all calls."""
@@ -334,20 +378,21 @@ class _Channel:
             task.cancel()
 
     async def _call(self, method: str, request: Any, metadata: Sequence[tuple[str, str]]) -> Any:
+        if method == UNARY:
+            return await self.over_network(lambda: self._leader.call(lambda core: cast(Ports, core).forwarded(request)))
+        assert method == WEBHOOK_METHOD
+        headers = {name.removeprefix(HEADER_PREFIX): text for name, text in metadata if name.startswith(HEADER_PREFIX)}
+        path = dict(metadata)[PATH_METADATA]
+        status, text = await self.over_network(
+            lambda: self._leader.call(lambda core: cast(Ports, core).forwarded_webhook(path, headers, request))
+        )
+        return b"%d %s" % (status, text)
+
+    async def over_network(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what needs the network between the two. Raises AioRpcError if it does not work."""
         try:
             await self._pass()
-            if method == UNARY:
-                answer: Any = await self._leader.call(lambda core: cast(Ports, core).forwarded(request))
-            else:
-                assert method == WEBHOOK_METHOD
-                headers = {
-                    name.removeprefix(HEADER_PREFIX): text for name, text in metadata if name.startswith(HEADER_PREFIX)
-                }
-                path = dict(metadata)[PATH_METADATA]
-                status, text = await self._leader.call(
-                    lambda core: cast(Ports, core).forwarded_webhook(path, headers, request)
-                )
-                answer = b"%d %s" % (status, text)
+            answer = await work()
             await self._pass()
         except NotConnectedError as error:
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, Metadata(), Metadata(), str(error)) from None
@@ -358,6 +403,30 @@ class _Channel:
         if self._node.isolated or self._leader.isolated:
             await self._node.world.sleep(KEEPALIVE)
             raise NotConnectedError("the replicas cannot reach each other")
+
+
+class _ForwardedStream:
+    """A stream of responses of the leader, in place of one of gRPC."""
+
+    def __init__(self, channel: _Channel, messages: AsyncGenerator[Any]) -> None:
+        self._channel = channel
+        self._messages = messages
+        self._reading: asyncio.Task[Any] | None = None
+
+    def read(self) -> asyncio.Task[Any]:
+        """Read a message; EOF after the last one."""
+        self._reading = self._channel.start(self._channel.over_network(self._next))
+        return self._reading
+
+    def cancel(self) -> None:
+        """End the stream."""
+        if self._reading is None or self._reading.done():
+            self._channel.start(self._messages.aclose())
+        else:
+            self._reading.cancel()
+
+    async def _next(self) -> Any:
+        return await anext(self._messages, grpc.aio.EOF)
 
 
 class Balancer:

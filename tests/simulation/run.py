@@ -31,6 +31,7 @@ from tests.simulation.checker import Evidence, violations
 from tests.simulation.disk import FULL, HANGS, READ_ONLY, Disk
 from tests.simulation.gateway import Endpoint, SqliteServer
 from tests.simulation.higgsfield import Higgsfield
+from tests.simulation.keys import KeyHolder, KeyOperator
 from tests.simulation.loop import DeadlockError, Process, SimulatedLoop, StepLimitError, discard_tasks
 from tests.simulation.plans import Plan, Scenario, plan
 from tests.simulation.readers import Reader
@@ -40,6 +41,9 @@ from tests.simulation.talkers import Listener, Talker
 from tests.simulation.trainers import Trainer
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
+Actor = (
+    Operator | BudgetingOperator | ResolvingOperator | KeyOperator | KeyHolder | CallbackOwner | ArchiveReader
+)  # fmt: skip
 MAX_STEPS = 1_000_000
 """The limit of steps in a run. A normal run takes some thousands."""
 SUBMITTED = "SELECT id FROM generations WHERE NOT adopted AND idempotency_key NOT LIKE 'resolved %'"
@@ -142,6 +146,8 @@ class Simulation:
 
     settle_time = SETTLE_TIME
     calm_time = CALM_TIME
+    keys_known_within = 0.0
+    """Seconds after which all processes that serve callers know a change of an API key."""
 
     def __init__(self, world: World, scenario: Scenario, endpoint: Endpoint, higgsfield: Higgsfield) -> None:
         self.world = world
@@ -244,7 +250,7 @@ class Simulation:
         """Look from time to time at what the gateway does."""
         raise NotImplementedError
 
-    def _actors(self) -> Iterator[Operator | BudgetingOperator | ResolvingOperator | CallbackOwner | ArchiveReader]:
+    def _actors(self) -> Iterator[Actor]:
         """Return those who act beside callers and watchers."""
         world, endpoint, scenario, pause = self.world, self._endpoint, self._scenario, self._horizon / 4
         if scenario.accounts:
@@ -253,6 +259,11 @@ class Simulation:
             yield BudgetingOperator(world, endpoint, pause)
         if scenario.resolves:
             yield ResolvingOperator(world, endpoint, self.evidence, pause / 5)
+        if scenario.uses_keys:
+            operator = KeyOperator(world, endpoint, pause)
+            self.evidence.wrong_keys = operator.wrong
+            yield operator
+            yield from (KeyHolder(world, endpoint, operator, self.keys_known_within) for _ in range(2))
         for callbacks in self.receivers.callbacks:
             yield CallbackOwner(world, endpoint, callbacks, pause)
         if self.archive.exists:

@@ -171,8 +171,12 @@ def plan(seed: int) -> ReplicaPlan:
     planned.trainers = rng.choice((0, 0, 0, 3))
     # A session belongs to one account, and an operator may assign another one to its tenant.
     planned.talkers = 0 if planned.accounts else rng.choice((0, 0, 0, 2))
+    planned.listens = True
     planned.caller.looks_up = seed % 4 == 2
     planned.readers = seed % 4 == 3
+    if seed % 8 == 6:
+        planned.uses_keys = True
+        planned.settings = replace(planned.settings, auth="keys")
     if seed % 4 == 0 and not planned.budget:
         planned.changes_budgets = True
         planned.settings = replace(planned.settings, prices={"": Decimal(PRICE_OF_V1)})
@@ -206,6 +210,7 @@ class _Replicas(Simulation):
 
     def __init__(self, world: World, planned: ReplicaPlan, database: DatabaseServer, nodes: list[Node]) -> None:
         self.plan, self.settle_time, self.calm_time = planned, planned.settle_time, planned.calm_time
+        self.keys_known_within = replica.MAX_KEYS_AGE
         self.database = database
         self.nodes = nodes
         balancer = self.balancer = Balancer(world, nodes)
