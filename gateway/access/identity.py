@@ -13,6 +13,7 @@ from gateway.concurrency import OwnedTasks, uninterrupted
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
 from gateway.frozen import frozen
 from gateway.generations.ports import Clock
+from gateway.generations.read_back import repeated_if_unknown
 from gateway.generations.stores import Filter
 
 DEFAULT_TENANT = "default"
@@ -76,7 +77,7 @@ class KeyStore(Protocol):
     """The store of API keys. Its methods raise UnconfirmedError."""
 
     async def add_api_key(self, key: ApiKey) -> None:
-        """Store a new key."""
+        """Store a new key. A second call does nothing."""
 
     async def revoke_api_key(self, key: ApiKey, wall: float) -> None:
         """Store when a key was revoked. A second call does not change the time."""
@@ -247,12 +248,12 @@ class Access:
         # In this order, a failure between the two writes leaves a key too many, and never none.
         await self._add(key)
         ends = now + overlap if old.expire_time is None else min(now + overlap, old.expire_time)
-        await self._store.expire_api_key(old, ends)
+        await repeated_if_unknown(lambda: self._store.expire_api_key(old, ends))
         self._keep(replace(self._known(key_id), expire_time=ends))
         return key, secret
 
     async def _add(self, key: ApiKey) -> None:
-        await self._store.add_api_key(key)
+        await repeated_if_unknown(lambda: self._store.add_api_key(key))
         self._keep(key)
 
     def _keep(self, *changed: ApiKey) -> None:
@@ -265,7 +266,7 @@ class Access:
         key = self._known(key_id)
         if key.revoke_time is None:
             now = self._clock.moment().wall
-            await self._store.revoke_api_key(key, now)
+            await repeated_if_unknown(lambda: self._store.revoke_api_key(key, now))
             key = replace(key, revoke_time=now)
             self._keep(key)
             for wake in self._on_revoke:

@@ -25,7 +25,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.app.command import Finished, environment, run
 from tests.durability.process import GatewayProcess
-from tests.support.commits import commits
+from tests.support.commits import commits, lose_responses
 from tests.support.operator import ask, refused
 from tests.support.running import Running, eventually, soul
 from tests.support.transports import RpcFailure
@@ -355,6 +355,26 @@ async def test_a_key_is_as_it_was_after_a_change_that_was_not_stored(running: Ru
                 await change
         assert access.identify(f"Bearer {secret}", "GetGeneration").key_id == key.id
         assert [*await stored.api_keys()] == before
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_changes_of_keys_with_an_unknown_outcome_are_confirmed(running: Running, *, stored: bool) -> None:
+    def lose(method: str) -> None:
+        lose_responses(running.gateway._core.store.keys, method, 1, stored=stored)
+
+    lose("add_api_key")
+    made = await ask(running, "CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="red"))
+    lose("add_api_key")
+    lose("expire_api_key")
+    rotated = await ask(running, "RotateApiKey", admin_pb.RotateApiKeyRequest(id=made.api_key.id))
+    assert (await running.caller("grpc", rotated.secret).call("SubmitGeneration", soul("a fox"))).generation.id
+    lose("revoke_api_key")
+    await ask(running, "RevokeApiKey", admin_pb.RevokeApiKeyRequest(id=rotated.api_key.id))
+    with pytest.raises(RpcFailure, match="UNAUTHENTICATED"):
+        await running.caller("grpc", rotated.secret).call("SubmitGeneration", soul("a fox"))
+    access = running.gateway.access
+    assert {*access.listed()} == {*await running.gateway._core.store.keys.api_keys()}
+    assert len(access.listed()) == 2
 
 
 async def test_a_key_that_is_revoked_during_its_rotation_stays_revoked(running: Running) -> None:

@@ -536,7 +536,8 @@ GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT :most;
 -- name: insert_api_key
 -- Store a new API key as its hash.
 INSERT INTO api_keys (id, tenant, name, hash, create_time, scopes, expire_time)
-VALUES (:id, :tenant, :name, :hash, :create_time, :scopes, :expire_time);
+VALUES (:id, :tenant, :name, :hash, :create_time, :scopes, :expire_time)
+ON CONFLICT (id) DO NOTHING;
 
 -- name: revoke_api_key
 -- Store when an API key was revoked. The first time is kept.
