@@ -19,7 +19,7 @@ from gateway.rpc.messages import page_tokens, pages
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve
-from tests.support.commits import commits
+from tests.support.commits import commits, lose_responses
 from tests.support.operator import ask, command, refused
 from tests.support.running import Running, eventually, keyframes, model, name_of, run, soul
 from tests.support.timeline import run_timed
@@ -246,6 +246,14 @@ async def test_limits_apply_although_the_call_that_sets_them_is_canceled(running
         await running.gateway._core.budgets.drained()
         assert running.gateway._core.budgets.is_limited("default")
     assert (await refusal(running.grpc, soul("a fox"))).reason == "NOT_ALLOWED"
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_change_of_limits_with_an_unknown_outcome_is_confirmed(running: Running, *, stored: bool) -> None:
+    lose_responses(running.gateway._core.store.limits, "set_limits", 1, stored=stored)
+    await set_limits(running, in_flight=1)
+    await running.submit(soul("a fox"))
+    assert (await refusal(running.grpc, soul("a hen"))).reason == "QUOTA_EXCEEDED"
 
 
 async def test_uncertain_credits_stay_reserved_and_lost_ones_are_spent(start: Start) -> None:

@@ -24,6 +24,7 @@ from gateway.generations.limits.model import (
 from gateway.generations.limits.prices import Prices
 from gateway.generations.model import Moment
 from gateway.generations.ports import Clock
+from gateway.generations.read_back import repeated_if_unknown
 from gateway.generations.stores import LimitStore, UnconfirmedError
 from gateway.generations.trusted_time import TrustedTime
 
@@ -102,7 +103,8 @@ class Budgets:
             stored = self._find(await self._read(tenant), tenant, subject).limits
             changed = replace(stored, **{name: getattr(limits, name) for name in fields})
             try:
-                await self._store.set_limits(tenant, subject, changed, self.submission_time(self._clock.moment()).day)
+                day = self.submission_time(self._clock.moment()).day
+                await repeated_if_unknown(lambda: self._store.set_limits(tenant, subject, changed, day))
             except UnconfirmedError as error:
                 raise gateway_unavailable("the store did not confirm the limits: set them again") from error
             return self._find(self._with_present_use(await self.refresh(tenant)), tenant, subject)
