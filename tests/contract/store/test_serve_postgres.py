@@ -101,3 +101,20 @@ async def test_the_operators_commands_on_postgresql(
     assert "No generation is held" in (await hfgateway("migrate", "--restored")).out
     backup = await hfgateway("backup", str(tmp_path / "copy"))
     assert (backup.code, "pg_dump" in backup.err) == (exit_codes.USAGE, True)
+
+
+@pytest.mark.parametrize(("max_length", "shown"), [("-1", True), ("0", False)])
+async def test_the_log_of_the_server_can_omit_the_values_of_statements(
+    gateway: Callable[[], GatewayProcess], postgres: Server, max_length: str, *, shown: bool
+) -> None:
+    secret = f"key-{max_length}"
+    role = "ALTER ROLE gateway SET"
+    postgres.execute(f"{role} log_statement = 'all'", f"{role} log_parameter_max_length = {max_length}")
+    try:
+        async with gateway() as serving:
+            await completed(serving, secret)
+    finally:
+        postgres.execute("ALTER ROLE gateway RESET ALL")
+    log = postgres.log()
+    assert "api_keys" in log, "statements are logged"
+    assert (secret in log) is shown
