@@ -10,12 +10,14 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.clients.programs import output_of
 from tests.docs.markdown import ROOT, blocks, read
 from tests.durability.process import GatewayProcess
+from tests.support.addresses import free_address
 from tools import typescript
 from tools.generate import StepFailedError, run
 
@@ -122,6 +124,40 @@ async def test_the_typescript_quickstart_generates(project: Path, node: dict[str
         (charge,) = sandbox.ledger.charges
     (line,) = out.splitlines()
     assert charge.request_id in line  # a part of the output's URL
+
+
+async def test_the_backend_of_the_readme_serves_tokens_and_takes_uploads_of_pages(
+    client: Path, project: Path, node: dict[str, str], tmp_path: Path
+) -> None:
+    (backend,) = (snippet.text for snippet in SNIPPETS if "createServer" in snippet.text)
+    address = free_address()
+    (project / "backend.ts").write_text(backend.replace("3000", address.rpartition(":")[2]))
+    run(tool(client, "esbuild"), "backend.ts", "--outfile=backend.js", cwd=project)
+    program = project / "page.js"
+    program.write_text(
+        f"""globalThis.userOf = () => "5";
+        await import("./backend.js");
+        for (const path of ["/watch-token", "/upload"]) {{
+          const headers = {{ "content-type": "image/png" }};
+          const answer = await fetch("http://{address}" + path, {{ method: "POST", headers, body: "media of a page" }});
+          console.log(answer.ok, await answer.text());
+        }}
+        process.exit();"""
+    )
+    async with (
+        Sandbox(SandboxOptions(port=0)) as sandbox,
+        GatewayProcess(tmp_path, sandbox.url) as gateway,
+        aiohttp.ClientSession() as page,
+    ):
+        out = await output_of("node", program, cwd=project, env={**node, "HFGATEWAY_ADDRESS": gateway.address})
+        (token_ok, token), (upload_ok, url) = (line.split() for line in out.splitlines())
+        assert (token_ok, upload_ok) == ("true", "true")
+        authorization = {"authorization": f"Bearer {token}"}
+        listed = f"{gateway.http_address}/hfgateway.v1.GenerationService/ListGenerations"
+        async with page.post(listed, json={}, headers=authorization) as answer:
+            assert answer.status == 200
+        async with page.get(url) as answer:
+            assert await answer.text() == "media of a page"
 
 
 def test_the_typescript_snippets_compile(client: Path, project: Path) -> None:
