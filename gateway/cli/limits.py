@@ -15,6 +15,8 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 NONE = "none"
 _FIELDS = ("credits_per_day", "credits_per_month", "submissions_per_minute", "in_flight", "concurrency_share")
+_OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _FIELDS}
+_OPTIONS |= {"concurrency_share": "--share", "model_id_prefixes": "--models"}
 
 
 @click.group()
@@ -66,8 +68,7 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
             raise click.UsageError("--models: name a prefix, or none")
         request.update_mask.paths.append("model_id_prefixes")
         request.limits.model_id_prefixes.extend([] if models == NONE else prefixes)
-    response = operator.ask(lambda admin: admin.SetLimits, request, subject=f"--{subject.partition(':')[0]}")
-    _show(response.limits)
+    _show(_ask(operator, request))
 
 
 @limits.command()
@@ -106,15 +107,22 @@ def list_limits(operator: Operator, tenant: str, as_json: bool) -> None:
 @_whose
 def clear(operator: Operator, tenant: str, subject: str) -> None:
     """Remove all limits of a tenant, or of one of its keys or labels."""
-    operator.ask(lambda admin: admin.SetLimits, pb.SetLimitsRequest(tenant=tenant, subject=subject))
+    _ask(operator, pb.SetLimitsRequest(tenant=tenant, subject=subject))
     echo(f"{_owner(tenant, subject)} has no limits")
+
+
+def _ask(operator: Operator, request: pb.SetLimitsRequest) -> pb.LimitsOfSubject:
+    options = {f"limits.{field}": option for field, option in _OPTIONS.items()}
+    options["subject"] = f"--{request.subject.partition(':')[0]}"
+    response: pb.SetLimitsResponse = operator.ask(lambda admin: admin.SetLimits, request, **options)
+    return response.limits
 
 
 def _set(limits: pb.Limits, name: str, value: str) -> None:
     try:
         setattr(limits, name, value if name.startswith("credits") else int(value))
     except ValueError:  # also for a number that the field cannot hold
-        raise click.UsageError(f"{name.replace('_', ' ')} must be a whole number in its range, or none") from None
+        raise click.UsageError(f"{_OPTIONS[name]} must be a whole number in its range, or none") from None
 
 
 def _owner(tenant: str, subject: str) -> str:

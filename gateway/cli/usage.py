@@ -70,7 +70,8 @@ def usage(
         request.start_time.FromMicroseconds(round(since * 1e6))
     if until is not None:
         request.end_time.FromMicroseconds(round(until * 1e6))
-    response = operator.ask(lambda admin: admin.QueryUsage, request)
+    options = {f"group_by[{index}]": "--by" for index in range(len(groups))}
+    response = operator.ask(lambda admin: admin.QueryUsage, request, **options)
     if as_json:
         print_json(*response.groups)
         return

@@ -437,6 +437,25 @@ async def test_limits_of_a_key_that_the_tenant_does_not_have_are_refused(keyed: 
     assert cleared.code == 0, cleared.err
 
 
+async def test_the_command_reports_wrong_limits_by_the_names_of_its_options(running: Running) -> None:
+    label = (
+        "--label: must be NAME=VALUE, with a name of 1 to 63 of a-z, 0-9, '.', '_', '-', '/', "
+        "and a value of at most 255 characters without control characters"
+    )
+    for arguments, error in (
+        (("set", "--label", "Team A=5", "--in-flight", "1"), label),
+        (("set", "--label", f"a={'b' * 256}", "--in-flight", "1"), label),
+        (("clear", "--label", "Team A=5"), label),
+        (("clear", "--key", "nosuch"), "--key: the tenant has no API key with this id"),
+        (("set", "--in-flight", "-1"), "--in-flight: must be from 0 to 1000000000000000"),
+        (("set", "--share", "101"), "--share: must be from 1 to 100 percent"),
+        (("set", "--credits-per-day", "0.1000001"), "--credits-per-day: must have at most six decimals"),
+        (("set", "--models", "*"), "--models: must be at most 100 prefixes such as bytedance/"),
+    ):
+        ended = await command(running, "limits", *arguments, "--tenant", "default")
+        assert (ended.code, ended.err) == (exit_codes.REFUSED, f"error: {error}\n")
+
+
 async def test_an_empty_list_of_models_does_not_remove_the_limit(running: Running) -> None:
     await set_limits(running, model_id_prefixes=["acme/"])
     for empty in ("", " , "):

@@ -74,6 +74,8 @@ async def test_the_command_prints_tables_csv_and_json(running: Running) -> None:
     group = json.loads((await command(running, *arguments, "--json")).out)
     assert group["byState"] == {"COMPLETED": "1"}
     assert (await command(running, "usage", "--since", "soon")).code != 0
+    wrong = await command(running, "usage", "--by", "day", "--by", "week")
+    assert wrong.err == "error: --by: must be day, tenant, key, model or label:NAME\n"
     both = await command(running, "usage", "--csv", "--json")
     assert (both.code, both.out) == (exit_codes.USAGE, "")
 

@@ -14,6 +14,11 @@ MAX_LIMIT = 10**15
 """The largest number of submissions or generations in a limit."""
 _SUBJECT = re.compile(r"tenant|key:[0-9a-f]{12}|label:[a-z0-9._/-]{1,63}=[^\x00-\x1f\x7f]{0,255}")
 _NO_SUBJECT = Violation("subject", "must be tenant, key:ID or label:NAME=VALUE")
+_NO_LABEL = Violation(
+    "subject",
+    "must be NAME=VALUE, with a name of 1 to 63 of a-z, 0-9, '.', '_', '-', '/', "
+    "and a value of at most 255 characters without control characters",
+)
 NO_KEY = Violation("subject", "the tenant has no API key with this id")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9./_-]*")
 FIELDS = {name: name for name in pb.Limits.DESCRIPTOR.fields_by_name} | {"model_id_prefixes": "models"}
@@ -38,7 +43,7 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     if not is_name(request.tenant):
         wrong.append(Violation("tenant", NAME_RULE))
     if not _SUBJECT.fullmatch(subject):
-        wrong.append(NO_KEY if subject.startswith("key:") else _NO_SUBJECT)
+        wrong.append({"key": NO_KEY, "label": _NO_LABEL}.get(subject.partition(":")[0], _NO_SUBJECT))
     found: dict[str, int] = {}
     for name in _CREDITS:
         if given.HasField(name):  # type: ignore[arg-type]
@@ -65,7 +70,7 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     if len(models) > MAX_MODELS or not all(
         len(prefix) <= MAX_MODEL_LENGTH and _MODEL.fullmatch(prefix) for prefix in models
     ):
-        wrong.append(Violation("limits.model_id_prefixes", f"must be at most {MAX_MODELS} prefixes of model ids"))
+        wrong.append(Violation("limits.model_id_prefixes", f"must be at most {MAX_MODELS} prefixes such as bytedance/"))
     raise_if_invalid(wrong)
     return request.tenant, subject, Limits(models=models, **found), [FIELDS[path] for path in paths]
 
