@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -37,6 +37,11 @@ def key_or_new(idempotency_key: str | None) -> str:
     return new_idempotency_key() if idempotency_key is None else idempotency_key
 
 
+def several(values: Iterable[Any]) -> Iterable[Any]:
+    """Return the values. A str is one of them: its characters would select nothing."""
+    return (values,) if isinstance(values, str) else values
+
+
 def generation_filter(
     *,
     ids: Iterable[str] = (),
@@ -54,12 +59,12 @@ def generation_filter(
         ValueError: A state is unknown, or a datetime has no time zone.
     """
     return GenerationFilter(
-        ids=ids,
-        states=[enum_value(GenerationState, state) for state in states],
-        model_ids=model_ids,
+        ids=several(ids),
+        states=[enum_value(GenerationState, state) for state in several(states)],
+        model_ids=several(model_ids),
         labels=labels or {},
         idempotency_key=idempotency_key,
-        upstream_request_ids=upstream_request_ids,
+        upstream_request_ids=several(upstream_request_ids),
         created_after=timestamp(created_after),
         created_before=timestamp(created_before),
     )

@@ -14,6 +14,7 @@ from PIL import Image
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.character_service_pb2 import CreateCharacterResponse
 from hfgateway.v1.upload_service_pb2 import UploadMediaResponse
 from hfgateway_client import (
     AnyInput,
@@ -138,6 +139,16 @@ async def test_every_submission_has_a_key_and_an_empty_key_is_not_replaced(gatew
     assert not any(request.HasField("start_timeout") for request in requests)
     assert len({request.idempotency_key for request in requests} - {""}) == 2
     assert requests[2].idempotency_key == ""
+
+
+async def test_a_text_in_place_of_several_is_one_and_not_its_characters(gateway: ScriptedGateway) -> None:
+    filter = generation_filter(ids="g1", states="queued", model_ids="m1", upstream_request_ids="r1")
+    assert filter == generation_filter(ids=["g1"], states=["queued"], model_ids=["m1"], upstream_request_ids=["r1"])
+    gateway.on("CreateCharacter", CreateCharacterResponse())
+    async with AsyncClient(gateway.address) as client:
+        await client.create_character("Ann", "https://example.com/ann.jpg")
+    (request,) = gateway.requests["CreateCharacter"]
+    assert request.image_urls == ["https://example.com/ann.jpg"]
 
 
 def test_a_datetime_without_time_zone_is_refused() -> None:

@@ -11,15 +11,20 @@ import type { ListFilter } from "./options.js";
 export function generationFilter(filter: ListFilter): MessageInitShape<typeof GenerationFilterSchema> {
   const { createdAfter, createdBefore, idempotencyKey } = filter;
   return {
-    ids: [...(filter.ids ?? [])],
-    states: [...(filter.states ?? [])].map((name) => named(GenerationState, name)),
-    modelIds: [...(filter.modelIds ?? [])],
+    ids: several(filter.ids),
+    states: several(filter.states).map((name) => named(GenerationState, name)),
+    modelIds: several(filter.modelIds),
     labels: { ...filter.labels },
-    upstreamRequestIds: [...(filter.upstreamRequestIds ?? [])],
+    upstreamRequestIds: several(filter.upstreamRequestIds),
     ...(idempotencyKey !== undefined && { idempotencyKey }),
     ...(createdAfter && { createdAfter: timestampFromDate(createdAfter) }),
     ...(createdBefore && { createdBefore: timestampFromDate(createdBefore) }),
   };
+}
+
+/** Returns the values as an array. A string is one of them: its characters would select nothing. */
+function several<T extends string>(values: Iterable<T> = []): T[] {
+  return typeof values === "string" ? [values as T] : [...values];
 }
 
 /** Returns a duration as a message; undefined stays undefined. */

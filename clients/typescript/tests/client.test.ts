@@ -269,6 +269,20 @@ test("keys are unique UUIDs of version 4", () => {
   for (const key of keys) assert.match(key, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 });
 
+test("a string in place of several is one and not its characters", async (t) => {
+  const asked: unknown[] = [];
+  const { client } = await serve(t, "grpc", {
+    generations: {
+      listGenerations: ({ filter }) => {
+        asked.push([filter?.ids, filter?.modelIds, filter?.upstreamRequestIds]);
+        return {};
+      },
+    },
+  });
+  await collected(client.list({ ids: "g1", modelIds: "m1", upstreamRequestIds: "r1" }));
+  assert.deepEqual(asked, [[["g1"], ["m1"], ["r1"]]]);
+});
+
 test("an unknown enum name is a TypeError, not the default", async (t) => {
   assert.throws(() => soul("a", { version: "v9" as "v2" }), TypeError);
   const { client } = await serve(t, "grpc", {});

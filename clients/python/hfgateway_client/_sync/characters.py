@@ -12,7 +12,7 @@ from hfgateway.v1.generation_input_pb2 import SoulVersion
 from hfgateway_client._sync.calls import Calls
 from hfgateway_client.errors import attach_key
 from hfgateway_client.inputs import SoulVersionName, enum_value
-from hfgateway_client.requests import key_or_new
+from hfgateway_client.requests import key_or_new, several
 from hfgateway_client.status import error_from_training
 from hfgateway_client.submission import NewCharacter
 
@@ -52,7 +52,7 @@ class CharacterMethods:
         """
         request = pb.CreateCharacterRequest(
             name=name,
-            image_urls=image_urls,
+            image_urls=several(image_urls),
             version=enum_value(SoulVersion, version),
             # A retry without a key would be charged again.
             idempotency_key=key_or_new(idempotency_key),
