@@ -439,7 +439,7 @@ async def test_limits_of_a_key_that_the_tenant_does_not_have_are_refused(keyed: 
 
 async def test_the_command_reports_wrong_limits_by_the_names_of_its_options(running: Running) -> None:
     label = (
-        "--label: must be NAME=VALUE, with a name of 1 to 63 of a-z, 0-9, '.', '_', '-', '/', "
+        "--label: a label must be NAME=VALUE, with a name of 1 to 63 of a-z, 0-9, '.', '_', '-', '/', "
         "and a value of at most 255 characters without control characters"
     )
     for arguments, error in (

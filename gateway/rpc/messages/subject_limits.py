@@ -16,7 +16,7 @@ _SUBJECT = re.compile(r"tenant|key:[0-9a-f]{12}|label:[a-z0-9._/-]{1,63}=[^\x00-
 _NO_SUBJECT = Violation("subject", "must be tenant, key:ID or label:NAME=VALUE")
 _NO_LABEL = Violation(
     "subject",
-    "must be NAME=VALUE, with a name of 1 to 63 of a-z, 0-9, '.', '_', '-', '/', "
+    "a label must be NAME=VALUE, with a name of 1 to 63 of a-z, 0-9, '.', '_', '-', '/', "
     "and a value of at most 255 characters without control characters",
 )
 NO_KEY = Violation("subject", "the tenant has no API key with this id")
