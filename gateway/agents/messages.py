@@ -207,7 +207,8 @@ class Messages:
         bound = await self._store.bound_agent_messages(record.session_id)
         for message in transcript.messages:
             if message.role is Role.USER and same_text(message.text, text) and message.id not in bound:
-                if not await self._store.bind_agent_message(record, message.id):
+                # Repeat only this write: after a lost answer of the store, `bound` may contain this message.
+                if not await self._until_stored(self._store.bind_agent_message, record, message.id):
                     return None
                 self._accepted(record.session_id, message.id)
                 return message

@@ -20,7 +20,7 @@ from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import StoreError, UnknownCommitError
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows
-from tests.support.commits import commits
+from tests.support.commits import commits, lose_responses
 from tests.support.running import CREDENTIALS, WAIT_TIMEOUT, Running, eventually, run
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
@@ -330,6 +330,14 @@ async def test_a_session_busy_with_this_very_message_has_taken_it(talk: Talk) ->
     assert answer.message.id == talk.running.ledger.agent_messages[0].message_id
     assert (await talk.send(session_id, "a fox", "k")).replayed
     assert talk.charges == 1
+
+
+async def test_a_busy_sessions_own_message_is_found_if_the_store_loses_its_answer(talk: Talk) -> None:
+    session_id = await talk.create()
+    lose_responses(talk.running.gateway._core.agents._store, "bind_agent_message", 1, stored=True)
+    talk.running.plan(on="agent_send", status=409, body={"detail": "session_busy"}, processed=True)
+    answer = await talk.send(session_id, "a fox", "k")
+    assert answer.message.id == talk.running.ledger.agent_messages[0].message_id
 
 
 async def test_a_busy_session_with_unreadable_messages_is_reported_as_busy(talk: Talk) -> None:
