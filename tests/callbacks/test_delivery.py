@@ -220,6 +220,22 @@ async def test_a_stop_waits_for_the_response_to_an_attempt(
     assert len(receiver.got) == 1
 
 
+async def test_a_stop_cuts_off_an_attempt_without_a_response(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "DRAIN_TIMEOUT", 0.05)
+    receiver.plan.append(HANG)
+    made = await create(running, receiver.url)
+    await finished(running, "a fox")
+    await receiver.gets(1)
+    stopped = running.gateway._core.dispatcher
+    await running.stop_gateway()
+    assert not [*stopped._tasks]
+    await running.start_gateway()
+    (delivery,) = await settles(running, made.callback.id, 1)
+    assert delivery.attempts == 1  # the one that was cut off does not count
+
+
 async def test_a_backlog_is_bounded_without_losing_deliveries(
     timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
