@@ -164,6 +164,16 @@ async def test_an_interrupt_is_shown_to_watchers_at_once(timed: Timed) -> None:
     await watcher.leave()
 
 
+async def test_a_message_is_sent_while_the_first_read_of_a_watch_is_under_way(running: Running, talk: Talk) -> None:
+    session_id = await talk.create()
+    with running.held(on="agent_messages"):
+        watcher = Watcher(talk.watch(session_id))
+        await eventually(lambda: len(running.sandbox.state.plan) == 0)
+        assert not (await talk.send(session_id, "a fox")).replayed
+    await watcher.reaches("PROCESSING")
+    await watcher.leave()
+
+
 async def test_the_start_of_a_turn_keeps_the_other_values_of_the_session(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
