@@ -14,7 +14,7 @@ from gateway.generations.polling import pace
 from gateway.generations.stores import MAX_WEBHOOKS
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.commits import lose_responses
+from tests.support.commits import commits, lose_responses
 from tests.support.running import WAIT_TIMEOUT, Running, eventually, name_of, soul
 from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body, webhook_outcomes
 from tests.webhooks.conftest import Start
@@ -57,6 +57,18 @@ async def test_a_webhook_whose_commit_has_no_answer_is_refused_and_processed(sta
     await running.until(queued.id, "COMPLETED")
     assert await running.metric("hfgateway_webhooks_counted_total") == 1
     await no_webhook_is_pending(running)
+
+
+async def test_a_webhook_whose_end_cannot_be_stored_at_first_counts_once(start: Start) -> None:
+    running = await start(**SIGNED)
+    queued = await running.submit(soul("a fox"))
+    with commits("webhook processed") as processed:
+        processed.fail_from(1)
+        await running.finish(queued.id)
+        await processed.reached(2)
+        processed.fail_from(0)
+        await no_webhook_is_pending(running)
+    assert running.gateway._core.webhook_inbox.received == {"counted": 1}
 
 
 @pytest.mark.parametrize("shape", ["flat", "envelope"])

@@ -19,6 +19,7 @@ from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Reported
+from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import (
     GenerationStore,
     RequestIdTakenError,
@@ -154,12 +155,7 @@ class WebhookInbox:
         while True:
             try:
                 effect, again = await self._effect(webhook, last_try=not_known + 1 >= TRIES_AT_404)
-                self._count(effect)
-                text = f"webhook: {webhook.status} for request {webhook.request_id}: {effect}"
-                self._recorder.note(
-                    webhook.generation_id, Event(self._clock.moment().wall, text, source=Source.WEBHOOK)
-                )
-                await self._webhooks.finish_webhook(webhook, again=again)
+                await self._finish(webhook, effect, again=again)
                 if again and _name(webhook) in self._came_again:
                     self._came_again.discard(_name(webhook))
                     await self._receive(webhook)
@@ -176,6 +172,19 @@ class WebhookInbox:
                 return
             else:
                 return
+
+    async def _finish(self, webhook: Webhook, effect: str, *, again: bool) -> None:
+        """Record the outcome of a webhook, and store that it was processed."""
+        self._count(effect)
+        text = f"webhook: {webhook.status} for request {webhook.request_id}: {effect}"
+        self._recorder.note(webhook.generation_id, Event(self._clock.moment().wall, text, source=Source.WEBHOOK))
+        # Repeat only the write: if the webhook were processed again, it would also count as late.
+        await until_stored(
+            self._clock,
+            "the end of a webhook",
+            lambda: self._webhooks.finish_webhook(webhook, again=again),
+            generation_id=webhook.generation_id,
+        )
 
     async def _effect(self, webhook: Webhook, *, last_try: bool) -> _Effect:
         entry = self._feed.entries.get(webhook.generation_id)
