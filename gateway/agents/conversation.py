@@ -122,7 +122,9 @@ class Conversation(Signals):
         The session comes first, except at the end of a turn, which follows the messages of the turn.
         """
         first = self._index_after(after)
-        messages = [row.message for row in self._rows[first:] if row.changed > seen]
+        # None if an outdated read does not show that message. The next ones show it again, with what follows it.
+        rows = [] if first is None else self._rows[first:]
+        messages = [row.message for row in rows if row.changed > seen]
         if self._session_changed <= seen:
             return messages
         turn_ended = seen > 0 and self.session.state.resting

@@ -612,6 +612,28 @@ async def test_a_message_without_a_change_is_not_repeated() -> None:
     conversation.stop()
 
 
+async def test_an_outdated_read_shows_a_watch_nothing_before_its_message() -> None:
+    class Api:
+        async def messages(self, _session_id: str, _after: str) -> Transcript:
+            return Transcript(Session("one", SessionState.PROCESSING, "processing"), list(known))
+
+    asked = Message("a", Role.USER, MessageState.PROCESSING, "a fox")
+    answer = Message("b", Role.ASSISTANT, MessageState.COMPLETED, "Done: a fox")
+    later = Message("c", Role.USER, MessageState.PROCESSING, "an owl")
+    known = [asked, answer, later]
+    api: Any = Api()
+    conversation = Conversation("one", lambda: api, SystemClock(), Pace(), lambda _, read: read.session)
+    await conversation.open("")
+    await conversation.open(later.id)
+    outdated = [asked, replace(answer, state=MessageState.PROCESSING, text="Done:")]
+    for read in (outdated, [asked, answer, later]):
+        seen, known[:] = conversation.changes, read
+        await conversation.refresh()
+        assert conversation.changes > seen
+        assert conversation.changes_since(seen, later.id) == []
+    conversation.stop()
+
+
 async def test_a_poll_that_fails_wakes_the_watchers() -> None:
     """Else they would wait for a heartbeat."""
     transcripts = [Transcript(Session("one", SessionState.PROCESSING, "processing"), [])]
