@@ -247,14 +247,25 @@ class Agents:
         if accepted is None or not session.state.resting or session.state is SessionState.TERMINATED:
             return session
         if self._clock.moment().steady >= accepted.until or _shows_end(accepted.message_id, after, transcript.messages):
-            del self._accepted[session.id]
             return session
         return replace(session, state=SessionState.PROCESSING)
+
+    def _corrected_for_watch(self, after: str, transcript: Transcript) -> Session:
+        """Return the session of a read for watches. After the first that shows the end of the turn, none is corrected.
+
+        A read for another call has no such effect, because the next read for watches may be older.
+        """
+        session = self._corrected(after, transcript)
+        if session.state.resting:
+            self._accepted.pop(session.id, None)
+        return session
 
     def _join(self, tenant: str, session_id: str) -> Conversation:
         conversation = self._conversations.get(session_id)
         if conversation is None or conversation.failure is not None:
-            conversation = Conversation(session_id, lambda: self._api(tenant), self._clock, self._pace, self._corrected)
+            conversation = Conversation(
+                session_id, lambda: self._api(tenant), self._clock, self._pace, self._corrected_for_watch
+            )
             self._conversations[session_id] = conversation
         conversation.watchers += 1
         return conversation

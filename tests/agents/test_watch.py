@@ -331,6 +331,33 @@ async def test_an_outdated_read_with_the_answer_to_an_earlier_message_does_not_e
     assert watcher.messages[-1].text == "Done: an owl"
 
 
+async def test_an_outdated_read_after_another_call_saw_the_end_does_not_end_a_watch(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    message = (await talk.send(session_id, "a fox")).message
+    desk = timed.sandbox.state.accounts["sandbox:sandbox"].agents
+    answer, outdated = desk.messages, True
+
+    def read(session: str, after: str | None) -> Any:
+        found = answer(session, after)
+        return found | {"status": "idle", "messages": []} if outdated else found
+
+    desk.messages = read  # type: ignore[method-assign]
+    watchers = [Watcher(talk.watch(session_id, message.id, until_idle=True))]
+    await watchers[0].reaches("PROCESSING")
+    await timed.advance(8.0)  # the reads are after about 2 s, 5 s and 9.5 s
+    outdated = False
+    assert await talk.state(session_id) == "IDLE"
+    outdated = True
+    watchers.append(Watcher(talk.watch(session_id, message.id, until_idle=True)))  # causes a read
+    await eventually(lambda: len(watchers[1].states) > 0)
+    outdated = False
+    for watcher in watchers:
+        await timed.advance(30.0, until=watcher.task.done)
+        await eventually(watcher.task.done)
+        assert (watcher.states, [one.text for one in watcher.messages]) == (["PROCESSING", "IDLE"], ["Done: a fox"])
+
+
 async def test_a_repeated_idle_read_ends_a_turn(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
