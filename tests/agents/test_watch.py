@@ -370,6 +370,15 @@ async def test_a_repeated_idle_read_ends_a_turn(timed: Timed) -> None:
     assert watcher.states == ["PROCESSING", "IDLE"]
 
 
+async def test_the_time_of_a_message_is_forgotten_when_it_has_no_effect_any_more(timed: Timed) -> None:
+    """Else each session would take memory until the gateway stops."""
+    talk = Talk(timed)
+    for key in ("one", "two"):
+        await talk.send(await talk.create(key), "a fox", key=f"to-{key}")
+        assert len(timed.gateway._core.agents._accepted) == 1
+        await timed.advance(PROCESSING_DURATION + 1.0)
+
+
 async def test_a_turn_whose_messages_are_final_ends_with_the_next_idle_read(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
