@@ -100,7 +100,6 @@ class Characters:
         if not removed and self._registry.may_not_show_yet(character_id):
             raise errors.not_shown_yet()
         await self._store_removal(Removal(removal.account, character_id, removal.tenant, gone=True))
-        self._changed()
         self._watches.end_deleted(character_id)
 
     def watch(self, tenant: str, given: str, check: Callable[[], None]) -> AsyncGenerator[Character | None, None]:
