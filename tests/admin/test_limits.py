@@ -228,6 +228,7 @@ async def test_removed_limits_refuse_nothing(running: Running) -> None:
     assert (await refusal(running.grpc, soul("a fox"))).reason == "NOT_ALLOWED"
     await set_limits(running, model_id_prefixes=["no/such", "higgsfield-ai/soul"])
     await running.submit(soul("an owl"))
+    await set_limits(running, credits_per_day="9")
     await set_limits(running)
     running.plan(on="estimate", kind="500")
     assert not (await running.submit(soul("a fox"))).HasField("estimated_cost")
