@@ -25,7 +25,7 @@ from gateway.generations.stores import Listener, Saved, StoreError, UnconfirmedE
 from gateway.store import statements
 from gateway.store.auditor import Auditor
 from gateway.store.codec import Row
-from gateway.store.postgres.errors import Outcome, outcome
+from gateway.store.postgres.errors import IDLE_SESSION_TIMEOUT, Outcome, outcome
 from gateway.store.reads import StoreReads
 from gateway.store.writes import StoreWrites
 
@@ -263,8 +263,9 @@ class Database:
                 raise StoreError("no connection to the store is free") from error
             except psycopg.Error as error:
                 found = outcome(error)
+                if found is Outcome.UNKNOWN or error.sqlstate == IDLE_SESSION_TIMEOUT:
+                    await pool.drain()  # the server may have ended all of them
                 if found is Outcome.UNKNOWN:
-                    await pool.drain()  # the server may have been restarted
                     raise UnknownCommitError("the connection to the store was lost") from error
                 if found is Outcome.NOT_STORED:
                     slow = reads and error.sqlstate == QUERY_CANCELED

@@ -7,13 +7,16 @@ import psycopg
 
 from gateway.store.store import StoreOpenError
 
+IDLE_SESSION_TIMEOUT = "57P05"
+"""The SQLSTATE of a connection that the server has ended because it was idle, before it received the statement."""
+
 
 class Outcome(Enum):
     """Whether a statement was stored that raised an error."""
 
     NOT_STORED = 1
     AGAIN = 2
-    """Not stored; the server asks for a repeat."""
+    """Not stored; a repeat may be."""
     UNKNOWN = 3
     """The connection ended after the statement was sent."""
 
@@ -29,7 +32,7 @@ class ConnectionLostError(ServerError):
 def outcome(error: psycopg.Error) -> Outcome:
     """Return whether the statement that raised an error was stored."""
     state = error.sqlstate
-    if state in {"40001", "40P01"}:
+    if state in {"40001", "40P01", IDLE_SESSION_TIMEOUT}:
         return Outcome.AGAIN
     if state is None:
         # Errors of psycopg itself are raised before anything is sent, except that the connection ended.

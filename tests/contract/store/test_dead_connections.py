@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that a firewall has forgotten without a word while they were idle."""
+"""Connections to PostgreSQL that a firewall has forgotten, or the server has ended, while they were idle."""
 
 from __future__ import annotations
 
@@ -63,11 +63,37 @@ async def test_one_connection_that_has_ended_discards_all_idle_connections(empti
         assert reading.result() is not None
 
 
+async def test_connections_that_the_server_has_ended_because_they_were_idle_fail_no_statement(emptied: str) -> None:
+    """Also if more of them are left than a statement is repeated."""
+    import psycopg
+
+    from gateway.store.postgres.database import MAX_REPEATS, RESERVED_CONNECTIONS
+
+    async with (
+        await psycopg.AsyncConnection.connect(emptied, autocommit=True) as beside,
+        opened(emptied, MAX_REPEATS + 1 + RESERVED_CONNECTIONS) as database,
+    ):
+        pool = database._pool
+        held = [await pool.getconn() for _ in range(pool.max_size)]
+        ended = [connection.info.backend_pid for connection in held]
+        for connection in held:
+            await connection.execute("SET idle_session_timeout = '1ms'")
+            await pool.putconn(connection)
+
+        async def are_gone() -> bool:
+            rows = await beside.execute("SELECT FROM pg_stat_activity WHERE pid = ANY(%s)", [ended])
+            return await rows.fetchone() is None
+
+        await eventually(are_gone)
+        assert await database.one("read_writes") is not None
+        assert not database.trouble
+
+
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Database]:
+async def opened(url: str, connections: int = CONNECTIONS) -> AsyncIterator[Database]:
     from gateway.store.postgres.database import Database
 
-    database = Database(url, CONNECTIONS, lambda _: None)
+    database = Database(url, connections, lambda _: None)
     await database.open()
     try:
         async with asyncio.timeout(WAIT_TIMEOUT):
