@@ -51,7 +51,7 @@ async def missing(connection: Connection, store: str) -> Sequence[Traversable]:
 async def exist(connection: Connection, store: str) -> bool:
     """Return whether there is a table of migrations; False in an empty schema.
 
-    Raises ServerError if there are tables of something else.
+    Raises ServerError if there are tables of something else, or the schema hides a store.
     """
     cursor = await connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE tablename = 'migrations') FROM pg_tables"
@@ -60,7 +60,26 @@ async def exist(connection: Connection, store: str) -> bool:
     (tables, ours) = await cursor.fetchone() or (0, 0)
     if tables and not ours:
         raise ServerError(f"{store}: has tables, but is no store of this gateway; give it an empty database")
+    if not ours:
+        await _check_hides_nothing(connection, store)
     return bool(ours)
+
+
+async def _check_hides_nothing(connection: Connection, store: str) -> None:
+    """Raise ServerError if an empty schema comes before that of a store in the search_path.
+
+    A second store would be created, which does not know what was sent. A schema gets there if it is created later with
+    the name of the role.
+    """
+    cursor = await connection.execute(
+        "SELECT current_schema(), nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+        " WHERE pg_class.oid IN (to_regclass('migrations'), to_regclass('lease')) AND nspname <> current_schema()"
+        " GROUP BY nspname HAVING count(*) = 2"
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        advice = "drop it, or set the search_path of the role"
+        raise ServerError(f"{store}: the schema {row[0]} hides the store in the schema {row[1]}; {advice}")
 
 
 async def apply(connection: Connection, store: str, fence: int | None) -> bool:

@@ -1371,6 +1371,22 @@ async def test_an_old_server_foreign_tables_and_a_newer_schema_are_refused(
             await open_only(postgres.url(fresh, port=1), "the store")
 
 
+async def test_a_schema_that_hides_the_store_is_refused(postgres: Server) -> None:
+    """A second, empty store would not know what the first one has sent."""
+    from gateway.store.postgres import store
+    from gateway.store.postgres.errors import ServerError
+
+    with postgres.database() as fresh:
+        url = postgres.url(fresh)
+        await open_only(url, "the store")
+        postgres.execute("CREATE SCHEMA gateway AUTHORIZATION gateway", database=fresh)  # the "$user" of search_path
+        for opens in (open_only, store.examine):
+            with pytest.raises(ServerError, match="the schema gateway hides the store in the schema public"):
+                await opens(url, "the store")
+        await open_only(f"{url}?options=-c%20search_path%3Dgateway", "another store")  # on purpose
+        await open_only(f"{url}?options=-c%20search_path%3Dpublic", "the store")
+
+
 async def test_another_encoding_of_the_environment_does_not_matter(
     postgres: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
