@@ -470,7 +470,7 @@ async def _check_tables(connection: psycopg.AsyncConnection[TupleRow], shown: st
 
 
 async def _limit(connection: psycopg.AsyncConnection[TupleRow]) -> None:
-    """Set the limits of the role that are not set. They apply to new connections."""
+    """Set the limits that are not set for the role that has logged in. They apply to new connections."""
     cursor = await connection.execute(
         "SELECT name FROM pg_settings WHERE setting = '0' AND name = ANY(%s)", [[*ROLE_TIMEOUTS]]
     )
@@ -480,7 +480,9 @@ async def _limit(connection: psycopg.AsyncConnection[TupleRow]) -> None:
         )
         # Another gateway may do it at the same time.
         with contextlib.suppress(psycopg.errors.InternalError_, psycopg.errors.UniqueViolation):
-            await connection.execute(statement)
+            async with connection.transaction():
+                await connection.execute("SET LOCAL ROLE NONE")  # it may act as another role, whose limits do not apply
+                await connection.execute(statement)
 
 
 async def _has_schema(connection: psycopg.AsyncConnection[TupleRow]) -> bool:

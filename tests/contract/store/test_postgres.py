@@ -1412,6 +1412,25 @@ async def test_the_documented_role_can_create_the_schema(postgres: Server) -> No
         postgres.execute("DROP DATABASE hfgateway", "DROP ROLE hfgateway")
 
 
+async def test_the_limits_are_those_of_the_role_that_logs_in_if_it_acts_as_another_one(postgres: Server) -> None:
+    """Tools that create credentials make roles that act as the owner of the tables, and its limits do not apply."""
+    import psycopg
+
+    with postgres.database() as fresh:
+        postgres.execute("CREATE ROLE lent LOGIN IN ROLE gateway", "ALTER ROLE lent SET role = gateway")
+        try:
+            await open_only(postgres.url(fresh, "lent"), "the store")
+            async with await psycopg.AsyncConnection.connect(postgres.url(fresh, "lent")) as later:
+                rows = await later.execute(
+                    "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),"
+                    " current_setting('idle_in_transaction_session_timeout'), tableowner"
+                    " FROM pg_tables WHERE tablename = 'lease'"
+                )
+                assert await rows.fetchall() == [("5s", "2s", "2s", "gateway")]
+        finally:
+            postgres.execute("DROP ROLE lent")
+
+
 async def test_a_limit_that_another_gateway_sets_at_the_same_time_does_not_refuse_the_start(postgres: Server) -> None:
     import psycopg
 
