@@ -389,7 +389,7 @@ class HiggsfieldClient:
         response = Response(
             status=reply.status,
             content_type=reply.headers.get("content-type", ""),
-            retry_after=capped_retry_after(reply.headers.get("retry-after")),
+            retry_after=capped_retry_after(reply.headers.get("retry-after"), date),
             correlation_id=redacted(reply.headers.get("x-correlation-id", ""), self.secrets)[:128],
             body=reply.body,
             date=date,

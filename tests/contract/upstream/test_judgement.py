@@ -214,16 +214,24 @@ def test_errors_of_free_calls_map_to_reasons() -> None:
 
 
 def test_retry_after_accepts_both_forms_and_is_bounded() -> None:
-    assert capped_retry_after("7") == 7.0
-    assert capped_retry_after("0.5") == 0.5
-    assert capped_retry_after("-3") == 0.0
-    assert capped_retry_after("86400") == 300.0
-    in_a_minute = capped_retry_after(formatdate(time.time() + 60, usegmt=True))
+    assert capped_retry_after("7", "") == 7.0
+    assert capped_retry_after("0.5", "") == 0.5
+    assert capped_retry_after("-3", "") == 0.0
+    assert capped_retry_after("86400", "") == 300.0
+    in_a_minute = capped_retry_after(formatdate(time.time() + 60, usegmt=True), "")
     assert in_a_minute is not None
     assert 50 < in_a_minute <= 60
-    assert capped_retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
+    assert capped_retry_after("Thu, 01 Jan 1970 00:00:00 GMT", "") == 0.0
     for nonsense in ("", "soon", "nan", "Mon, 99999999999 Jan 2020 00:00:00 GMT", None):
-        assert capped_retry_after(nonsense) is None
+        assert capped_retry_after(nonsense, "") is None
+
+
+@pytest.mark.parametrize("ahead", [-600.0, 600.0])
+def test_a_date_in_retry_after_is_by_higgsfields_clock(ahead: float) -> None:
+    """With a wrong clock of this machine, the gateway would call again at once, or five minutes later."""
+    theirs = time.time() - ahead
+    date, at = formatdate(theirs, usegmt=True), formatdate(theirs + 60, usegmt=True)
+    assert capped_retry_after(at, date) == 60.0
 
 
 @pytest.mark.parametrize(
