@@ -1328,6 +1328,7 @@ async def open_only(url: str, shown: str) -> None:
         ("ALTER DATABASE {} SET default_transaction_read_only = on", "is read-only; unset"),
         ("ALTER DATABASE {} SET synchronous_commit = off", "may lose commits"),
         ("ALTER DATABASE {} SET standard_conforming_strings = off", "reads backslashes as escapes"),
+        ("ALTER DATABASE {} SET array_nulls = off", "reads NULL in arrays as a text"),
         ("ALTER DATABASE {} SET search_path = nothing", "no schema of its search_path exists"),
         ("ALTER DATABASE {} CONNECTION LIMIT 0", "too many connections.*HFGATEWAY_STORE_CONNECTIONS"),
     ],
