@@ -14,8 +14,12 @@ def parse_http_date(date: str) -> float | None:
         return None
 
 
-def parse_retry_after(value: str | None, wall: float) -> float | None:
-    """Parse a Retry-After header, a number or a date, as seconds from `wall`; None if it is absent or malformed."""
+def parse_retry_after(value: str | None, date: str, wall: float) -> float | None:
+    """Parse a Retry-After header, a number or a date, as seconds from now; None if it is absent or malformed.
+
+    `date` is the Date header of the response: it is now by the clock by which the server made the other date. Without
+    it, now is `wall`.
+    """
     if not value:
         return None
     try:
@@ -24,5 +28,6 @@ def parse_retry_after(value: str | None, wall: float) -> float | None:
         then = parse_http_date(value)
         if then is None:
             return None
-        seconds = then - wall
+        sent = parse_http_date(date)
+        seconds = then - (wall if sent is None else sent)
     return None if math.isnan(seconds) else max(seconds, 0.0)

@@ -118,4 +118,4 @@ def _outcome(head: ResponseHead, wall: float) -> Outcome:
     if 200 <= status < 300:
         return Outcome(http_status=status)
     problem = Problem.GONE if status == 410 else Problem.REDIRECT if 300 <= status < 400 else Problem.STATUS
-    return Outcome(problem, status, parse_retry_after(head.retry_after, wall))
+    return Outcome(problem, status, parse_retry_after(head.retry_after, head.date, wall))

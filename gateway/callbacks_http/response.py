@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 
 class ResponseHead(NamedTuple):
-    """The status and the Retry-After header of a response."""
+    """The status of a response, and its headers Retry-After and Date."""
 
     status: int
     retry_after: str | None
+    date: str
 
 
 class CertificateError(Exception):

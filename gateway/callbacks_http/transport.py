@@ -66,7 +66,8 @@ async def post(
             ) as response,
         ):
             failpoints.after("callback call")
-            head = ResponseHead(response.status, response.headers.get("Retry-After"))
+            given = response.headers
+            head = ResponseHead(response.status, given.get("Retry-After"), given.get("Date", ""))
             response.close()
             return head
     except aiohttp.ClientSSLError as error:

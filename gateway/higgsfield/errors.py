@@ -195,10 +195,9 @@ def unresolved_failure(response: Response | None, secrets: tuple[str, ...]) -> F
 def capped_retry_after(retry_after: str | None, date: str) -> float | None:
     """Return Higgsfield's Retry-After in seconds, at most five minutes; None without one.
 
-    It may be a date. `date` is that of the response, because the clock of this machine may be wrong.
+    `date` is the Date header of the response.
     """
-    sent = headers.parse_http_date(date)
-    seconds = headers.parse_retry_after(retry_after, time.time() if sent is None else sent)
+    seconds = headers.parse_retry_after(retry_after, date, time.time())
     return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
 
 

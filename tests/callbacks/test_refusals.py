@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 
 import pytest
@@ -21,6 +22,8 @@ from tests.support.transports import RpcFailure
 DAY = 86_400.0
 COARSE = 300.0
 """Seconds per step in tests that cover days."""
+WAIT = 1_000.0
+"""Seconds of a Retry-After."""
 
 
 async def ended(timed: Timed, prompt: str = "a fox") -> Generation:
@@ -220,20 +223,27 @@ async def test_resumptions_during_an_outage_do_not_use_up_the_attempts_of_a_deli
     assert len(receiver.taken) == 1
 
 
-@pytest.mark.parametrize("dated", [False, True], ids=["seconds", "date"])
+@pytest.mark.parametrize(
+    "retry_after",
+    [
+        lambda _: {"Retry-After": str(WAIT)},
+        lambda now: {"Retry-After": formatdate(now + WAIT + 6)},
+        lambda now: {"Retry-After": formatdate(now - DAY + WAIT), "Date": formatdate(now - DAY)},
+    ],
+    ids=["seconds", "date", "date of a wrong clock"],
+)
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_retry_after_holds_all_deliveries_of_the_callback(
-    timed: Timed, receiver: Receiver, status: int, dated: bool
+    timed: Timed, receiver: Receiver, status: int, retry_after: Callable[[float], Mapping[str, str]]
 ) -> None:
-    wait = 1_000.0
     made = await create(timed, receiver.url)
     stored = await timed.submit(soul("a fox"))
-    receiver.plan.append((status, {"Retry-After": formatdate(timed.time.wall() + wait + 6) if dated else str(wait)}))
+    receiver.plan.append((status, retry_after(timed.time.wall())))
     await timed.advance(60.0, until=lambda: stored.id not in timed.live())
     await timed.wait_until_idle()
     asked = timed.time.now
     await ended(timed, "an owl")
-    await timed.advance(asked + wait - 2.0 - timed.time.now, step=10.0)
+    await timed.advance(asked + WAIT - 2.0 - timed.time.now, step=10.0)
     assert len(receiver.got) == 1
     (_, tried) = await deliveries(timed, made.callback.id)
     assert tried.http_status == status

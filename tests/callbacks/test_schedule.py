@@ -180,7 +180,7 @@ def test_no_failure_is_one_of_a_callback_without_a_url(outcome: Outcome) -> None
     ],
 )  # fmt: skip
 def test_retry_after_is_read_as_seconds_and_as_a_date(value: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(value, NOW) == seconds
+    assert parse_retry_after(value, "", NOW) == seconds
 
 
 def test_a_delivery_id_contains_callback_generation_and_revision() -> None:
