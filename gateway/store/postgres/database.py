@@ -10,7 +10,7 @@ import contextlib
 import logging
 import random
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -277,13 +277,14 @@ class Database:
 
     async def _once(self, pool: Pool, sql: str, values: Values, before: str) -> Sequence[DictRow]:
         async with pool.connection(timeout=CONNECT_TIMEOUT) as connection:
-            if before:
-                async with connection.transaction():
-                    await connection.execute(before)
-                    cursor = await connection.execute(sql, values, binary=True)
-                    return await cursor.fetchall()
-            cursor = await connection.execute(sql, values, binary=True)
-            return await cursor.fetchall() if cursor.description else ()
+            with _replicated(connection):
+                if before:
+                    async with connection.transaction():
+                        await connection.execute(before)
+                        cursor = await connection.execute(sql, values, binary=True)
+                        return await cursor.fetchall()
+                cursor = await connection.execute(sql, values, binary=True)
+                return await cursor.fetchall() if cursor.description else ()
 
     async def _within_timeout(self, pool: Pool, statement: Any, more: float) -> Sequence[DictRow]:
         """Await a statement for a limited time, which `more` extends by seconds.
@@ -436,6 +437,26 @@ def _pool(url: str, size: int) -> Pool:
             **_keepalives(url),
         },
     )
+
+
+@contextlib.contextmanager
+def _replicated(connection: psycopg.AsyncConnection[DictRow]) -> Iterator[None]:
+    """Raise OperationalError if the wait for the standby is canceled: the commit may be lost in a failover.
+
+    The server reports success then, with a warning.
+    """
+    functions = set[str | None]()
+
+    def note(notice: psycopg.errors.Diagnostic) -> None:
+        functions.add(notice.source_function)  # its text may be translated
+
+    connection.add_notice_handler(note)
+    try:
+        yield
+    finally:
+        connection.remove_notice_handler(note)
+    if "SyncRepWaitForLSN" in functions:
+        raise psycopg.OperationalError("the wait for the standby was canceled")
 
 
 def _abandon(task: "asyncio.Future[Any]") -> None:

@@ -212,6 +212,53 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
     assert len(await all_changes(store)) == 1
 
 
+async def test_a_commit_whose_wait_for_the_standby_was_canceled_is_repeated_until_the_standby_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server reports success, with a warning. The claim would be sent, and a failover could lose it."""
+    import psycopg
+
+    from gateway.store.postgres import log_writer
+    from tests.support.postgres import running
+
+    monkeypatch.setattr(log_writer, "OUTCOME_TIMEOUT", 300.0)
+    with running(wal_level="replica", max_wal_senders="4") as server, server.database() as name:
+        async with (
+            opened(server.url(name)) as one,
+            await psycopg.AsyncConnection.connect(server.url(name, "postgres"), autocommit=True) as beside,
+        ):
+
+            async def waits(query: str) -> bool:
+                rows = await beside.execute(
+                    "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE %s", [query]
+                )
+                return await rows.fetchone() is not None
+
+            server.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()")
+            await eventually(lambda: waits("%"))  # a heartbeat
+            claim = "%AS taken%"  # the server shows only the first 1,024 characters
+            claiming = asyncio.ensure_future(one.store.claims.claim(examples.claim()))
+            await eventually(lambda: waits(claim))
+            await beside.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE %s",
+                [claim],
+            )
+
+            async def committed() -> bool:
+                rows = await beside.execute("SELECT FROM generations")
+                return await rows.fetchone() is not None
+
+            async def ended_or_waits() -> bool:
+                return claiming.done() or await waits(claim)
+
+            await eventually(committed)
+            await eventually(ended_or_waits)
+            ended = claiming.done()
+            server.execute("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+            assert (await claiming).new
+            assert not ended
+
+
 async def test_a_store_can_be_closed_while_the_server_is_away_and_a_commit_unknown(
     emptied: str, postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
