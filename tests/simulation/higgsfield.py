@@ -152,6 +152,8 @@ class UpstreamBehaviour:
     """A 404 for a request that exists."""
     slow_network: float = 0.0
     """A message takes seconds to minutes instead of milliseconds."""
+    repeated_message: float = 0.0
+    """A proxy sends a message to an agent twice. The second is refused, because the first keeps the session busy."""
     webhook_lost: float = 0.0
     webhook_duplicated: float = 0.0
 
@@ -421,6 +423,8 @@ class Higgsfield:
         text = Text(name, session_id, json.loads(body)["content"], world.now + world.log_uniform(0.1, LONGEST_TURN))
         self.ledger.texts.append(text)
         world.record("message", text.text, name)
+        if world.draw_fault(self.behaviour.repeated_message):
+            return _reply(409, {"detail": "session_busy"}, self._date())
         return _reply(202, {"message_id": name, "status": "processing"}, self._date())
 
     def _train(self, body: bytes, account: str) -> Reply:

@@ -285,7 +285,7 @@ def unknown_claim_counts_as_stored() -> Iterator[None]:
         yield
 
 
-@mutation("shown with outputs that were deleted", 3270, "failing_disk")
+@mutation("shown with outputs that were deleted", 3963, "failing_disk")
 def deletion_precedes_its_record() -> Iterator[None]:
     """The data is deleted at Higgsfield first, and the store then fails to record the deletion."""
 
@@ -583,6 +583,23 @@ def a_late_claim_is_stored_after_its_repeat_was_refused() -> Iterator[None]:
 def a_lookup_by_key_waits_for_no_submission() -> Iterator[None]:
     """A caller that left before its submission was stored is told that there is none."""
     with replaced(Generations, "page", Reads.page):
+        yield
+
+
+def _talk_over_a_proxy(planned: Plan) -> None:
+    """Four callers talk to agents over a proxy that repeats messages."""
+    _talk_often(planned)
+    planned.upstream.repeated_message = 0.5
+
+
+@mutation("times for 1 keys", 0, focus=_talk_over_a_proxy)
+def a_busy_session_has_not_taken_the_message() -> Iterator[None]:
+    """A message that Higgsfield refused because it keeps the session busy itself can be sent again."""
+
+    async def find_in_busy(self: Messages, record: KeyRecord, text: str) -> None:
+        """Return None: it is not there."""
+
+    with replaced(Messages, "_find_in_busy", find_in_busy):
         yield
 
 

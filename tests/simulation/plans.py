@@ -274,6 +274,7 @@ def _add_what_few_seeds_have(planned: Plan, seed: int) -> None:
     if seed % TALKERS_IN in TALKERS_AT:
         planned.talkers = random.Random(seed).choice((1, 2, 4))
         planned.listens = True
+        planned.upstream.repeated_message = Draws(f"talkers {seed}").choice((0.0, 0.0, 0.3))
     if seed % CALLBACKS_IN in CALLBACKS_AT:
         faults = Draws(f"callbacks {seed}")
         planned.receiver = receiver_of(faults)

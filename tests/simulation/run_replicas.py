@@ -172,6 +172,7 @@ def plan(seed: int) -> ReplicaPlan:
     # A session belongs to one account, and an operator may assign another one to its tenant.
     planned.talkers = 0 if planned.accounts else rng.choice((0, 0, 0, 2))
     planned.listens = True
+    planned.upstream.repeated_message = Draws(f"talkers {seed}").choice((0.0, 0.0, 0.3))
     planned.caller.looks_up = seed % 4 == 2
     planned.readers = seed % 4 == 3
     if seed % 8 == 6:
