@@ -114,7 +114,7 @@ class TenantCallbacks:
                     await self._dispatcher.add(new)
                     return new, secret.text
                 # It is stored: by the first write of this call, or by an earlier call that got an error from the store.
-                await self._add_missing()
+                await self._add_stored(tenant, key)
                 known = self._by_key(tenant, key)
                 if known is not None and known.id == new.id:
                     return known, secret.text
@@ -290,9 +290,10 @@ class TenantCallbacks:
     def _by_key(self, tenant: str, key: str) -> Callback | None:
         return next((callback for callback in self._dispatcher.of(tenant) if callback.idempotency_key == key), None)
 
-    async def _add_missing(self) -> None:
+    async def _add_stored(self, tenant: str, key: str) -> None:
+        """Serve the stored callback of a key. Another one that is not served may have been deleted since the read."""
         for callback in await self._store.callbacks():
-            if callback.id not in self._dispatcher.queues:
+            if (callback.tenant, callback.idempotency_key) == (tenant, key):
                 await self._dispatcher.add(callback)
 
 

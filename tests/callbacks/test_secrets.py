@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import stat
+from collections.abc import Sequence
 
 import pytest
 
@@ -116,6 +117,25 @@ async def test_a_callback_that_a_failed_call_has_stored_is_served(
     assert (again.replayed, again.secret) == (True, "")
     await finished(running, "a fox")
     await receiver.gets(1)
+
+
+async def test_a_callback_that_is_deleted_while_all_are_read_is_served_no_more(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted = await create(running, f"{receiver.url}&deleted", key="deleted")
+    store = running.gateway._core.store.callbacks
+    read = store.callbacks
+
+    async def read_and_delete() -> Sequence[Callback]:
+        found = await read()
+        await running.grpc.call("DeleteCallback", pb.DeleteCallbackRequest(id=deleted.callback.id))
+        return found
+
+    monkeypatch.setattr(store, "callbacks", read_and_delete)
+    lose_responses(store, "add_callback", 1, stored=True)
+    made = await create(running, receiver.url)
+    listed = (await running.grpc.call("ListCallbacks", pb.ListCallbacksRequest())).callbacks
+    assert [callback.id for callback in listed] == [made.callback.id]
 
 
 @pytest.mark.parametrize("stored", [True, False])
