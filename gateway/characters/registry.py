@@ -143,8 +143,9 @@ class Registry:
         return self._removals.get(character_id)
 
     def record_removal(self, removal: Removal) -> None:
-        """Record a removal, requested or confirmed, after it was stored."""
-        self._removals[removal.character_id] = removal
+        """Record a removal, requested or confirmed, after it was stored. A request does not undo a confirmed one."""
+        if not self.is_deleted(removal.character_id):
+            self._removals[removal.character_id] = removal
         if removal.gone:
             self._seen.pop(removal.character_id, None)
 

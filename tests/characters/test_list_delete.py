@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import ResourceInfo
 
+from gateway.characters.model import Character
 from gateway.characters.ports import Listing
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from hfgateway.v1 import character_service_pb2 as pb
@@ -199,6 +200,25 @@ async def test_a_deletion_with_a_lost_response_can_be_repeated(studio: Studio) -
         request = pb.DeleteCharacterRequest(id=character_id)
         assert (await studio.refused("DeleteCharacter", request)).code == "UNAVAILABLE"
         await studio.grpc.call("DeleteCharacter", request)
+
+
+async def test_a_deletion_that_fails_after_another_one_does_not_undo_it(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    character_id = await studio.create_directly("Bo")
+    assert await studio.names() == ["Bo"]
+    request, find = pb.DeleteCharacterRequest(id=character_id), HiggsfieldCharacters.find
+
+    async def find_before_another_deletion(self: HiggsfieldCharacters, character_id: str) -> Character | None:
+        monkeypatch.undo()
+        found = await find(self, character_id)
+        await studio.grpc.call("DeleteCharacter", request)
+        studio.plan(on="delete_character", kind="500")
+        return found
+
+    monkeypatch.setattr(HiggsfieldCharacters, "find", find_before_another_deletion)
+    assert (await studio.refused("DeleteCharacter", request)).code == "UNAVAILABLE"
+    assert await studio.names() == []
 
 
 async def test_a_deletion_that_fails_at_higgsfield_is_not_reported_as_done(studio: Studio) -> None:
