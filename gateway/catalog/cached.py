@@ -139,6 +139,8 @@ class CachedCatalog(Signals):
             try:
                 await self._store.save_catalog(self._source.account, self._source.origin, self.name, catalog)
             except UnconfirmedError as error:
+                if self._catalog is not None:  # after a restart, other changes would get the revisions of this list's
+                    raise upstream_unavailable("the list could not be stored") from error
                 log.warning("a catalog could not be stored", extra={"catalog": self.name, "error": str(error)})
         self._use(catalog)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
@@ -158,6 +159,23 @@ async def test_a_stored_list_that_two_calls_need_at_once_is_loaded_once(
     released.set()
     await asyncio.gather(*calls)
     assert shown(await changes(running.grpc, 1, after=0)) == [(1, "GONE", "b/b")]
+
+
+async def test_a_change_that_could_not_be_stored_is_shown_once_it_is(
+    running: Running, clock_offset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lists(running, clock_offset, row("b/b"))
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteCatalogs, "save_catalog", AsyncMock(side_effect=StoreError("the store refuses writes")))
+        await lists(running, clock_offset, row("b/b"), row("c/c"))
+    messages = running.grpc.stream("WatchModels", pb.WatchModelsRequest())
+    seen = (await asyncio.wait_for(anext(messages), WAIT_TIMEOUT)).revision
+    await messages.aclose()
+    assert seen == 0, "the next process would give the revision to another change"
+    await running.stop_gateway()
+    await running.start_gateway()
+    await lists(running, clock_offset, row("a/a"), row("b/b"), row("c/c"))
+    assert shown(await changes(running.grpc, 2, after=seen)) == [(1, "NEW", "a/a"), (2, "NEW", "c/c")]
 
 
 async def test_an_idle_watch_sends_heartbeats_and_ends_with_the_drain(
