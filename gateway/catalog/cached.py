@@ -101,17 +101,16 @@ class CachedCatalog(Signals):
     async def _load_stored(self) -> None:
         try:
             stored = await self._store.load_catalog(self._source.account, self._source.origin, self.name)
+            fetched = self._catalog
+            if stored is not None and fetched is not None:  # while the store could not be read, so it lacks the history
+                items = self._items_to_store(stored, Reading(fetched.items, self.skipped), fetched.fetch_time)
+                stored = replace(fetched, items=items)
+                await self._save(stored)
         except UnconfirmedError:
             return  # the next use tries again
         self._loaded = True
-        if stored is None:
-            return
-        fetched = self._catalog
-        if fetched is None:
+        if stored is not None:
             self._use(stored)
-        else:  # while the store could not be read, so it lacks the history
-            items = self._items_to_store(stored, Reading(fetched.items, self.skipped), fetched.fetch_time)
-            self._use(replace(fetched, items=items))
 
     async def _refresh(self) -> None:
         self.attempts += 1
@@ -133,16 +132,19 @@ class CachedCatalog(Signals):
         self.skipped = reading.skipped
         await self._load()  # again, if the store was not available before
         moment = self._clock.moment()
-        items = self._items_to_store(self._catalog, reading, moment.wall)
+        items = self._items_to_store(self._catalog if self._loaded else None, reading, moment.wall)
         catalog = StoredCatalog(items, moment.steady, moment.wall)
         if self._loaded:  # otherwise it would replace the history of the stored catalog, which could not be read
             try:
-                await self._store.save_catalog(self._source.account, self._source.origin, self.name, catalog)
+                await self._save(catalog)
             except UnconfirmedError as error:
                 if self._catalog is not None:  # after a restart, other changes would get the revisions of this list's
                     raise upstream_unavailable("the list could not be stored") from error
                 log.warning("a catalog could not be stored", extra={"catalog": self.name, "error": str(error)})
         self._use(catalog)
+
+    async def _save(self, catalog: StoredCatalog) -> None:
+        await self._store.save_catalog(self._source.account, self._source.origin, self.name, catalog)
 
     def _use(self, catalog: StoredCatalog) -> None:
         self._catalog = catalog

@@ -140,6 +140,35 @@ async def test_a_list_that_was_fetched_before_the_store_can_be_read_again_stays(
     assert running.ledger.list_calls["models"] == calls
 
 
+async def test_a_model_that_was_listed_only_while_the_store_could_not_be_read_is_not_listed(
+    running: Running, clock_offset: Any, unread: list[StoreError]
+) -> None:
+    await lists(running, clock_offset, row("a/a"))
+    await running.stop_gateway()
+    unread += [StoreError("the store cannot be read")] * 4
+    await running.start_gateway()
+    await lists(running, clock_offset, row("a/a"), row("c/c"))
+    await lists(running, clock_offset, row("a/a"))
+    assert not unread
+    listed = await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=500))
+    assert "c/c" not in {model.id for model in listed.models}
+
+
+async def test_a_change_that_was_found_before_the_store_could_be_read_keeps_its_revision(
+    running: Running, clock_offset: Any, unread: list[StoreError]
+) -> None:
+    await lists(running, clock_offset, row("a/a"))
+    await running.stop_gateway()
+    unread += [StoreError("the store cannot be read")] * 2
+    await running.start_gateway()
+    await lists(running, clock_offset, row("a/a"), row("c/c"))
+    assert shown(await changes(running.grpc, 1, after=0)) == [(1, "NEW", "c/c")]
+    await running.stop_gateway()
+    await running.start_gateway()
+    await lists(running, clock_offset, row("a/a"), row("b/b"), row("c/c"))
+    assert shown(await changes(running.grpc, 1, after=1)) == [(2, "NEW", "b/b")]
+
+
 async def test_a_stored_list_that_two_calls_need_at_once_is_loaded_once(
     running: Running, clock_offset: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
