@@ -99,7 +99,9 @@ class HiggsfieldStorage:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(limit=0),  # the time to connect includes waiting for another connection
+                # The time to connect includes waiting for another connection. A storage may close one that is idle just
+                # as the next upload begins.
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
                 timeout=aiohttp.ClientTimeout(total=None, connect=10.0, sock_read=self._timeout),
                 skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
                 trust_env=False,

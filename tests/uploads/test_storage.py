@@ -158,6 +158,20 @@ async def test_uploads_share_no_connections_and_no_cookies() -> None:
     assert not any(b"Cookie" in head for head in heads)
 
 
+async def test_a_connection_that_the_storage_closes_fails_no_later_upload() -> None:
+    """A storage may close an idle connection without notice, just as the next upload begins."""
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(1)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await reader.read(1)
+
+    async with serving(respond) as url, opened(timeout=WAIT_TIMEOUT) as storage:
+        for _ in range(2):
+            await storage.put(Slot(url, url, {}, 3600.0), 1, one_chunk(1))
+
+
 async def one_chunk(size: int) -> AsyncIterator[bytes]:
     yield bytes(size)
 
