@@ -91,6 +91,12 @@ class Proxy:
         self._open.clear()
         return cut
 
+    def end(self, last: bytes) -> None:
+        """Send the same last bytes to all open connections, and close them."""
+        for writer in self._open:
+            writer.write(last)
+            writer.close()
+
     def swallow(self) -> int:
         """Silently drop all open connections: discard what both sides send, and pass on no end. Returns their number.
 

@@ -35,11 +35,13 @@ def outcome(error: psycopg.Error) -> Outcome:
     if state in {"40001", "40P01", IDLE_SESSION_TIMEOUT}:
         return Outcome.AGAIN
     if state is None:
-        # Errors of psycopg itself are raised before anything is sent, except that the connection ended.
+        # Errors of psycopg itself are raised before anything is sent. Those of libpq, of these two classes or of no
+        # narrower one, say that the connection ended, or that the response cannot be read.
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        return Outcome.UNKNOWN if lost else Outcome.NOT_STORED
-    # 57P01 and 57P02: the server ends the connection. It may have done so after the commit.
-    unknown = state.startswith("08") or state in {"57P01", "57P02", "40003"}
+        return Outcome.UNKNOWN if lost or type(error) is psycopg.DatabaseError else Outcome.NOT_STORED
+    # FATAL, PANIC: the server ends the connection, or crashes. It may do so after the commit.
+    severity = error.diag.severity_nonlocalized or error.diag.severity  # poolers may send only the second one
+    unknown = state.startswith("08") or state == "40003" or severity in {"FATAL", "PANIC"}
     return Outcome.UNKNOWN if unknown else Outcome.NOT_STORED
 
 

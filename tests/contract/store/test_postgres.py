@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from tests.support.postgres import Server
 
 pytestmark = pytest.mark.toolchain("postgres")
+CRASH = b"E\0\0\0\x32SPANIC\0VPANIC\0C58030\0Mcould not sync its log\0\0"
+"""The server's last message if it cannot sync its log after it has written a commit."""
+POOLER = b"E\0\0\0\x23SFATAL\0C58000\0Mserver is gone\0\0"
+"""The last message of a pooler that has lost its server."""
 
 
 @pytest.fixture
@@ -161,6 +165,29 @@ async def test_a_commit_whose_answer_is_lost_is_found_and_announced_once(
     positions = [one.change.position for one in behind.announced if one.change]
     assert positions == list(range(1, len(positions) + 1))
     assert [change.position for change in await all_changes(store)] == [positions[-3], positions[-1]]
+
+
+@pytest.mark.parametrize(
+    "last", [CRASH, POOLER, b"HTTP/1.1 502 Bad Gateway\r\n\r\n"], ids=["crash", "pooler", "not of the protocol"]
+)
+async def test_a_commit_is_found_whose_connection_ends_with_an_error(
+    behind: Opened, proxy: Proxy, emptied: str, last: bytes
+) -> None:
+    """The server may crash after it has written the commit, and find it in its log when it starts again."""
+    import psycopg
+
+    store, claim = behind.store, examples.claim()
+    proxy.mute()
+    claiming = asyncio.ensure_future(store.claims.claim(claim))
+    async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
+
+        async def is_stored() -> bool:
+            return bool(await (await other.execute("SELECT FROM generations")).fetchall())
+
+        await eventually(is_stored)
+    proxy.end(last)
+    assert (await claiming).new
+    assert [one.generation for one in behind.announced] == [claim.generation]
 
 
 async def test_a_loser_of_a_race_does_not_win_because_an_answer_is_lost(behind: Opened, proxy: Proxy) -> None:
