@@ -8,6 +8,7 @@ Parameters and results are binary (docs/decisions/0043).
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from gateway.generations.stores import Listener, Saved, StoreError, UnconfirmedE
 from gateway.store import statements
 from gateway.store.auditor import Auditor
 from gateway.store.codec import Row
-from gateway.store.postgres.errors import IDLE_SESSION_TIMEOUT, Outcome, outcome
+from gateway.store.postgres.errors import IDLE_SESSION_TIMEOUT, READ_ONLY, Outcome, outcome
 from gateway.store.reads import StoreReads
 from gateway.store.writes import StoreWrites
 
@@ -263,8 +264,8 @@ class Database:
                 raise StoreError("no connection to the store is free") from error
             except psycopg.Error as error:
                 found = outcome(error)
-                if found is Outcome.UNKNOWN or error.sqlstate == IDLE_SESSION_TIMEOUT:
-                    await pool.drain()  # the server may have ended all of them
+                if found is Outcome.UNKNOWN or error.sqlstate in {IDLE_SESSION_TIMEOUT, READ_ONLY}:
+                    await pool.drain()  # the server may have ended all of them, or new ones may be writable
                 if found is Outcome.UNKNOWN:
                     raise UnknownCommitError("the connection to the store was lost") from error
                 if found is Outcome.NOT_STORED:
@@ -407,9 +408,13 @@ def _placeholders(sql: str) -> str:
     return statements.PARAMETER.sub(r"%(\1)b", sql.replace("%", "%%"))
 
 
-def _keepalives(url: str) -> dict[str, int]:
-    """Return libpq's parameters by which the system finds dead connections, unless the URL has them."""
-    wanted = {
+def _parameters(url: str) -> dict[str, str | int]:
+    """Return libpq's parameters by which dead connections are found and no standby is used, unless the URL has them.
+
+    A name or a proxy may lead to a standby after a failover. Reads there may lack the newest commits.
+    """
+    wanted: dict[str, str | int] = {
+        "target_session_attrs": os.environ.get("PGTARGETSESSIONATTRS") or "primary",
         "keepalives_idle": KEEPALIVE_IDLE,
         "keepalives_interval": KEEPALIVE_INTERVAL,
         "keepalives_count": 3,
@@ -434,7 +439,7 @@ def _pool(url: str, size: int) -> Pool:
             "connect_timeout": int(CONNECT_TIMEOUT),
             "application_name": "hfgateway",
             "client_encoding": "UTF8",
-            **_keepalives(url),
+            **_parameters(url),
         },
     )
 

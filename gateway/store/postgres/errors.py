@@ -10,6 +10,9 @@ from gateway.store.store import StoreOpenError
 IDLE_SESSION_TIMEOUT = "57P05"
 """The SQLSTATE of a connection that the server has ended because it was idle, before it received the statement."""
 
+READ_ONLY = "25006"
+"""The SQLSTATE of a write on a connection to a standby, or on one that was made while read-only was the default."""
+
 
 class Outcome(Enum):
     """Whether a statement was stored that raised an error."""

@@ -119,8 +119,8 @@ def is_closed(connection: socket.socket) -> bool:
     return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == CLOSED
 
 
-def test_the_url_may_set_other_times() -> None:
-    from gateway.store.postgres.database import _keepalives
+def test_the_url_may_set_other_parameters() -> None:
+    from gateway.store.postgres.database import _parameters
 
-    given = "postgresql://gateway@db/gateway?keepalives_idle=20"
-    assert _keepalives(given).keys() == {"keepalives_interval", "keepalives_count"}
+    given = "postgresql://gateway@db/gateway?keepalives_idle=20&target_session_attrs=any"
+    assert _parameters(given).keys() == {"keepalives_interval", "keepalives_count"}

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.generations.stores import StoreError, UnconfirmedError
+from harness.proxy import Proxy
+from tests.contract.store import examples
 from tests.contract.store.load import load, sandbox_for_load
 from tests.durability.process import GatewayProcess
 from tests.support.addresses import free_address
@@ -54,6 +57,37 @@ async def test_a_failover_to_a_synchronous_standby_loses_nothing(tmp_path: Path,
         await asyncio.to_thread(primary.kill_processes)
         await asyncio.to_thread(standby.execute, "SELECT pg_promote()")
         await clients.more()
+
+
+async def test_a_name_that_leads_to_a_standby_for_a_while_is_not_used_until_it_leads_to_the_primary(
+    pair: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failover a DNS name or a proxy may lead to the old server, which is a standby now."""
+    from gateway.store.postgres import database
+    from gateway.store.postgres.store import PostgresStore
+
+    primary, standby = pair
+    async with Proxy() as name:
+        name.target = f"127.0.0.1:{primary.port}"
+        url = primary.url("store", port=int(name.address.rpartition(":")[2]))
+        store = await PostgresStore.open(url, url, lambda _: None, 5)
+        try:
+            monkeypatch.setattr(database, "CONNECT_TIMEOUT", 0.5)
+            name.target = f"127.0.0.1:{standby.port}"
+            name.cut()
+            with pytest.raises(StoreError):  # it may lack the newest commits
+                await store.generations.unfinished()
+            with pytest.raises(UnconfirmedError):
+                await store.claims.claim(examples.claim())
+            name.target = f"127.0.0.1:{primary.port}"
+
+            async def writable() -> bool:
+                return not store.health.trouble
+
+            await eventually(writable)
+            assert (await store.claims.claim(examples.claim())).new
+        finally:
+            await store.close()
 
 
 async def test_a_gateway_starts_while_the_first_server_does_not_respond(tmp_path: Path) -> None:
