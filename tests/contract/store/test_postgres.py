@@ -507,6 +507,17 @@ async def test_an_end_counts_in_the_day_that_a_statement_begins_for_which_it_wai
         assert (now.day_spent, now.month_spent) == (spent, spent)
 
 
+async def test_a_result_is_stored_although_the_numbers_of_run_times_begin_again(
+    emptied: str, postgres: Server, database: str
+) -> None:
+    """As after a switch to another server by logical replication, which does not copy sequences."""
+    async with opened(emptied) as one:
+        for request_id in ("first", "second"):
+            postgres.execute("ALTER TABLE durations ALTER COLUMN id RESTART", database=database)
+            ended = await completed(one.store, request_id)
+            assert await one.store.generations.get("tenant", ended.id) == ended
+
+
 # -- A server that dies or refuses -------------------------------------------------------------------------------------
 
 

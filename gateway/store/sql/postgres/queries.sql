@@ -375,6 +375,8 @@ given AS (
 ), timed AS (
     INSERT INTO durations (model_id, traits, seconds)
     SELECT model_id, traits, seconds FROM saved WHERE seconds IS NOT NULL ORDER BY place
+    -- The sequence of the ids may begin again, such as after logical replication. The result must be stored all the same.
+    ON CONFLICT DO NOTHING
 ), due AS (
     SELECT limits.tenant, limits.subject, limits.day, sum(saved.ended) AS ended,
         coalesce(sum(saved.released) FILTER (WHERE limits.day IN ('', budget_day)), 0)::bigint AS day_released,
