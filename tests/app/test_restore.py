@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -309,6 +310,24 @@ async def test_a_copied_store_or_a_lost_mark_needs_a_declaration(site: Site, hap
     async with GatewayProcess(site.folder, site.sandbox.url, store_url=store_url) as gateway:
         ended = await submit(gateway, soul("a fox", wait_for=DONE))  # declared as the newest state, so it is sent
     assert (ended.id, name_of(ended)) == (waiting, "COMPLETED")
+
+
+def test_files_that_were_removed_and_copied_back_are_recognised() -> None:
+    """The file system may give them the inodes of the removed ones."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # that of the other tests may be in memory
+        store = Path(folder, "store.db")
+        files.prepare(store).close()
+        with mark.path_of(store).open("rb") as opened:
+            if not mark.generation(opened.fileno()):
+                pytest.skip("the file system has no generations of files")
+        assert files.examine(store).doubt is None
+        for file in (store, mark.path_of(store)):
+            content = file.read_bytes()
+            file.unlink()
+            file.write_bytes(content)
+        doubt = files.examine(store).doubt
+        assert doubt is not None
+        assert doubt.may_be_newest
 
 
 async def test_a_mark_with_another_store_or_an_empty_one_is_recognised(site: Site) -> None:

@@ -7,10 +7,12 @@ Syncing the mark with each commit would double the cost of a commit. Instead, th
 survives a crash of the process, and is synced a second after a commit. A power cut can leave it a second behind the
 store, but never ahead of it.
 
-The mark also contains the inode of the store's file, because a whole folder can be copied, mark included.
+The mark also contains the inode of the store's file and its own generation, because a whole folder can be copied, mark
+included. The file system gives the inodes of removed files to new ones, but with other generations.
 """
 
 import contextlib
+import fcntl
 import mmap
 import os
 import shlex
@@ -22,17 +24,20 @@ from typing import NamedTuple
 from gateway import failpoints
 
 LAYOUT = struct.Struct("=8s8sQQ")
-"""The layout of the file: MAGIC, the epoch, the inode of the store's file, the number of commits."""
+"""The layout of the file: MAGIC, the epoch, `_identity` of both files, the number of commits."""
 MAGIC = b"hfgwmark"
 COMMITS_BYTES = slice(24, 32)
 """The bytes of the number of commits: eight aligned ones, so that they are written atomically."""
+
+FS_IOC_GETVERSION = 0x80087601
+"""The request of Linux for the generation of a file."""
 
 
 class MarkContent(NamedTuple):
     """The content of a mark. `commits` is 0 if the first start of its store did not finish."""
 
     epoch: str
-    inode: int
+    identity: int
     commits: int
 
 
@@ -98,8 +103,8 @@ def read(store: Path) -> MarkContent | None:
     Raises OSError if the file cannot be read, for example because it belongs to another user.
     """
     try:
-        magic, epoch, inode, commits = LAYOUT.unpack(path_of(store).read_bytes())
-        return MarkContent(epoch.rstrip(b"\0").decode("ascii"), inode, commits) if magic == MAGIC else None
+        magic, epoch, identity, commits = LAYOUT.unpack(path_of(store).read_bytes())
+        return MarkContent(epoch.rstrip(b"\0").decode("ascii"), identity, commits) if magic == MAGIC else None
     except (FileNotFoundError, struct.error, UnicodeDecodeError):
         return None
 
@@ -109,11 +114,34 @@ def create(store: Path, epoch: str, commits: int) -> None:
     path = path_of(store)
     part = path.with_name(path.name + ".part")
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(LAYOUT.pack(MAGIC, epoch.encode(), store.stat().st_ino, commits))
+        file.write(LAYOUT.pack(MAGIC, epoch.encode(), _identity(store, file.fileno()), commits))
         file.flush()
         fsync(file.fileno())
     part.replace(path)
     sync_folder(path.parent)
+
+
+def generation(descriptor: int) -> int:
+    """Return the number by which an open file differs from others that have had its inode; 0 if it is not known."""
+    found = bytearray(8)
+    with contextlib.suppress(OSError):  # not every file system has generations
+        fcntl.ioctl(descriptor, FS_IOC_GETVERSION, found)
+    return int.from_bytes(found[:4])
+
+
+def _identity(store: Path, mark: int) -> int:
+    """Return a number that the files have as long as they are neither copied nor created again.
+
+    `mark` is the descriptor of the open mark. The store is not opened here: closing it would drop the locks of SQLite.
+    """
+    return store.stat().st_ino ^ generation(mark) << 32
+
+
+def _is_copied(store: Path, known: MarkContent) -> bool:
+    if known.identity == store.stat().st_ino:  # by a gateway that did not use the generation
+        return False
+    with open(path_of(store), "rb") as file:
+        return known.identity != _identity(store, file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
@@ -150,7 +178,7 @@ def find_doubt(store: Path, known: StoreState) -> Doubt | None:
     if known.commits < mark.commits:
         behind = f"commit {known.commits} of {mark.commits}"
         return Doubt(f"is older than its mark {path_of(store).name} ({behind})", restored_advice(store))
-    if mark.inode != store.stat().st_ino:
+    if _is_copied(store, mark):
         return Doubt(
             f"was copied or moved since its mark {path_of(store).name} was written",
             moved_advice(store),
