@@ -425,11 +425,12 @@ async def _check(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> N
     cursor = await connection.execute(
         "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',"
         " current_setting('synchronous_commit'), current_setting('fsync'), current_setting('server_encoding'),"
-        " current_schema(), current_setting('standard_conforming_strings'), current_setting('array_nulls')"
+        " current_schema(), current_setting('standard_conforming_strings'), current_setting('array_nulls'),"
+        " current_setting('client_min_messages')"
     )
     row = await cursor.fetchone()
     assert row is not None
-    standby, read_only, synchronous, synced, encoding, schema, conforming, nulls = row
+    standby, read_only, synchronous, synced, encoding, schema, conforming, nulls, messages = row
     if standby:
         advice = "name the primary, or all servers with target_session_attrs=read-write"
         raise ServerError(f"{shown}: is a read-only standby; {advice}")
@@ -443,6 +444,9 @@ async def _check(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> N
         raise ServerError(f"{shown}: reads backslashes as escapes; set standard_conforming_strings = on")
     if nulls == "off":
         raise ServerError(f"{shown}: reads NULL in arrays as a text; set array_nulls = on")
+    if messages == "error":
+        advice = "set client_min_messages = warning"
+        raise ServerError(f"{shown}: hides the warning that the standby may lack a commit; {advice}")
     if schema is None:
         raise ServerError(f"{shown}: no schema of its search_path exists")
     if synced == "off":

@@ -1413,6 +1413,7 @@ async def open_only(url: str, shown: str) -> None:
         ("ALTER DATABASE {} SET synchronous_commit = off", "may lose commits"),
         ("ALTER DATABASE {} SET standard_conforming_strings = off", "reads backslashes as escapes"),
         ("ALTER DATABASE {} SET array_nulls = off", "reads NULL in arrays as a text"),
+        ("ALTER DATABASE {} SET client_min_messages = error", "hides the warning"),
         ("ALTER DATABASE {} SET search_path = nothing", "no schema of its search_path exists"),
         ("ALTER DATABASE {} CONNECTION LIMIT 0", "too many connections.*HFGATEWAY_STORE_CONNECTIONS"),
     ],
