@@ -408,19 +408,27 @@ def _placeholders(sql: str) -> str:
     return statements.PARAMETER.sub(r"%(\1)b", sql.replace("%", "%%"))
 
 
-def _parameters(url: str) -> dict[str, str | int]:
-    """Return libpq's parameters by which dead connections are found and no standby is used, unless the URL has them.
+def connection_parameters(url: str) -> dict[str, Any]:
+    """Return the parameters of all connections, as far as the URL does not set them.
 
-    A name or a proxy may lead to a standby after a failover. Reads there may lack the newest commits.
+    The system finds dead ones. No standby is used, to which a name or a proxy may lead after a failover, because it may
+    lack the newest commits.
     """
-    wanted: dict[str, str | int] = {
+    given = conninfo_to_dict(url)
+    wanted = {
         "target_session_attrs": os.environ.get("PGTARGETSESSIONATTRS") or "primary",
         "keepalives_idle": KEEPALIVE_IDLE,
         "keepalives_interval": KEEPALIVE_INTERVAL,
         "keepalives_count": 3,
+        "tcp_user_timeout": 3 * KEEPALIVE_INTERVAL * 1000,  # for what was sent: the system probes idle connections only
     }
-    given = conninfo_to_dict(url)
-    return {name: value for name, value in wanted.items() if name not in given}
+    return {name: value for name, value in wanted.items() if name not in given} | {
+        "autocommit": True,
+        "prepare_threshold": None,
+        "connect_timeout": int(CONNECT_TIMEOUT),
+        "application_name": "hfgateway",
+        "client_encoding": "UTF8",
+    }
 
 
 def _pool(url: str, size: int) -> Pool:
@@ -432,15 +440,7 @@ def _pool(url: str, size: int) -> Pool:
         timeout=CONNECT_TIMEOUT,
         # After this, the next statement that needs a connection tries again at once.
         reconnect_timeout=CONNECT_TIMEOUT / 2,
-        kwargs={
-            "autocommit": True,
-            "prepare_threshold": None,
-            "row_factory": dict_row,
-            "connect_timeout": int(CONNECT_TIMEOUT),
-            "application_name": "hfgateway",
-            "client_encoding": "UTF8",
-            **_parameters(url),
-        },
+        kwargs=connection_parameters(url) | {"row_factory": dict_row},
     )
 
 

@@ -57,6 +57,7 @@ ADVICE = (
     ("unsupported startup parameter", "the pooler refuses it: set it for the role, and not in HFGATEWAY_STORE_URL"),
     ("statement pooling mode", "set pool_mode = transaction in the pooler"),
     ("certificate|SSL", "check sslmode and sslrootcert in HFGATEWAY_STORE_URL"),
+    ("hot standby", "name the primary, or all servers with target_session_attrs=read-write"),
     ("starting up|shutting down|recovery", "wait until the server is ready"),
 )
 """Texts in messages of servers, poolers and libpq, and what the operator can do. Few of them have a SQLSTATE."""

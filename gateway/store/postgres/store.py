@@ -25,12 +25,12 @@ from gateway.store.postgres.characters import PostgresCharacters
 from gateway.store.postgres.claims import PostgresClaims
 from gateway.store.postgres.database import (
     COMMITS_LOST,
-    CONNECT_TIMEOUT,
     LOCK_TIMEOUT,
     NO_EPOCH,
     STATEMENT_TIMEOUT,
     Database,
     StorePart,
+    connection_parameters,
 )
 from gateway.store.postgres.deletions import PostgresDeletions
 from gateway.store.postgres.errors import ConnectionLostError, ServerError, refused, unreachable
@@ -385,14 +385,7 @@ async def _complete(url: str, shown: str, fence: int) -> None:
 async def _connect(url: str, shown: str) -> psycopg.AsyncConnection[TupleRow]:
     """Return a new connection. Raises ServerError."""
     try:
-        return await psycopg.AsyncConnection.connect(
-            url,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=int(CONNECT_TIMEOUT),
-            application_name="hfgateway",
-            client_encoding="UTF8",
-        )
+        return await psycopg.AsyncConnection.connect(url, **connection_parameters(url))
     except psycopg.Error as error:
         raise unreachable(shown, error) from None  # its text may contain parts of the URL
 

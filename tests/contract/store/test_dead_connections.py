@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.proxy import Proxy
 from tests.support.running import WAIT_TIMEOUT, eventually
-from tests.support.silence import fall_silent, needs_silence
+from tests.support.silence import fall_silent, fall_silent_to, needs_silence
 
 if TYPE_CHECKING:
     from gateway.store.postgres.database import Database
+    from tests.support.postgres import Server
 
 pytestmark = [
     pytest.mark.toolchain("postgres"),
@@ -89,6 +91,38 @@ async def test_connections_that_the_server_has_ended_because_they_were_idle_fail
         assert not database.trouble
 
 
+async def test_a_store_whose_preparation_falls_silent_is_prepared_on_another_connection(
+    emptied: str, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that has taken the lease would keep it, and never lead."""
+    import psycopg
+
+    from gateway.store.postgres import database as module
+    from gateway.store.postgres.store import _prepare
+
+    monkeypatch.setattr(module, "KEEPALIVE_IDLE", 1)
+    monkeypatch.setattr(module, "KEEPALIVE_INTERVAL", 1)
+    async with Proxy() as proxy, await psycopg.AsyncConnection.connect(emptied) as beside:
+        proxy.target = f"127.0.0.1:{postgres.port}"
+        await beside.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await beside.execute("SELECT FROM migrations FOR UPDATE")
+        url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
+        preparing = asyncio.create_task(_prepare(url, "the store"))
+
+        async def waits() -> bool:
+            rows = await beside.execute("SELECT FROM pg_locks WHERE NOT granted")
+            return await rows.fetchone() is not None
+
+        await eventually(waits)
+        assert fall_silent_to(proxy.address) == 1
+        await beside.rollback()
+        await asyncio.wait({preparing}, timeout=WAIT_TIMEOUT)
+        done = preparing.done()
+        proxy.cut()
+        assert done
+        assert await preparing
+
+
 @asynccontextmanager
 async def opened(url: str, connections: int = CONNECTIONS) -> AsyncIterator[Database]:
     from gateway.store.postgres.database import Database
@@ -120,7 +154,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 def test_the_url_may_set_other_parameters() -> None:
-    from gateway.store.postgres.database import _parameters
+    from gateway.store.postgres.database import connection_parameters
 
     given = "postgresql://gateway@db/gateway?keepalives_idle=20&target_session_attrs=any"
-    assert _parameters(given).keys() == {"keepalives_interval", "keepalives_count"}
+    assert not connection_parameters(given).keys() & {"keepalives_idle", "target_session_attrs"}
