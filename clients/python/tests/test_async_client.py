@@ -283,6 +283,12 @@ async def test_a_callback_that_raises_ends_the_watch(gateway: ScriptedGateway, c
     assert client._calls._streams == set(), (generating, training)
 
 
+async def test_a_change_that_comes_with_a_forecast_is_reported(client: AsyncClient, gateway: ScriptedGateway) -> None:
+    both = pb.WatchGenerationResponse(generation=generation("COMPLETED", 2), forecast=Forecast(progress=0.5))
+    gateway.on("WatchGeneration", [change("QUEUED", 1), both, refusal("NOT_FOUND", "NOT_FOUND")])
+    assert [changed.revision async for changed in client.watch("g1", forecast_interval=1.0)] == [1, 2]
+
+
 async def test_a_forecast_before_the_first_change_belongs_to_nothing(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:

@@ -93,11 +93,11 @@ class WatchMethods:
             async for message in messages:
                 may_be_last = False
                 generation = message.generation
-                if request.HasField("forecast_interval") and message.HasField("forecast") and last is not None:
+                if generation.revision <= request.after_revision:
+                    if last is None or not (request.HasField("forecast_interval") and message.HasField("forecast")):
+                        continue
                     generation = deepcopy(last)
                     generation.forecast.CopyFrom(message.forecast)
-                elif generation.revision <= request.after_revision:
-                    continue
                 request.after_revision, last = generation.revision, generation
                 yield generation
                 if generation.done:
