@@ -9,12 +9,13 @@
  *     await client.close();
  */
 
-import type { ClientHttp2Stream, Http2Session } from "node:http2";
+import type { ClientHttp2Stream, Http2Session, IncomingHttpHeaders } from "node:http2";
 import type { SecureContextOptions } from "node:tls";
-import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, decodeBinaryHeader, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { type CommonOptions, GatewayClient } from "./client.js";
 import { mediaOfFile, type NodeUploadSource } from "./files.js";
+import { fieldsOf } from "./status.js";
 import { SYSTEM_TIMERS, type Timers } from "./timers.js";
 import { uploadThrough } from "./uploads.js";
 import { USER_AGENT } from "./version.js";
@@ -79,7 +80,7 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
   return new GatewayClient(connection, { ...options, apiKey });
 }
 
-/** Corrects three faults of Node's streams and of connect. */
+/** Corrects four faults of Node's streams and of connect. */
 class Sessions extends Http2SessionManager {
   readonly #guarded = new WeakSet<Http2Session>();
 
@@ -88,6 +89,8 @@ class Sessions extends Http2SessionManager {
     // Node ends a stream before it resets it. The gateway might take an upload that the caller aborts for complete.
     const end = stream._final.bind(stream);
     stream._final = (done) => (stream.aborted ? done() : end(done));
+    stream.on("response", repair);
+    stream.on("trailers", repair);
     // Connect waits forever for the response of a stream that was reset without an error, as some proxies do.
     let answered = false;
     stream.once("response", () => {
@@ -105,6 +108,24 @@ class Sessions extends Http2SessionManager {
       session.on("error", () => {});
     }
     return stream;
+  }
+}
+
+/**
+ * Removes details that are not a google.rpc.Status, and encodes a message that has a stray percent sign. Connect would
+ * report a broken connection instead of the status.
+ */
+function repair(headers: IncomingHttpHeaders): void {
+  const { "grpc-message": message, "grpc-status-details-bin": details } = headers;
+  try {
+    if (details) fieldsOf(decodeBinaryHeader(String(details)))[3]?.forEach(fieldsOf);
+  } catch {
+    delete headers["grpc-status-details-bin"];
+  }
+  try {
+    decodeURIComponent(String(message));
+  } catch {
+    headers["grpc-message"] = encodeURIComponent(String(message));
   }
 }
 

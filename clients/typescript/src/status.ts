@@ -118,7 +118,7 @@ function readDetails(error: ConnectError): { failure: Failure; reason: ReasonNam
  * Returns the length-delimited fields of a message by number. That is enough for the messages of google.rpc, which have
  * no published stubs.
  */
-function fieldsOf(bytes: Uint8Array): Record<number, Uint8Array[]> {
+export function fieldsOf(bytes: Uint8Array): Record<number, Uint8Array[]> {
   const found: Record<number, Uint8Array[]> = {};
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { type ClientOptions, createClient, GatewayError, soul, Unavailable } from "@hfgateway/client";
+import { type ClientOptions, createClient, GatewayError, InvalidInput, soul, Unavailable } from "@hfgateway/client";
 import { connect, createClient as createWebClient, grpcWeb } from "@hfgateway/client/browser";
 import { GenerationService } from "@hfgateway/client/stubs";
 import { event, FakeTimers, generation, hang, serve } from "./support.js";
@@ -87,6 +87,17 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     const client = await clientOf(t, server);
     await assert.rejects(client.get("g"), { code: "UNAVAILABLE", retryable: true });
     await assert.rejects(client.upload(new Uint8Array(9), { contentType: "image/png" }), Unavailable);
+  });
+
+  test("may have a status whose message has a stray percent sign", async (t) => {
+    const server = http2.createServer((_, response) => {
+      const status = { "grpc-status": 3, "grpc-message": "100% wrong" };
+      response.stream.respond({ "content-type": "application/grpc", ...status }, { endStream: true });
+    });
+    const client = await clientOf(t, server);
+    const error: unknown = await client.get("g").catch((thrown) => thrown);
+    assert(error instanceof InvalidInput);
+    assert.equal(error.message, "100% wrong");
   });
 
   test("is replaced if it was silently dropped, and the call is retried", async (t) => {

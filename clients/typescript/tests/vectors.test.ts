@@ -67,8 +67,7 @@ describe("errors.json: calls", () => {
     server.close();
   });
 
-  const all = cases("errors", "calls");
-  for (const one of all) {
+  for (const one of cases("errors", "calls")) {
     test(one.name, async () => {
       trailers = { "grpc-status": one.code_number, "grpc-message": encodeURIComponent(one.message) };
       if (one.details) trailers["grpc-status-details-bin"] = one.details;
@@ -79,7 +78,6 @@ describe("errors.json: calls", () => {
       assert.equal(error.name, expected.class);
       assert(error instanceof classOf(expected.class_of_code));
       assert.equal(error.code, one.code);
-      if (one === all.at(-1)) return; // connect decodes the details itself, and only reports that these are invalid
       assert.equal(error.reason, expected.reason);
       assert.equal(error.message, expected.message);
       assert.deepEqual(
