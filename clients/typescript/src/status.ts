@@ -80,7 +80,7 @@ function codeOf(error: ConnectError): Code {
   // The error of an HTTP proxy, whose status connect has mapped to a gRPC code.
   if (error.rawMessage.startsWith("HTTP ")) return error.code;
   // A response that was cut off is InvalidArgument or Unimplemented for connect. The call may have had its effect.
-  const cut = error.rawMessage.startsWith("protocol error: ");
+  const cut = /^(protocol error: |missing (message|trailer)$)/.test(error.rawMessage);
   return cut || LOST.has(error.code) ? Code.Unavailable : error.code;
 }
 

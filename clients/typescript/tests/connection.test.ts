@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import * as http from "node:http";
 import * as http2 from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import * as net from "node:net";
@@ -227,6 +228,22 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
       const message = new RegExp(`http://127\\.0\\.0\\.1:${port} failed: fetch failed: connect ECONNREFUSED 127`);
       await assert.rejects(client.check(), { name: "Unavailable", message });
     }
+  });
+
+  test("that lost the response, but not its OK, may have lost an effect", async (t) => {
+    const server = http.createServer((_, response) => {
+      response.writeHead(200, { "content-type": "application/grpc-web+proto", "grpc-status": 0 }).end(ending, "latin1");
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const options = { baseUrl: `http://127.0.0.1:${port}`, protocol: grpcWeb, retry: { repeatCallsForMs: 0 } };
+    await using client = createWebClient(options);
+    let ending = "";
+    await assert.rejects(client.submit(soul("a")), { name: "Unavailable", retryable: true });
+    ending = "\x80\0\0\0\x10grpc-status: 0\r\n";
+    await assert.rejects(client.submit(soul("a")), { name: "Unavailable", retryable: true });
   });
 
   test("to a name that does not exist is not retried, and the interceptors see the call", async () => {
