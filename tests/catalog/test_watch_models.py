@@ -109,14 +109,19 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> list[StoreError]:
     return failures
 
 
+async def restart(running: Running, unread: list[StoreError], failures: int) -> None:
+    """Start the gateway again. So many of its reads of the stored list fail."""
+    await running.stop_gateway()
+    unread += [StoreError("the store cannot be read")] * failures
+    await running.start_gateway()
+
+
 async def test_a_store_that_cannot_be_read_for_a_moment_loses_no_change(
     running: Running, clock_offset: Any, unread: list[StoreError]
 ) -> None:
     await lists(running, clock_offset, row("a/a"))
     await lists(running, clock_offset, row("a/a"), row("b/b"))
-    await running.stop_gateway()
-    unread += [StoreError("the store cannot be read")] * 2
-    await running.start_gateway()
+    await restart(running, unread, 2)
     await lists(running, clock_offset, row("b/b"), row("c/c"))
     assert not unread
     await lists(running, clock_offset, row("b/b"), row("c/c"))
@@ -127,9 +132,7 @@ async def test_a_list_that_was_fetched_before_the_store_can_be_read_again_stays(
     running: Running, clock_offset: Any, unread: list[StoreError]
 ) -> None:
     await lists(running, clock_offset, row("a/a"))
-    await running.stop_gateway()
-    unread += [StoreError("the store cannot be read")] * 2
-    await running.start_gateway()
+    await restart(running, unread, 2)
     await lists(running, clock_offset, row("a/a"), row("c/c"))
     assert not unread
     calls = running.ledger.list_calls["models"]
@@ -144,9 +147,7 @@ async def test_a_model_that_was_listed_only_while_the_store_could_not_be_read_is
     running: Running, clock_offset: Any, unread: list[StoreError]
 ) -> None:
     await lists(running, clock_offset, row("a/a"))
-    await running.stop_gateway()
-    unread += [StoreError("the store cannot be read")] * 4
-    await running.start_gateway()
+    await restart(running, unread, 4)
     await lists(running, clock_offset, row("a/a"), row("c/c"))
     await lists(running, clock_offset, row("a/a"))
     assert not unread
@@ -158,9 +159,7 @@ async def test_a_change_that_was_found_before_the_store_could_be_read_keeps_its_
     running: Running, clock_offset: Any, unread: list[StoreError]
 ) -> None:
     await lists(running, clock_offset, row("a/a"))
-    await running.stop_gateway()
-    unread += [StoreError("the store cannot be read")] * 2
-    await running.start_gateway()
+    await restart(running, unread, 2)
     await lists(running, clock_offset, row("a/a"), row("c/c"))
     assert shown(await changes(running.grpc, 1, after=0)) == [(1, "NEW", "c/c")]
     await running.stop_gateway()

@@ -160,16 +160,20 @@ async def test_uploads_share_no_connections_and_no_cookies() -> None:
 
 async def test_a_connection_that_the_storage_closes_fails_no_later_upload() -> None:
     """A storage may close an idle connection without notice, just as the next upload begins."""
+    served = 0
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
         await reader.readuntil(b"\r\n\r\n")
         await reader.readexactly(1)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        served += 1
         await reader.read(1)
 
     async with serving(respond) as url, opened(timeout=WAIT_TIMEOUT) as storage:
         for _ in range(2):
             await storage.put(Slot(url, url, {}, 3600.0), 1, one_chunk(1))
+    assert served == 2
 
 
 async def one_chunk(size: int) -> AsyncIterator[bytes]:

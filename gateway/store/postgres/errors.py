@@ -19,7 +19,7 @@ class Outcome(Enum):
 
     NOT_STORED = 1
     AGAIN = 2
-    """Not stored; a repeat may be."""
+    """Not stored; a repeat may succeed."""
     UNKNOWN = 3
     """The connection ended after the statement was sent."""
 

@@ -107,7 +107,7 @@ async def test_the_operators_commands_on_postgresql(
 async def test_the_log_of_the_server_can_omit_the_values_of_statements(
     gateway: Callable[[], GatewayProcess], postgres: Server, max_length: str, *, shown: bool
 ) -> None:
-    secret = f"key-{max_length}"
+    secret = f"logged-with-length-{max_length}"
     role = "ALTER ROLE gateway SET"
     postgres.execute(f"{role} log_statement = 'all'", f"{role} log_parameter_max_length = {max_length}")
     try:
