@@ -29,8 +29,8 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from gateway.frozen import frozen
-from gateway.store.postgres.errors import ServerError, reason, unreachable
-from gateway.store.postgres.store import PostgresStore
+from gateway.store.postgres.errors import ServerError, reason
+from gateway.store.postgres.store import PostgresStore, connect
 from gateway.store.sqlite import files
 from gateway.store.sqlite.files import StoreFileError
 
@@ -245,10 +245,7 @@ class _Target:
         store = await PostgresStore.open(url, shown, _lost, CONNECTIONS, moving=True)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.close)
-            try:
-                connection = await psycopg.AsyncConnection.connect(url, autocommit=True, client_encoding="UTF8")
-            except psycopg.Error as error:
-                raise unreachable(shown, error) from None
+            connection = await connect(url, shown)
             stack.push_async_callback(connection.close)
             try:
                 yield cls(shown, connection, store)

@@ -233,7 +233,7 @@ class PostgresStore(SharedStore):
             # The log is not read in this time. The first of several servers may be dead, so no response is no refusal.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REFUSAL_TIMEOUT):
-                    return await _connect(self._url, self._shown)
+                    return await connect(self._url, self._shown)
         except ServerError as error:
             if not self._refused:
                 log.warning("the server refuses the connection to lead; will try again", extra={"error": str(error)})
@@ -382,7 +382,7 @@ async def _complete(url: str, shown: str, fence: int) -> None:
             log.warning("migrations could not be applied; will retry", extra={"error": str(error)})
 
 
-async def _connect(url: str, shown: str) -> psycopg.AsyncConnection[TupleRow]:
+async def connect(url: str, shown: str) -> psycopg.AsyncConnection[TupleRow]:
     """Return a new connection. Raises ServerError."""
     try:
         return await psycopg.AsyncConnection.connect(url, **connection_parameters(url))
@@ -399,7 +399,7 @@ async def _connected(
     It is a ConnectionLostError if the connection was lost.
     """
     if connection is None:
-        connection = await _connect(url, shown)
+        connection = await connect(url, shown)
     try:
         yield connection
     except psycopg.errors.InsufficientPrivilege as error:

@@ -1195,13 +1195,13 @@ async def test_a_replica_does_not_take_over_while_the_server_refuses_new_connect
     """As when `max_connections` is reached. It would end, and so would each other one after it, until none serves."""
     from gateway.store.postgres import store
 
-    connect, attempts = store._connect, []
+    connect, attempts = store.connect, []
 
     async def counted(url: str, shown: str) -> psycopg.AsyncConnection[Any]:
         attempts.append(url)
         return await connect(url, shown)
 
-    monkeypatch.setattr(store, "_connect", counted)
+    monkeypatch.setattr(store, "connect", counted)
     proxy.target = ""
     async with following(heir) as task:
         await eventually(lambda: task.done() or len(attempts) > 2)
