@@ -356,7 +356,7 @@ def simulated_connections(server: DatabaseServer) -> Iterator[None]:
     with (
         mock.patch.object(gateway_database, "_pool", lambda url, size: _Pool(server, size)),
         mock.patch.object(Database, "_once", once),
-        mock.patch.object(gateway_store, "_connect", connect),
+        mock.patch.object(gateway_store, "connect", connect),
         mock.patch.object(gateway_store, "_prepare", prepare),
     ):
         yield
