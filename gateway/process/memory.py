@@ -1,6 +1,7 @@
 """Returns memory to the system after a burst: glibc keeps freed memory, in fragments, until it is trimmed."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 from collections.abc import Callable
@@ -49,7 +50,8 @@ async def trim_after_bursts() -> None:
     memory = of_this_process()
     while memory is not None:
         await asyncio.sleep(CHECK_INTERVAL)
-        await asyncio.to_thread(memory.check)
+        with contextlib.suppress(OSError):  # callers may have used all descriptors, and reading the size needs one
+            await asyncio.to_thread(memory.check)
 
 
 def resident() -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import resource
 
 import pytest
 
@@ -66,3 +68,29 @@ def test_freed_memory_is_returned_to_the_system() -> None:
     process.check()
     assert memory.resident() < used - 900 * BLOCK
     library.free(blocks[-1])
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library is not glibc 2.33 or newer")
+async def test_checks_continue_while_no_file_can_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, checks, original = asyncio.get_running_loop(), asyncio.Semaphore(0), memory.resident
+
+    def resident() -> int:
+        loop.call_soon_threadsafe(checks.release)
+        return original()
+
+    monkeypatch.setattr(memory, "resident", resident)
+    monkeypatch.setattr(memory, "CHECK_INTERVAL", 0.0)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    trimming = asyncio.create_task(memory.trim_after_bursts())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        for _ in range(3):
+            waiting = asyncio.ensure_future(checks.acquire())
+            await asyncio.wait((waiting, trimming), timeout=10.0, return_when=asyncio.FIRST_COMPLETED)
+            assert waiting.done(), "the checks have ended"
+        with pytest.raises(OSError, match="Too many open files"):
+            original()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        trimming.cancel()
+        await asyncio.gather(trimming, return_exceptions=True)
