@@ -137,7 +137,7 @@ async def _database(settings: Settings) -> Sequence[Finding]:
 def _store(path: Path) -> Iterator[Finding]:
     """Check the file as the next start would. The file of a running gateway is not checked."""
     from gateway.settings.config import default_store
-    from gateway.store.sqlite.files import OWNER_ADVICE, StoreFileError, examine, in_use, unwritable
+    from gateway.store.sqlite.files import OWNER_ADVICE, StoreFileError, examine, in_use, log_size, unwritable
     from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
 
     folder = path.parent
@@ -148,7 +148,7 @@ def _store(path: Path) -> Iterator[Finding]:
         yield Finding("store", WARNING, f"{path} is on a network file system ({kind})", NETWORK_ADVICE)
     if in_use(path):
         yield Finding("store", OK, f"{path} is in use by a running gateway, and was not checked")
-    elif not path.exists():
+    elif not path.exists() and not log_size(path):
         yield Finding("store", OK, f"{path} will be created by the first start")
     else:
         try:

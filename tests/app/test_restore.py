@@ -505,6 +505,34 @@ async def test_a_write_ahead_log_of_another_file_is_not_replayed(site: Site) -> 
     assert "store.db-wal is left from another file" in await site.refused()
 
 
+@pytest.mark.parametrize("beside", [(), (".mark",)], ids=["alone", "with-mark"])
+async def test_the_write_ahead_log_of_a_store_that_was_moved_without_it_is_kept(
+    site: Site, beside: tuple[str, ...]
+) -> None:
+    """A supervisor may start a killed gateway again while an operator moves the files of its store one by one."""
+    async with site.gateway() as gateway:
+        ended = await submit(gateway, soul("a fox", wait_for=DONE))
+        await gateway.kill()
+    log = Path(f"{site.store}-wal")
+    commits = log.read_bytes()
+    assert commits
+    moved = site.folder / "moved"
+    moved.mkdir()
+    for end in ("", *beside):
+        Path(f"{site.store}{end}").rename(moved / f"store.db{end}")
+    refusal = "store.db: is missing or empty, but store.db-wal has commits"
+    assert refusal in (await site.command("doctor")).out
+    assert refusal in await site.refused()
+    assert refusal in (await site.command("doctor")).out
+    assert (await site.command("backup", str(site.folder / "backup.db"))).code == exit_codes.REFUSED
+    await site.command("audit", "verify", "--offline")
+    assert log.read_bytes() == commits
+    for end in ("", *beside):
+        (moved / f"store.db{end}").rename(f"{site.store}{end}")
+    async with site.gateway() as gateway:
+        assert name_of(await get(gateway, ended.id)) == "COMPLETED"
+
+
 async def test_a_store_readable_by_others_is_made_private_with_a_warning(site: Site) -> None:
     async with site.gateway() as gateway:
         assert await gateway.terminate() == 0

@@ -226,23 +226,44 @@ def _mode(file: Path, mode: int) -> dict[str, str]:
 
 
 def _refuse_foreign_log(path: Path) -> None:
-    """Raise StoreFileError if the log beside a file was left by another file of this name: SQLite would replay it.
+    """Raise StoreFileError if the log beside a file was left by another file of this name.
 
-    The header of a file shows whether it was ever used with a log.
+    SQLite would replay it. It would delete it beside an empty file, which `lock` creates if the store was moved without
+    its log. The header of a file shows whether it was ever used with a log.
     """
+    if not log_size(path):
+        return
     try:
         with open(path, "rb") as file:
             head = file.read(20)
-        left = Path(f"{path}-wal").stat().st_size
+    except FileNotFoundError:
+        head = b""
     except OSError:
         return
-    if left and head[18:20] == b"\1\1":
+    if not head:
+        raise StoreFileError(
+            f"{path}: is missing or empty, but {path.name}-wal has commits: put the file back to which it belongs,"
+            f" or remove {path.name}-wal and -shm"
+        )
+    if head[18:20] == b"\1\1":
         raise StoreFileError(f"{path}: {path.name}-wal is left from another file: remove {path.name}-wal and -shm")
 
 
+def log_size(path: Path) -> int:
+    """Return the number of bytes in the log beside a store; 0 if there is none."""
+    try:
+        return Path(f"{path}-wal").stat().st_size
+    except OSError:
+        return 0
+
+
 def connect_examiner(path: Path) -> sqlite3.Connection:
-    """Open a connection that writes nothing, and creates no file beside the store if there is no log to read."""
-    mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+    """Open a connection that writes nothing, and creates no file beside the store if there is no log to read.
+
+    It does not look for the log of an empty file, because SQLite would delete that.
+    """
+    has_log = Path(f"{path}-wal").exists() and (not path.exists() or path.stat().st_size > 0)
+    mode = "mode=ro" if has_log else "immutable=1"
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=5.0)
 
 
