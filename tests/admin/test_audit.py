@@ -178,6 +178,16 @@ async def test_a_text_in_a_store_that_is_not_utf_8_is_a_change(running: Running,
     assert broken.err == f"error: {running.store_path}: entry 1: was changed: it does not have its hash\n"
 
 
+@pytest.mark.parametrize("number", [0, -1, -(1 << 62)])
+async def test_an_entry_inserted_before_the_first_one_is_found(running: Running, tmp_path: Path, number: int) -> None:
+    await running.stop_gateway()
+    with closing(sqlite3.connect(running.store_path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO audit (sequence, text, hash) VALUES (?, '{}', zeroblob(32))", (number,))
+    broken = await offline(tmp_path, str(running.store_path))
+    assert (broken.code, broken.out) == (exit_codes.NOT_COMPLETED, "")
+    assert broken.err == f"error: {running.store_path}: entry {number}: no entry has this number\n"
+
+
 async def test_inputs_are_kept_if_that_is_wanted(tmp_path: Path) -> None:
     async with run(tmp_path, AUDIT="inputs") as running:
         fox = await running.submit(soul("a fox"))

@@ -19,6 +19,8 @@ from gateway.store.sqlite.writer import Effect
 
 ROWS_PER_BATCH = 1_000
 """Entries of a file that one statement reads."""
+_BEFORE_ALL = -(1 << 63)
+"""Below the numbers that a row can have: the gateway begins with 1, but a user can insert others."""
 
 
 class SqliteAudit(StorePart, AuditReads):
@@ -40,7 +42,7 @@ def stored(path: Path) -> Iterator[tuple[bytes, Entry]]:
     Raises StoreFileError.
     """
     statement = "SELECT sequence, CAST(text AS BLOB), hash FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?"
-    previous, last = GENESIS, 0
+    previous, last = GENESIS, _BEFORE_ALL
     try:
         with closing(files.connect_examiner(path)) as connection:
             while rows := connection.execute(statement, (last, ROWS_PER_BATCH)).fetchall():
