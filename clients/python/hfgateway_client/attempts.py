@@ -61,17 +61,16 @@ class Attempts:
         try:
             yield
             self._reached = True
-        except asyncio.CancelledError:
-            # Closing the channel cancels its calls, and with them the tasks that wait for them. A task that its owner
-            # has canceled must stay canceled.
-            task = asyncio.current_task()
-            if self.closed() and not (task and task.cancelling()):
-                raise ClientClosed from None
-            raise
-        except (grpc.RpcError, ValueError) as cause:
-            if self.closed():  # gRPC raises ValueError for a call that starts on a closed channel
+        except (grpc.RpcError, ValueError, asyncio.CancelledError) as cause:
+            if isinstance(cause, asyncio.CancelledError) and (task := asyncio.current_task()) and task.cancelling():
+                raise  # a task that its owner has canceled must stay canceled
+            # Closing the channel cancels its calls, and gRPC raises ValueError for a call that starts on a closed one.
+            if self.closed():
                 raise ClientClosed from cause
-            if isinstance(cause, ValueError):
+            if isinstance(cause, asyncio.CancelledError):
+                # grpc.aio cancels an upload itself if the connection is lost while it ends the stream of requests.
+                received(None)
+            if not isinstance(cause, grpc.RpcError):
                 raise
             raise self._error(cause) from cause
 

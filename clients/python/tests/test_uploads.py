@@ -14,6 +14,8 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
+from grpc.aio._call import _StreamRequestMixin
 from PIL import Image
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
@@ -305,6 +307,23 @@ async def test_a_refusal_during_the_upload_has_the_status_of_the_server(gateway:
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await result_of(upload(iter(parts)))
             assert error_from_rpc(refused.value).reason == "INPUT_REFUSED"
+
+
+async def test_an_upload_is_retried_that_grpc_cancels_because_it_cannot_end_the_stream(
+    gateway: ScriptedGateway, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.on("UploadMedia", RESPONSE, RESPONSE)
+    end = _StreamRequestMixin._done_writing
+    failures = iter([cygrpc.InternalError("the connection was lost")])
+
+    # After a lost connection the core reports one of two things first: this failure, or the status of the call.
+    async def fail_once(call: Any) -> None:
+        for failure in failures:
+            raise failure
+        await end(call)
+
+    monkeypatch.setattr(_StreamRequestMixin, "_done_writing", fail_once)
+    assert await client.upload(MEDIA, "image/png") == RESPONSE
 
 
 async def test_a_refused_upload_is_not_retried(gateway: ScriptedGateway, client: AsyncClient) -> None:
