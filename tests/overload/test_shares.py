@@ -392,8 +392,9 @@ async def test_pages_of_a_tenant_are_made_in_turns_so_that_calls_of_others_run_i
 
 
 @pytest.mark.parametrize("conversion", ["ParseDict", "MessageToJson"])
+@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON"])
 async def test_large_json_of_a_tenant_is_converted_in_turns_so_that_calls_of_others_run_in_between(
-    running: Running, monkeypatch: pytest.MonkeyPatch, conversion: str
+    running: Running, monkeypatch: pytest.MonkeyPatch, conversion: str, content_type: str
 ) -> None:
     """Each conversion may take 60 ms. With 128 calls at once, those of another tenant took 10 s."""
     request = soul("x" * 2 * over_connect.LARGE_BYTES)
@@ -403,7 +404,7 @@ async def test_large_json_of_a_tenant_is_converted_in_turns_so_that_calls_of_oth
     iterations = Iterations(monkeypatch)
     converted = iterations.of(json_format, conversion)
     body = json.dumps(known).encode()
-    head = f"POST /{SERVICE.full_name}/{method} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head = f"POST /{SERVICE.full_name}/{method} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n"
     length = f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     async with AsyncExitStack() as stack, asyncio.timeout(WAIT_TIMEOUT):
         streams = [await stack.enter_async_context(connected(running.gateway.http_address)) for _ in range(4)]

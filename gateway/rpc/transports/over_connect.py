@@ -255,7 +255,7 @@ class ConnectApp(ConnectASGIApplication[object]):
         _MALFORMED.set(min(malformed, default=b"").decode())
         if malformed:
             scope = {**scope, "headers": [header for header in scope["headers"] if header[0] not in malformed]}
-        if b"json" in content_type:
+        if b"json" in content_type.lower():  # for the library, its case does not matter
             compressed = not _ENCODINGS.isdisjoint(headers)
             receive = _in_turn(receive, self._turns, 0 if compressed else LARGE_BYTES)
         try:
@@ -377,7 +377,7 @@ def _stream(handler: Stream, output: type[Message], turns: Turns) -> Callable[..
 
 
 def _is_json(context: "RequestContext[Any, Any]") -> bool:
-    return "json" in context.request_headers.get("content-type", "")
+    return "json" in context.request_headers.get("content-type", "").lower()
 
 
 async def _encode_in_turn(encoded: Encoded, call: Call, turns: Turns) -> None:
