@@ -154,10 +154,9 @@ class TrustedTime:
             return moment
         if not self._correction_at(since).placed:
             return moment._replace(steady=Steady(since + moment.steady - self._born))
-        reading = self._reading
-        if reading is None or reading.ahead is None:
+        if not self._placed:
             return moment
-        off = reading.ahead - self._ahead_at(since)
+        off = self._ahead_now() - self._ahead_at(since)
         return moment._replace(steady=Steady(min(moment.steady, moment.steady - off)))
 
     def higgsfield_now(self) -> float | None:

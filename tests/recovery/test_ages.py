@@ -137,6 +137,23 @@ async def test_a_pending_generation_is_sent_although_the_clock_is_fast(start: St
     assert name_of(await running.get(waiting.id)) == "COMPLETED"
 
 
+async def test_a_pending_generation_is_sent_although_higgsfield_did_not_answer_when_asked_for_the_time(
+    start: Start,
+) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1, queue_seconds=2 * HOUR)
+    await running.submit(soul("the one that runs", wait_for=STORED))
+    patient = await running.submit(soul("patient", wait_for=STORED))
+    hasty = await running.submit(soul("hasty", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))
+    await running.advance(1.0)
+    await down(running, 60.0, clock_set=2 * DAY)
+    await running.stop_higgsfield()
+    await running.advance(HOUR - 30.0, step=COARSE)
+    await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=hasty.id))
+    await running.restart_higgsfield()
+    await running.advance(4 * HOUR, step=COARSE)
+    assert name_of(await running.get(patient.id)) == "COMPLETED"
+
+
 async def test_a_fast_clock_does_not_cancel_a_queued_generation(start: Start) -> None:
     running = await start(queue_seconds=30 * DAY)
     queued = await running.submit(soul("a fox", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))

@@ -429,18 +429,20 @@ class _Checker:
     # -- Callbacks -----------------------------------------------------------------------------------------------------
 
     def _check_callbacks(self, callbacks: Callbacks) -> Iterator[str]:
-        receipts: dict[str, list[Receipt]] = {}
+        own: dict[str, list[Receipt]] = {}  # by callback and generation
         for receipt in callbacks.receipts:
-            receipts.setdefault(receipt.generation_id, []).append(receipt)
-        for own in receipts.values():
-            yield from self._check_receipts(own)
-        yield from self._check_all_delivered(callbacks, receipts)
+            own.setdefault(receipt.id.rpartition("_")[0], []).append(receipt)
+        for receipts in own.values():
+            yield from self._check_receipts(receipts, callbacks.redelivered_at)
+        yield from self._check_all_delivered(callbacks, own)
+        if not self.evidence.restores:
+            yield from callbacks.wrong[:3]
 
-    def _check_receipts(self, receipts: list[Receipt]) -> Iterator[str]:
+    def _check_receipts(self, receipts: list[Receipt], redelivered_at: dict[str, float]) -> Iterator[str]:
         """Deliveries of one generation arrive in the order of their revisions, and again only without a response.
 
         After a restore, deliveries from before it may come again, but no id is used for something else: a receiver
-        ignores an id that it knows.
+        ignores an id that it knows. The order and the number of those that an operator repeats are not checked.
         """
         said: dict[str, State] = {}
         for receipt in receipts:
@@ -450,16 +452,21 @@ class _Checker:
             return
         newest, confirmed = 0, set()
         for receipt in receipts:
+            if receipt.at >= redelivered_at.get(receipt.id, float("inf")):
+                continue
             if receipt.revision < newest:
                 yield f"{receipt.id} came after a later revision"
             newest = max(newest, receipt.revision)
             if (receipt.process, receipt.id) in confirmed:
                 yield f"{receipt.id} was sent again after its success"
-            if receipt.confirmed:
+            if receipt.confirmed_at is not None:
                 confirmed.add((receipt.process, receipt.id))
 
-    def _check_all_delivered(self, callbacks: Callbacks, receipts: dict[str, list[Receipt]]) -> Iterator[str]:
-        """What was submitted after the callback was there is delivered, as it was shown to callers."""
+    def _check_all_delivered(self, callbacks: Callbacks, own: dict[str, list[Receipt]]) -> Iterator[str]:
+        """What was submitted after the callback was there is delivered, as it was shown to callers.
+
+        So is what its owner had repeated.
+        """
         if callbacks.created_at is None:
             yield "was never created"
             return
@@ -467,17 +474,22 @@ class _Checker:
             final = history.final
             if final is None or not final.done or history.tenant != callbacks.tenant:
                 continue
-            own = receipts.get(final.id, [])
-            for receipt in own:
-                if receipt.revision == final.revision and receipt.state is not final.state:
-                    yield f"{receipt.id} said {receipt.state.name}, but it was {final.state.name}"
-            old = (history.first_submitted_at or 0.0) <= callbacks.created_at
-            if old or history.delete_requested or self.evidence.restores:
+            for name in callbacks.ids:
+                for receipt in own.get(f"{name}_{final.id}", []):
+                    if receipt.revision == final.revision and receipt.state is not final.state:
+                        yield f"{receipt.id} said {receipt.state.name}, but it was {final.state.name}"
+            if history.delete_requested or self.evidence.restores:
                 continue
-            wanted = range(1 if callbacks.every_change else final.revision, final.revision + 1)
-            missing = set(wanted) - {receipt.revision for receipt in own}
-            if missing:
-                yield f"{final.id} was not delivered at revisions {sorted(missing)} of {final.revision}"
+            receipts = own.get(f"{callbacks.ids[-1]}_{final.id}", [])
+            if (history.first_submitted_at or 0.0) > callbacks.created_at:
+                wanted = range(1 if callbacks.every_change else final.revision, final.revision + 1)
+                missing = set(wanted) - {receipt.revision for receipt in receipts}
+                if missing:
+                    yield f"{final.id} was not delivered at revisions {sorted(missing)} of {final.revision}"
+            for receipt in {receipt.id: receipt for receipt in receipts}.values():
+                asked_at = callbacks.repeated.get(receipt.id, 0.0)
+                if not any((one.confirmed_at or 0.0) >= asked_at for one in receipts if one.id == receipt.id):
+                    yield f"{receipt.id} was not delivered again"
 
     # -- The archive ---------------------------------------------------------------------------------------------------
 

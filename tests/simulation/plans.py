@@ -115,13 +115,14 @@ class Draws(random.Random):
         return self.randint(1, most) if self.random() < likely else 0
 
 
-def receiver_of(rng: Draws) -> ReceiverBehaviour:
-    """Draw how receivers of callbacks behave."""
+def receiver_of(rng: Draws, seed: int) -> ReceiverBehaviour:
+    """Draw how receivers and owners of callbacks behave."""
     return ReceiverBehaviour(
         refuses=rng.probability(0.4, 0.02, 0.3),
         unreachable=rng.probability(0.4, 0.02, 0.5),
         silent=rng.probability(0.4, 0.02, 0.3),
         every_change=rng.random() < 0.5,
+        managed=Draws(f"owners {seed}").random() < 0.5,
     )
 
 
@@ -277,7 +278,7 @@ def _add_what_few_seeds_have(planned: Plan, seed: int) -> None:
         planned.upstream.repeated_message = Draws(f"talkers {seed}").choice((0.0, 0.0, 0.3))
     if seed % CALLBACKS_IN in CALLBACKS_AT:
         faults = Draws(f"callbacks {seed}")
-        planned.receiver = receiver_of(faults)
+        planned.receiver = receiver_of(faults, seed)
         planned.receiver.down_for = planned.horizon / 2 if faults.random() < 0.3 else 0.0
     if seed % LATE_IN in LATE_AT:
         planned.announce_within = random.Random(seed).choice((0.05, 1.0, 5.0))

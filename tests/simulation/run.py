@@ -265,7 +265,7 @@ class Simulation:
             yield operator
             yield from (KeyHolder(world, endpoint, operator, self.keys_known_within) for _ in range(2))
         for callbacks in self.receivers.callbacks:
-            yield CallbackOwner(world, endpoint, callbacks, pause)
+            yield CallbackOwner(world, endpoint, callbacks, pause, managed=self.receivers.managed)
         if self.archive.exists:
             yield self._reader
 

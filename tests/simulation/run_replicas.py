@@ -167,7 +167,7 @@ def plan(seed: int) -> ReplicaPlan:
         planned.settings = replace(planned.settings, audit="on")
     planned.resolves = rng.random() < 0.2
     if rng.random() < 0.3:
-        planned.receiver = receiver_of(rng)
+        planned.receiver = receiver_of(rng, seed)
     planned.trainers = rng.choice((0, 0, 0, 3))
     # A session belongs to one account, and an operator may assign another one to its tenant.
     planned.talkers = 0 if planned.accounts else rng.choice((0, 0, 0, 2))
