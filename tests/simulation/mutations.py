@@ -15,6 +15,7 @@ from gateway.agents.messages import Messages
 from gateway.agents.model import KeyRecord, Message, Session
 from gateway.archive.archiver import Archiver
 from gateway.callbacks import dispatcher
+from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.model import Callback, Delivery
 from gateway.characters.creator import Creator
 from gateway.characters.model import Character, Creation
@@ -517,6 +518,34 @@ def a_refused_delivery_goes_behind_the_others() -> Iterator[None]:
 def a_delivery_is_sent_again_if_its_success_is_not_stored() -> Iterator[None]:
     """A failed write of an outcome ends the attempt like a failed read before it."""
     with replaced(dispatcher, "until_stored", lambda clock, what, once, **_: once()):
+        yield
+
+
+def _repeat_and_crash(planned: Plan) -> None:
+    """Owners of callbacks repeat deliveries, and processes end in the middle of commits."""
+    _crash_often(planned)
+    planned.receiver = ReceiverBehaviour(unreachable=0.3, managed=True)
+
+
+@mutation("was not delivered again", 38, focus=_repeat_and_crash)
+def a_repeated_delivery_is_not_stored() -> Iterator[None]:
+    """A delivery that its owner repeats is sent again by this process alone."""
+
+    async def redeliver(self: SqliteCallbacks, delivery: Delivery) -> None:
+        """Do nothing."""
+
+    with replaced(SqliteCallbacks, "redeliver", redeliver):
+        yield
+
+
+@mutation("after its callback had been deleted", 7, focus=_repeat_and_crash)
+def a_deleted_callback_keeps_its_deliveries() -> Iterator[None]:
+    """The process that deletes a callback sends the deliveries that wait for it."""
+
+    def remove(self: Dispatcher, callback_id: str) -> None:
+        """Do nothing."""
+
+    with replaced(Dispatcher, "remove", remove):
         yield
 
 

@@ -47,7 +47,7 @@ INTERVALS = (
     (lease, "HEARTBEAT_INTERVAL"), (lease, "LEASE_TIMEOUT"), (lease, "SERVING_TIMEOUT"), (tail, "IDLE_PAUSE"),
     (tail, "LEASE_TIMEOUT"), (tail, "STALE_AFTER"),
     (replica, "REPORT_SERVING_INTERVAL"), (replica, "MAX_KEYS_AGE"), (forwarding, "CHECK_LEADER_INTERVAL"),
-    (timeline, "FLUSH_INTERVAL"),
+    (store, "CHECK_STALENESS_INTERVAL"), (timeline, "FLUSH_INTERVAL"),
 )  # fmt: skip
 """The intervals of what replicas do while nothing happens, and the limits for its absence."""
 IDLE = 0.25
