@@ -26,7 +26,7 @@ from gateway.generations.admission.admission import Admission
 from gateway.generations.adopt import Adopter, Adoption
 from gateway.generations.inputs import SoulInput
 from gateway.generations.limits import model as limits
-from gateway.generations.model import Generation, IdempotencyKey, PreparedRequest, State, Steady
+from gateway.generations.model import Generation, IdempotencyKey, Moment, PreparedRequest, State, Steady
 from gateway.generations.polling import schedule
 from gateway.generations.polling.missing import MissingRequests
 from gateway.generations.reads import Reads
@@ -148,6 +148,29 @@ def first_post_precedes_the_known_time() -> Iterator[None]:
 
     real = TrustedTime._correction_at
     with replaced(TrustedTime, "learn", learn), replaced(TrustedTime, "_correction_at", correction_at):
+        yield
+
+
+def _wait_with_a_wrong_clock(planned: Plan) -> None:
+    """One generation runs at a time, the clock is wrong after a crash, and then Higgsfield has outages."""
+    planned.settings = replace(planned.settings, upstream_concurrency=1)
+    planned.horizon, planned.caller.horizon, planned.crashes, planned.max_downtime = 2 * HOUR, 60.0, 1, 60.0
+    planned.caller_count, planned.caller.sets_start_timeout = 8, 0.5
+    planned.upstream.min_run_time, planned.upstream.max_run_time = 300.0, 900.0
+    planned.outages, planned.max_outage, planned.outage_kinds = 6, 600.0, ("silent", "503")
+    planned.wall_clock_changes, planned.restores, planned.targeted_ends = 1.0, False, 0.3
+
+
+@mutation("although nothing prevented it", 292, "wrong_wall_clock", focus=_wait_with_a_wrong_clock)
+def an_age_needs_the_last_call_for_the_time() -> Iterator[None]:
+    """A generation looks as old as the wrong clock says after a call for Higgsfield's time that had no response."""
+    seen_from = TrustedTime.seen_from
+
+    def seen(self: TrustedTime, since: Steady) -> Moment:
+        reading = self._reading
+        return self._clock.moment() if reading is None or reading.ahead is None else seen_from(self, since)
+
+    with replaced(TrustedTime, "seen_from", seen):
         yield
 
 

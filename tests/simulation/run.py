@@ -46,6 +46,8 @@ Actor = (
 )  # fmt: skip
 MAX_STEPS = 1_000_000
 """The limit of steps in a run. A normal run takes some thousands."""
+WAITING = f"SELECT id FROM generations WHERE state = {State.PENDING.value} AND owner IS NULL"
+"""Selects the generations that have not been sent."""
 SUBMITTED = "SELECT id FROM generations WHERE NOT adopted AND idempotency_key NOT LIKE 'resolved %'"
 """The generations that a caller has submitted. One that an operator found after its end has no submission."""
 SETTLE_TIME = 4 * DAY
@@ -215,6 +217,8 @@ class Simulation:
         self._stop_faults()
         injecting.cancel()
         await self._recover()
+        if self._horizon <= 2 * HOUR:  # otherwise those that run may keep others waiting for a day
+            self.evidence.waiting = self._waiting()
         await asyncio.wait(acting, timeout=self.settle_time)
         await self._wait_until_settled()
         for caller in self.callers:
@@ -274,6 +278,10 @@ class Simulation:
 
     async def _recover(self) -> None:
         """Wait until the gateway has recovered from the last fault, if that takes time."""
+
+    def _waiting(self) -> set[str]:
+        """Return the ids of the generations in the store that have not been sent."""
+        raise NotImplementedError
 
     def _settled(self) -> bool:
         """Return whether every generation in the store is in a final state."""
@@ -476,6 +484,10 @@ class _OneProcess(Simulation):
                     evidence.unreported_hangs.append(world.now)
 
     # -- The end -------------------------------------------------------------------------------------------------------
+
+    def _waiting(self) -> set[str]:
+        with closing(sqlite3.connect(self.disk.path)) as reader:
+            return {name for (name,) in reader.execute(WAITING)}
 
     def _settled(self) -> bool:
         instance = self.server.instance
