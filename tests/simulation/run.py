@@ -217,7 +217,8 @@ class Simulation:
         self._stop_faults()
         injecting.cancel()
         await self._recover()
-        if self._horizon <= 2 * HOUR:  # otherwise those that run may keep others waiting for a day
+        # Others may keep them waiting for a day if they run for so long. Removed credentials do, too.
+        if self._scenario.upstream.max_run_time <= HOUR and not self._scenario.accounts:
             self.evidence.waiting = self._waiting()
         await asyncio.wait(acting, timeout=self.settle_time)
         await self._wait_until_settled()
