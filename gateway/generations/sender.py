@@ -85,8 +85,8 @@ class Sender:
     ) -> None:
         """Set the callbacks and the accounts for which Higgsfield was seen not to honour idempotency keys.
 
-        `observe` applies an observation. `on_attempt_ended` is called with the id of each generation whose attempt has
-        ended without an outcome that settles it, because it may be sent again.
+        `observe` applies an observation. `on_attempt_ended` is called with the id of a generation whose attempt has
+        ended, if it or another one of its account may be sent: the outcome may have changed only the admission.
         """
         self._observe = observe
         self._on_attempt_ended = on_attempt_ended
@@ -224,7 +224,7 @@ class Sender:
         after = await self._settle(generation, observation)
         # Only now, and not if `_settle` fails: an attempt that may have been sent must not look like none.
         self._attempts.discard(generation.id)
-        if after.waiting:
+        if after.waiting or self._admissions.of(generation.spec.account).waiting:
             self._on_attempt_ended(generation.id)
         if isinstance(observation, Accepted):
             await self.handle_stray(generation, after, observation.report.request_id)

@@ -394,6 +394,22 @@ async def test_a_learned_run_time_releases_the_slot_of_an_uncertain_one_sooner(s
     assert name_of(await running.get(waiting.id)) == "COMPLETED"
 
 
+async def test_a_probe_whose_webhook_comes_before_its_response_delays_no_others(start: Start) -> None:
+    """Its response opens the gate, but changes nothing in the store that would let the next one be sent."""
+    running = await start(**public_url())
+    running.plan(on="submit", kind="429", headers={"Retry-After": "60"})
+    probe = await running.submit(soul("probe", wait_for=pb.WAIT_FOR_STORED))
+    await running.wait_until_idle()
+    waiting = await running.submit(soul("second", wait_for=pb.WAIT_FOR_STORED))
+    with running.held(on="submit", processed=True, prompt="probe"):
+        running.time.step(running.time.now + 90.0, 90.0)  # `advance` would wait for the response
+        await eventually(lambda: running.ledger.charges)
+        running.time.step(running.time.now + 90.0, 90.0)
+        await running.until(probe.id, "COMPLETED")
+    await running.advance(60.0)
+    assert name_of(await running.get(waiting.id)) == "COMPLETED"
+
+
 async def test_requests_whose_status_calls_always_fail_delay_no_others(start: Start) -> None:
     """Ten failures in a row count as an outage, which has one probe every 10 s. It must not be one of theirs."""
     running = await start(concurrency_limit=100, image_seconds=200.0, POLL_MIN="1", POLL_MAX="30")
