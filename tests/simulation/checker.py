@@ -101,8 +101,6 @@ class Evidence:
     """What was seen of the archive."""
     declared_lost: set[str] = field(default_factory=set)
     """The ids of generations that an operator declared lost, or tried to."""
-    waiting: set[str] = field(default_factory=set)
-    """The ids of generations that waited when faults had stopped, and could be sent within hours."""
     may_be_charged_twice: set[str] = field(default_factory=set)
     """The keys for which an operator accepted a second charge."""
 
@@ -233,8 +231,6 @@ class _Checker:
                 yield f"canceled after {waited:.0f} s, but start_timeout is {history.start_timeout:.0f} s"
         elif "for a day" in failure.message and waited < DAY - CLOCK_TOLERANCE:
             yield f"given up after {waited:.0f} s instead of a day"
-        elif "for a day" in failure.message and final.id in self.evidence.waiting:
-            yield "was not sent for a day, although nothing prevented it"
 
     def _check_lost(self, history: History, final: Generation, own: Request | None) -> Iterator[str]:
         sent = [post for post in self.posts.get(history.key, []) if post.sent]

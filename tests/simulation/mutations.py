@@ -158,10 +158,11 @@ def _wait_with_a_wrong_clock(planned: Plan) -> None:
     planned.caller_count, planned.caller.sets_start_timeout = 8, 0.5
     planned.upstream.min_run_time, planned.upstream.max_run_time = 300.0, 900.0
     planned.outages, planned.max_outage, planned.outage_kinds = 6, 600.0, ("silent", "503")
-    planned.wall_clock_changes, planned.restores, planned.targeted_ends = 1.0, False, 0.3
+    planned.wall_clock_changes, planned.targeted_ends = 1.0, 0.3
+    planned.restores = planned.accounts = False
 
 
-@mutation("although nothing prevented it", 292, "wrong_wall_clock", focus=_wait_with_a_wrong_clock)
+@mutation("stuck in PENDING", 843, "wrong_wall_clock", focus=_wait_with_a_wrong_clock)
 def an_age_needs_the_last_call_for_the_time() -> Iterator[None]:
     """A generation looks as old as the wrong clock says after a call for Higgsfield's time that had no response."""
     seen_from = TrustedTime.seen_from

@@ -46,12 +46,13 @@ Actor = (
 )  # fmt: skip
 MAX_STEPS = 1_000_000
 """The limit of steps in a run. A normal run takes some thousands."""
-WAITING = f"SELECT id FROM generations WHERE state = {State.PENDING.value} AND owner IS NULL"
-"""Selects the generations that have not been sent."""
 SUBMITTED = "SELECT id FROM generations WHERE NOT adopted AND idempotency_key NOT LIKE 'resolved %'"
 """The generations that a caller has submitted. One that an operator found after its end has no submission."""
-SETTLE_TIME = 4 * DAY
-"""Simulated seconds after the last fault within which every generation must reach a final state."""
+SETTLE_TIME, SHORT_SETTLE_TIME = 4 * DAY, 12 * HOUR
+"""Simulated seconds after the last fault within which every generation must reach a final state.
+
+Only generations that run for hours, or that wait for credentials which were removed, may take more than 12 hours.
+"""
 CALM_TIME = HOUR
 """Simulated seconds after that in which nothing may happen. By then every watcher has reconnected."""
 RESTORE_TIME = 5.0
@@ -217,11 +218,9 @@ class Simulation:
         self._stop_faults()
         injecting.cancel()
         await self._recover()
-        # Others may keep them waiting for a day if they run for so long. Removed credentials do, too.
-        if self._scenario.upstream.max_run_time <= HOUR and not self._scenario.accounts:
-            self.evidence.waiting = self._waiting()
+        until = world.now + self.settle_time
         await asyncio.wait(acting, timeout=self.settle_time)
-        await self._wait_until_settled()
+        await self._wait_until_settled(until)
         for caller in self.callers:
             await caller.get_final()
         for listener in self.listeners:
@@ -280,10 +279,6 @@ class Simulation:
     async def _recover(self) -> None:
         """Wait until the gateway has recovered from the last fault, if that takes time."""
 
-    def _waiting(self) -> set[str]:
-        """Return the ids of the generations in the store that have not been sent."""
-        raise NotImplementedError
-
     def _settled(self) -> bool:
         """Return whether every generation in the store is in a final state."""
         raise NotImplementedError
@@ -305,16 +300,15 @@ class Simulation:
         wrong += [f"{name} was submitted {count} times" for name, count in submitted.items() if count > 1]
         gone = {content["id"] for content in contents if content["act"] == "generation.delete"}
         wrong += [f"{name} has no entry" for name in sorted(kept - submitted.keys())]
-        if self.evidence.retention > self.settle_time + self._horizon:  # otherwise some are removed by their age
+        if self.evidence.retention > SETTLE_TIME + self._horizon:  # otherwise some are removed by their age
             wrong += [f"{name} has an entry, and is not stored" for name in sorted(submitted.keys() - kept - gone)]
 
     async def _at_random_time(self, fault: Callable[[], Awaitable[None]], window: float = 0.8) -> None:
         await self.world.sleep(self.world.rng.random() * self._horizon * window)
         await fault()
 
-    async def _wait_until_settled(self) -> None:
-        """Return when every generation in the store is in a final state, or after `settle_time`."""
-        until = self.world.now + self.settle_time
+    async def _wait_until_settled(self, until: float) -> None:
+        """Return when every generation in the store is in a final state, or at the true time `until`."""
         while self.world.now < until:
             await self.world.sleep(120.0)
             if self._settled():
@@ -331,6 +325,8 @@ class _OneProcess(Simulation):
         higgsfield = self.server.higgsfield = Higgsfield(world, planned.upstream, self.server.deliver_webhook)
         super().__init__(world, planned, self.server, higgsfield)
         self.evidence.terminations = self.server.terminations
+        if max(planned.horizon / 2, planned.upstream.max_run_time) <= HOUR and not planned.accounts:
+            self.settle_time = SHORT_SETTLE_TIME
         self._crashes_left = planned.crashes
         world.wall_skew = planned.initial_wall_skew
         self._restore_undeclared = False
@@ -485,10 +481,6 @@ class _OneProcess(Simulation):
                     evidence.unreported_hangs.append(world.now)
 
     # -- The end -------------------------------------------------------------------------------------------------------
-
-    def _waiting(self) -> set[str]:
-        with closing(sqlite3.connect(self.disk.path)) as reader:
-            return {name for (name,) in reader.execute(WAITING)}
 
     def _settled(self) -> bool:
         instance = self.server.instance

@@ -36,7 +36,7 @@ from tests.simulation.postgres import (
     simulated_connections,
 )
 from tests.simulation.replicas import Balancer, Node, simulated_ports
-from tests.simulation.run import CALM_TIME, SUBMITTED, WAITING, Report, Simulation, run
+from tests.simulation.run import CALM_TIME, SUBMITTED, Report, Simulation, run
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
 MAX_STEPS = 2_000_000
@@ -411,9 +411,6 @@ class _Replicas(Simulation):
             await self.world.sleep(10.0 if self.world.faults_enabled else 600.0)
             recent = sum(at > self.world.now - 10.0 for at in attempts)
             self.evidence.most_commits = max(self.evidence.most_commits, recent)
-
-    def _waiting(self) -> set[str]:
-        return {name for (name,) in self.database.read(WAITING)}
 
     def _settled(self) -> bool:
         open_ones = "SELECT FROM generations WHERE NOT done"
