@@ -178,13 +178,11 @@ class _Source:
 
     def begin(self, target: str) -> None:
         """Mark the file as being moved, with a new id unless it is already."""
-        if not self.move:
-            self._write("move", uuid.uuid4().hex)
-        self._write("moving_to", target)
+        self._write({"move": self.move or uuid.uuid4().hex, "moving_to": target})
 
     def finish(self, target: str) -> None:
         """Mark the file as moved."""
-        self._write("moved_to", target)
+        self._write({"moved_to": target})
 
     def abandon(self) -> None:
         """Remove the marks of the move."""
@@ -226,8 +224,11 @@ class _Source:
         row = self._connection.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
         return "" if row is None else str(row[0])
 
-    def _write(self, name: str, value: str) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", [name, value])
+    def _write(self, values: dict[str, str]) -> None:
+        """Write values in one commit: with an id and no URL, a file could be neither moved nor abandoned."""
+        rows = ", ".join(["(?, ?)"] * len(values))
+        pairs = [text for pair in values.items() for text in pair]
+        self._connection.execute(f"INSERT OR REPLACE INTO meta (name, value) VALUES {rows}", pairs)  # noqa: S608 - places
 
 
 class _Target:

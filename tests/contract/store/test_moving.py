@@ -234,6 +234,20 @@ async def test_an_interrupted_move_continues_behind_the_last_chunk(
     assert len(chunks) == sum(-(-len(rows) // 2) for rows in expected.values())
 
 
+async def test_a_move_whose_first_mark_could_not_be_written_is_repeated(path: Path, url: str) -> None:
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute(
+            "CREATE TRIGGER disk_is_full BEFORE INSERT ON meta WHEN new.name = 'moving_to'"
+            " BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        )
+    with pytest.raises(sqlite3.IntegrityError, match="disk is full"):
+        await moving.move(path, url, SHOWN, _silent)
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute("DROP TRIGGER disk_is_full")
+
+    assert (await moving.move(path, url, SHOWN, _silent)).rows > 0
+
+
 async def test_no_timeout_of_the_server_ends_the_copy_or_the_analysis_of_a_large_table(path: Path, url: str) -> None:
     expected = await _expected(path, url)
     await _fetched(
