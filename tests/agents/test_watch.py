@@ -223,6 +223,8 @@ async def test_an_idle_watch_sends_a_heartbeat_every_15_seconds(timed: Timed) ->
     assert watcher.heartbeats == 1
     await timed.advance(4.0)
     await eventually(lambda: watcher.heartbeats == 2)
+    (conversation,) = timed.gateway._core.agents._conversations.values()
+    assert len(conversation._waiting or ()) <= 1  # the signals of waits that have ended are forgotten
     await watcher.leave()
 
 

@@ -205,6 +205,8 @@ async def test_an_idle_watch_of_a_character_sends_heartbeats(studio: Studio, mon
         pass  # heartbeats until Higgsfield has responded
     for _ in range(3):
         assert not (await anext(watch)).HasField("character")
+    (known,) = studio.gateway._core.characters._watches._watched.values()
+    assert len(known._waiting or ()) <= 1  # the signals of waits that have ended are forgotten
 
 
 async def test_revoking_a_key_ends_its_watches(start: StartStudio) -> None:
