@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from gateway.concurrency import retrieve_exception
 from gateway.errors import GatewayError, Reason
 from gateway.generations.adopt import Adoption
 from gateway.generations.inputs import Input, ModelInput, SoulInput
@@ -380,6 +381,7 @@ class Caller:
         if not self.world.draw_fault(self.behaviour.leaves):
             return await call
         task = asyncio.ensure_future(call)
+        task.add_done_callback(retrieve_exception)
         await asyncio.wait([task], timeout=self.world.log_uniform(0.0005, 30.0))
         if task.done():
             return task.result()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
 
-from tests.simulation import run_replicas
+from tests.simulation import mixed, run_replicas
 from tests.simulation.postgres import real_server
 from tests.simulation.run import Report, simulate
 
@@ -22,6 +22,7 @@ CHUNK = 20
 REPORT_INTERVAL = 30.0
 """Seconds between progress lines."""
 REPLAY = "python -m tests.simulation --replay"
+REPLAY_MIXED = "python -m tests.simulation --mixed --replay"
 REPLAY_REPLICAS = "python -m tests.simulation --replicas --replay"
 
 
@@ -30,14 +31,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seeds", nargs="?", default="1000", help="how many seeds from 0 on, or FIRST-LAST")
     parser.add_argument("--replay", type=int, metavar="SEED", help="run one seed and print everything that happened")
+    parser.add_argument("--mixed", action="store_true", help="with the faults of two mutations in each run")
     parser.add_argument("--replicas", action="store_true", help="several replicas on PostgreSQL, not one on SQLite")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args(arguments)
-    chosen = run_replicas.simulate if given.replicas else simulate
+    chosen, replay = simulate, REPLAY
+    if given.mixed:
+        chosen, replay = mixed.simulate, REPLAY_MIXED
+    if given.replicas:
+        chosen, replay = run_replicas.simulate, REPLAY_REPLICAS
     with real_server() if given.replicas else nullcontext():
         if given.replay is not None:
             return _replay(chosen(given.replay, keep_trace=True))
-        replay = REPLAY_REPLICAS if given.replicas else REPLAY
         return _run(seeds(given.seeds), given.processes, chosen, replay)
 
 

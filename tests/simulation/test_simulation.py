@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation.command import REPLAY, failures
+from tests.simulation import mixed
+from tests.simulation.command import REPLAY, REPLAY_MIXED, failures
 from tests.simulation.gateway import Instance, SqliteServer
 from tests.simulation.plans import plan
 from tests.simulation.run import simulate
@@ -14,12 +15,23 @@ from tests.simulation.run import simulate
 SEEDS, CHUNK = 200, 50
 AUDITED = 50
 """The first seeds, which run with an audit log."""
+MIXED = 30
+"""The number of seeds with mixed plans."""
 
 
 @pytest.mark.parametrize("first", range(AUDITED, SEEDS, CHUNK))
 def test_no_seed_violates_an_invariant(first: int) -> None:
     failed = [
         f"{REPLAY} {one.seed}: {text}" for one in failures(range(first, first + CHUNK)) for text in one.violations
+    ]
+    assert not failed, "\n".join(failed)
+
+
+def test_no_seed_with_a_mixed_plan_violates_an_invariant() -> None:
+    failed = [
+        f"{REPLAY_MIXED} {one.seed}: {text}"
+        for one in failures(range(MIXED), mixed.simulate)
+        for text in one.violations
     ]
     assert not failed, "\n".join(failed)
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from gateway.characters.model import Character, Order
+from gateway.concurrency import retrieve_exception
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import SoulVersion
 from gateway.process.core import Core
@@ -61,6 +62,7 @@ class Trainer:
             return character
 
         call = asyncio.ensure_future(self._server.call(create))
+        call.add_done_callback(retrieve_exception)  # it may fail at the moment of the timeout
         try:
             async with asyncio.timeout(self.world.log_uniform(0.01, 200.0)):
                 character = await call
