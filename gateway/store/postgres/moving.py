@@ -159,7 +159,10 @@ class _Source:
         if not path.is_file():
             raise StoreFileError(f"{path}: there is no store")
         with files.lock(path), contextlib.closing(files.prepare(path, moving=True)) as connection:
-            yield cls(connection)
+            try:
+                yield cls(connection)
+            except sqlite3.Error as error:
+                raise StoreFileError(f"{path}: {files.describe_error(path, error)}") from error
 
     @property
     def move(self) -> str:

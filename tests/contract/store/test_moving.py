@@ -240,7 +240,7 @@ async def test_a_move_whose_first_mark_could_not_be_written_is_repeated(path: Pa
             "CREATE TRIGGER disk_is_full BEFORE INSERT ON meta WHEN new.name = 'moving_to'"
             " BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
         )
-    with pytest.raises(sqlite3.IntegrityError, match="disk is full"):
+    with pytest.raises(StoreFileError, match=r"cannot be used \(disk is full\)"):
         await moving.move(path, url, SHOWN, _silent)
     with closing(sqlite3.connect(path)) as store, store:
         store.execute("DROP TRIGGER disk_is_full")
