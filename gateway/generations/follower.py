@@ -544,7 +544,7 @@ class Follower:
             report = replace(report, failure=NOT_STARTED)
         source = Source.CANCEL if cancel else Source.POLL
         try:
-            after = await self._service.observe(generation, Reported(report, source, entry.polls, ran))
+            after = await self._service.observe(generation, Reported(report, source, ran))
         except UnconfirmedError:
             # Poll less often while the result cannot be stored.
             self._schedule.delay(entry)

@@ -354,6 +354,8 @@ class Generations(Reads):
                         extra={"generation_id": generation.id, "state": generation.state.name},
                     )
                 return generation
+            if (polls := self._feed.entries.polls(after.id)) > after.polls:
+                after = replace(after, polls=polls)  # the number that watchers are shown
             with tracing.step("store change"):
                 if after.done and after.id in self._canceled_by:
                     saved = await self._save_end(generation, after, observation)

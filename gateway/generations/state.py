@@ -113,7 +113,6 @@ class Reported:
 
     report: StatusReport
     source: Source
-    polls: int = 0
     ran: float | None = None
 
 
@@ -399,11 +398,7 @@ def _apply_reported(generation: Generation, observation: Reported, moment: Momen
         changes["missing_since"] = None
     if all(getattr(generation, name) == value for name, value in changes.items()):
         return None
-    changes |= {
-        "source": observation.source,
-        "polls": max(observation.polls, generation.polls),
-        "ran": observation.ran,
-    }
+    changes |= {"source": observation.source, "ran": observation.ran}
     return generation.evolve(moment, **changes)
 
 

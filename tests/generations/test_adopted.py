@@ -37,7 +37,7 @@ OBSERVATIONS: list[Observation] = [
     Ambiguous(MARKER, FAILURE, 0.0), OwnerDied(MARKER, 0.0), Missing(), Missing(given_up_since=1.0), CancelAsked(),
     CancelAsked(FAILURE), Expired(FAILURE), Restored(),
     *(Accepted(report, source) for report in REPORTS for source in (Source.SUBMIT, Source.WEBHOOK, Source.OPERATOR)),
-    *(Reported(report, source, 1, 2.0) for report in REPORTS for source in (Source.POLL, Source.WEBHOOK)),
+    *(Reported(report, source, 2.0) for report in REPORTS for source in (Source.POLL, Source.WEBHOOK)),
 ]  # fmt: skip
 
 

@@ -182,6 +182,17 @@ def test_an_entry_counts_all_status_calls(counted: int, stored: int, shown: int)
     assert feed.entries["id"].polls == shown
 
 
+def test_a_status_call_that_responds_when_the_end_is_stored_does_not_count() -> None:
+    """Watchers of the end get the number of status calls that is stored with it, as all who read it later."""
+    feed = filled(1)
+    entry = feed.entries["id"]
+    entry.count_poll()
+    entry.count_poll()
+    feed.publish([saved(changed(live(), state=State.CANCELED, polls=1), START + 2)])
+    entry.count_poll()
+    assert (entry.generation.done, entry.polls) == (True, 1)
+
+
 async def test_a_takeover_keeps_entries_and_takes_the_stored_versions() -> None:
     feed = Feed([live("asked"), live("not asked"), live("gone")], START)
     entry, gone = feed.entries["asked"], feed.entries["gone"]

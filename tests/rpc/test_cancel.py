@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.generations import due_steps
+from gateway.generations.model import GenerationId
 from gateway.generations.polling.rate_limit import FAILURES_IN_A_ROW
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -81,6 +82,18 @@ async def test_concurrent_cancels_are_refunded_once(running: Running) -> None:
     canceled = await asyncio.gather(*(cancel(client, queued.id) for client in running.transports.values()))
     assert {(name_of(one), one.revision) for one in canceled} == {("CANCELED", canceled[0].revision)}
     assert len(running.ledger.refunds) == 1
+
+
+async def test_the_last_message_of_a_watch_has_the_number_of_polls_that_is_stored(start: Start) -> None:
+    """The end is stored by a cancellation, after polls that changed nothing and so stored nothing."""
+    running = await start(POLL_MIN=0.05, POLL_MAX=0.05)
+    queued = await running.submit(soul("a fox"))
+    watch = asyncio.create_task(running.until(queued.id, "CANCELED"))
+    await eventually(lambda: running.gateway._core.feed.entries[GenerationId(queued.id)].polls > 1)
+    await cancel(running.grpc, queued.id)
+    last = await watch
+    assert last.upstream.poll_count > 1
+    assert (await running.get(queued.id)).upstream == last.upstream
 
 
 @pytest.mark.parametrize("times", [1, 3])

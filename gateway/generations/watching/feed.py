@@ -73,15 +73,18 @@ class Entry(Signals):
         """Replace the generation by a newer version, and wake the watchers if its revision changed."""
         seen = generation.revision != self.generation.revision
         self.generation = generation
-        self.polls = max(self.polls, generation.polls)  # another replica may make the calls
+        # Another replica may make the calls. One that responds while the end is stored does not count: later readers
+        # get the stored number.
+        self.polls = generation.polls if generation.done else max(self.polls, generation.polls)
         if seen:
             self.forget()
             self.wake()
 
     def count_poll(self) -> None:
-        """Count a status call. The count is shown, but is not a change of the generation."""
-        self.polls += 1
-        self.forget()
+        """Count a status call, unless the generation has ended. The count is shown, but is not a change of it."""
+        if not self.generation.done:
+            self.polls += 1
+            self.forget()
 
     def forget(self) -> None:
         """Drop the encoded messages, because what they show has changed."""
@@ -132,6 +135,11 @@ class Entries:
         """Return a live generation, without making its entry."""
         found = self._live.get(generation_id)
         return None if found is None else _generation(found)
+
+    def polls(self, generation_id: GenerationId) -> int:
+        """Return the number of status calls for a generation, without making its entry; 0 if it is not live."""
+        found = self._live.get(generation_id)
+        return 0 if found is None else found.polls
 
     def generations(self) -> Iterator[Generation]:
         """Return all live generations, without making their entries."""
