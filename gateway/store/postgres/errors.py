@@ -60,19 +60,24 @@ ADVICE = (
     ("hot standby", "name the primary, or all servers with target_session_attrs=read-write"),
     ("starting up|shutting down|recovery", "wait until the server is ready"),
 )
-"""Texts in messages of servers, poolers and libpq, and what the operator can do. Few of them have a SQLSTATE."""
+"""Texts in messages of servers, poolers and libpq, and what the operator can do.
+
+libpq passes on no SQLSTATE of a refused connection, so a server whose messages are not in English gets no such advice.
+"""
 
 
 def unreachable(store: str, error: Exception) -> ServerError:
     """Return the error for a server that accepts no connection. `store` is the URL without secrets."""
+    # What libpq writes itself has no severity. That of a server is in its language: FATAL, FATALE, ВАЖНО.
+    answered = re.search(r" failed: \S+:  ", str(error)) is not None
     text = " ".join(str(error).split())
     # The message repeats host and port, which are in the URL.
     text = re.sub(r'.*?(connection to server at "[^"]*"( \([^)]*\))?, port \d+ failed: )+', "", text)
     text = re.sub(r" Is the server running [^?]*\?", "", text)  # libpq's advice, which is the same as ours
-    text = text.removeprefix("connection failed: ").removeprefix("FATAL: ").strip()
-    return ServerError(
-        f"{store}: cannot be connected to ({text}); {advice(text) or 'is the server running and reachable?'}"
-    )
+    text = text.removeprefix("connection failed: ")
+    text = re.sub(r"^\S+: ", "", text) if answered else text
+    otherwise = "the server refuses the connection" if answered else "is the server running and reachable?"
+    return ServerError(f"{store}: cannot be connected to ({text.strip()}); {advice(text) or otherwise}")
 
 
 def refused(store: str, error: psycopg.Error, *, lost: bool) -> ServerError:

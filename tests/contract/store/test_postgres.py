@@ -1365,6 +1365,7 @@ def test_a_statement_has_a_description(name: str) -> None:
     [
         ("locked:wrong", "{database}", "password authentication failed.*check the user and the password"),
         ("gateway", "missing", 'database "missing" does not exist'),
+        ("nobody", "{database}", r'\(role "nobody" does not exist\); the server refuses the connection'),
         ("locked:secret", "{database}", "permission denied for schema public; the gateway's role must own"),
         ("gateway", "postgres", "permission denied for schema public"),
     ],
@@ -1385,6 +1386,23 @@ async def test_a_server_that_refuses_is_reported_without_the_password(
             assert str(refused.value).startswith(f"postgresql://{name}@127.0.0.1:{postgres.port}/")
             assert password not in str(refused.value).replace("password", "") or not password
             assert "\n" not in str(refused.value)
+
+
+async def test_a_refusal_in_another_language_is_not_reported_as_an_unreachable_server() -> None:
+    from gateway.store.postgres.errors import ServerError
+    from gateway.store.postgres.store import examine
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(int.from_bytes(await reader.readexactly(4)) - 4)
+        fields = ("SВАЖНО", "VFATAL", "C3D000", "Mбаза данных missing не существует", "")
+        body = b"".join(field.encode() + b"\0" for field in fields)
+        writer.write(b"E" + (len(body) + 4).to_bytes(4) + body)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        with pytest.raises(ServerError, match=r"\(база данных missing не существует\); the server refuses the conn"):
+            await examine(f"postgresql://gateway@{host}:{port}/missing?sslmode=disable&gssencmode=disable", "the store")
 
 
 @pytest.mark.parametrize("rights", ["SELECT", "SELECT, INSERT, UPDATE"])
