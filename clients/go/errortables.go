@@ -50,8 +50,9 @@ var (
 	ErrQuotaExceeded = errors.New("quota exceeded")
 	// ErrInsufficientCredits: The Higgsfield account does not have enough credits.
 	ErrInsufficientCredits = errors.New("insufficient credits")
-	// ErrUpstreamSaturated: Higgsfield is saturated, and the call does not queue. [Error.RetryDelay] has the delay. As
-	// the delay of a generation: it waits for its turn.
+	// ErrUpstreamSaturated: Higgsfield, or the part of it that the tenant may use, is full, and the call does not
+	// queue. The message says which. [Error.RetryDelay] has the delay. As the delay of a generation: it waits for its
+	// turn.
 	ErrUpstreamSaturated = errors.New("upstream saturated")
 	// ErrGatewayOverloaded: The gateway is overloaded, or its queue is full. The call had no effect. [Error.RetryDelay]
 	// has the delay.

@@ -442,22 +442,17 @@ class Generations(Reads):
         """
         delay = claim.generation.delay
         saturated = delay is not None and delay.reason is Reason.UPSTREAM_SATURATED
-        refuse_for_caller = submission.fail_when_saturated and saturated
+        refused_by = delay if submission.fail_when_saturated and saturated else None
         spec = claim.generation.spec
         waiting, size = self._admissions.waiting_of(spec.tenant), self._admissions.bytes_of(spec.tenant)
-        if not refuse_for_caller and waiting < MAX_WAITING and size + len(spec.input) <= MAX_WAITING_BYTES:
+        if refused_by is None and waiting < MAX_WAITING and size + len(spec.input) <= MAX_WAITING_BYTES:
             return
         if await self._known(spec.tenant, spec.idempotency_key, claim.fingerprint) is not None:
             return
-        if refuse_for_caller:
-            raise GatewayError(
-                Failure(
-                    Reason.UPSTREAM_SATURATED,
-                    "Higgsfield is saturated and the call set fail_when_saturated: nothing was submitted",
-                    retryable=True,
-                    retry_after=5.0,
-                )
-            )
+        if refused_by is not None:
+            why = refused_by.message.removeprefix("waiting: ")
+            message = f"{why}, and the call set fail_when_saturated: nothing was submitted"
+            raise GatewayError(Failure(Reason.UPSTREAM_SATURATED, message, retryable=True, retry_after=5.0))
         raise GatewayError(
             Failure(Reason.GATEWAY_OVERLOADED, "the gateway's queue is full", retryable=True, retry_after=30.0)
         )

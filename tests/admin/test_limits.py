@@ -393,6 +393,11 @@ async def test_keys_labels_and_shares_have_their_own_limits(keyed: Running) -> N
     shared = await second.call("SubmitGeneration", soul("five", wait_for=pb.WAIT_FOR_STORED))
     assert name_of(shared.generation) == "PENDING"
     assert "share" in shared.generation.delay.message
+    over = await refusal(second, soul("not five", fail_when_saturated=True))
+    assert (over.reason, over.failure.message) == (
+        "UPSTREAM_SATURATED",
+        "the tenant uses its share of the account, and the call set fail_when_saturated: nothing was submitted",
+    )
     await keyed.caller("grpc", await keyed.key("green")).call("SubmitGeneration", soul("six"))
     await set_limits(keyed, "red", concurrency_share=100)
     listed: pb.ListGenerationsResponse

@@ -117,9 +117,9 @@ class InsufficientCredits(ResourceExhausted):
 
 
 class UpstreamSaturated(ResourceExhausted):
-    """Higgsfield is saturated, and the call does not queue.
+    """Higgsfield, or the part of it that the tenant may use, is full, and the call does not queue.
 
-    ``retry_delay`` has the delay. As the delay of a generation: it waits for its turn.
+    The message says which. ``retry_delay`` has the delay. As the delay of a generation: it waits for its turn.
     """
 
 

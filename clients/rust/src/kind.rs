@@ -47,8 +47,8 @@ pub enum Kind {
     QuotaExceeded,
     /// The Higgsfield account does not have enough credits.
     InsufficientCredits,
-    /// Higgsfield is saturated, and the call does not queue. `retry_delay` has the delay. As the delay of a generation:
-    /// it waits for its turn.
+    /// Higgsfield, or the part of it that the tenant may use, is full, and the call does not queue. The message says
+    /// which. `retry_delay` has the delay. As the delay of a generation: it waits for its turn.
     UpstreamSaturated,
     /// The gateway is overloaded, or its queue is full. The call had no effect. `retry_delay` has the delay.
     GatewayOverloaded,

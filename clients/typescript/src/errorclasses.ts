@@ -96,8 +96,8 @@ export class InsufficientCredits extends ResourceExhausted {
 }
 
 /**
- * Higgsfield is saturated, and the call does not queue. `retryDelayMs` has the delay. As the delay of a generation: it
- * waits for its turn.
+ * Higgsfield, or the part of it that the tenant may use, is full, and the call does not queue. The message says which.
+ * `retryDelayMs` has the delay. As the delay of a generation: it waits for its turn.
  */
 export class UpstreamSaturated extends ResourceExhausted {
   override name = "UpstreamSaturated";

@@ -80,8 +80,8 @@ pub enum ErrorReason {
     QuotaExceeded = 12,
     /// \[RESOURCE_EXHAUSTED\] The Higgsfield account does not have enough credits.
     InsufficientCredits = 13,
-    /// \[RESOURCE_EXHAUSTED\] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
-    /// a generation: it waits for its turn.
+    /// \[RESOURCE_EXHAUSTED\] Higgsfield, or the part of it that the tenant may use, is full, and the call does not queue. The
+    /// message says which. RetryInfo has the delay. As the delay of a generation: it waits for its turn.
     UpstreamSaturated = 14,
     /// \[RESOURCE_EXHAUSTED\] The gateway is overloaded, or its queue is full. The call had no effect. RetryInfo has the
     /// delay.
@@ -942,7 +942,8 @@ pub struct SubmitGenerationRequest {
     /// CancelGeneration. Default: no limit, but a generation that could not be sent for 24 hours ends as FAILED.
     #[prost(message, optional, tag = "6")]
     pub start_timeout: ::core::option::Option<::prost_types::Duration>,
-    /// Whether to fail with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway.
+    /// Whether to fail with UPSTREAM_SATURATED instead of waiting in the gateway for its turn: because Higgsfield is
+    /// saturated, the account has reached its concurrency limit, the tenant uses its share of it, or tenants take turns.
     #[prost(bool, tag = "7")]
     pub fail_when_saturated: bool,
     /// The time after which Higgsfield deletes the outputs: at least 1 hour, in whole seconds. Default: the setting of the
@@ -1409,7 +1410,8 @@ pub mod generation_service_client {
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
         ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
-        ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+        ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): the generation would have to wait for its turn, and
+        ///     fail_when_saturated is set.
         ///   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
         ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label does not have enough credits
         ///     left.
@@ -1863,7 +1865,8 @@ pub mod generation_service_server {
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
         ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
-        ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+        ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): the generation would have to wait for its turn, and
+        ///     fail_when_saturated is set.
         ///   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
         ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label does not have enough credits
         ///     left.

@@ -59,8 +59,8 @@ const (
 	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 12
 	// [RESOURCE_EXHAUSTED] The Higgsfield account does not have enough credits.
 	ErrorReason_ERROR_REASON_INSUFFICIENT_CREDITS ErrorReason = 13
-	// [RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
-	// a generation: it waits for its turn.
+	// [RESOURCE_EXHAUSTED] Higgsfield, or the part of it that the tenant may use, is full, and the call does not queue. The
+	// message says which. RetryInfo has the delay. As the delay of a generation: it waits for its turn.
 	ErrorReason_ERROR_REASON_UPSTREAM_SATURATED ErrorReason = 14
 	// [RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. The call had no effect. RetryInfo has the
 	// delay.

@@ -106,7 +106,8 @@ type SubmitGenerationRequest struct {
 	// failure START_TIMEOUT_EXCEEDED. That is certain while it is PENDING; in QUEUED Higgsfield decides, as in
 	// CancelGeneration. Default: no limit, but a generation that could not be sent for 24 hours ends as FAILED.
 	StartTimeout *durationpb.Duration `protobuf:"bytes,6,opt,name=start_timeout,json=startTimeout,proto3" json:"start_timeout,omitempty"`
-	// Whether to fail with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway.
+	// Whether to fail with UPSTREAM_SATURATED instead of waiting in the gateway for its turn: because Higgsfield is
+	// saturated, the account has reached its concurrency limit, the tenant uses its share of it, or tenants take turns.
 	FailWhenSaturated bool `protobuf:"varint,7,opt,name=fail_when_saturated,json=failWhenSaturated,proto3" json:"fail_when_saturated,omitempty"`
 	// The time after which Higgsfield deletes the outputs: at least 1 hour, in whole seconds. Default: the setting of the
 	// Higgsfield account, at most 7 days. Higgsfield refuses a longer time (INPUT_REFUSED). Not allowed for inputs that

@@ -60,8 +60,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INSUFFICIENT_CREDITS: _ErrorReason.ValueType  # 13
     """[RESOURCE_EXHAUSTED] The Higgsfield account does not have enough credits."""
     ERROR_REASON_UPSTREAM_SATURATED: _ErrorReason.ValueType  # 14
-    """[RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
-    a generation: it waits for its turn.
+    """[RESOURCE_EXHAUSTED] Higgsfield, or the part of it that the tenant may use, is full, and the call does not queue. The
+    message says which. RetryInfo has the delay. As the delay of a generation: it waits for its turn.
     """
     ERROR_REASON_GATEWAY_OVERLOADED: _ErrorReason.ValueType  # 15
     """[RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. The call had no effect. RetryInfo has the
@@ -140,8 +140,8 @@ RetryInfo is set if waiting helps.
 ERROR_REASON_INSUFFICIENT_CREDITS: ErrorReason.ValueType  # 13
 """[RESOURCE_EXHAUSTED] The Higgsfield account does not have enough credits."""
 ERROR_REASON_UPSTREAM_SATURATED: ErrorReason.ValueType  # 14
-"""[RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
-a generation: it waits for its turn.
+"""[RESOURCE_EXHAUSTED] Higgsfield, or the part of it that the tenant may use, is full, and the call does not queue. The
+message says which. RetryInfo has the delay. As the delay of a generation: it waits for its turn.
 """
 ERROR_REASON_GATEWAY_OVERLOADED: ErrorReason.ValueType  # 15
 """[RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. The call had no effect. RetryInfo has the

@@ -98,7 +98,9 @@ class SubmitGenerationRequest(_message.Message):
     wait_for: Global___WaitFor.ValueType
     """When the call returns. Default: WAIT_FOR_ACCEPTED."""
     fail_when_saturated: _builtins.bool
-    """Whether to fail with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway."""
+    """Whether to fail with UPSTREAM_SATURATED instead of waiting in the gateway for its turn: because Higgsfield is
+    saturated, the account has reached its concurrency limit, the tenant uses its share of it, or tenants take turns.
+    """
     callback_url: _builtins.str
     """The URL that deliveries for this generation are sent to, as CallbackService describes them. The tenant must have a
     callback without a URL; its filter, every_change and secrets apply. The rules are those of

@@ -153,7 +153,8 @@ class GenerationServiceServicer(object):
         - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
         - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
         - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
-        - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+        - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): the generation would have to wait for its turn, and
+        fail_when_saturated is set.
         - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
         - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label does not have enough credits
         left.

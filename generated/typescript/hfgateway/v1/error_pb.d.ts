@@ -216,8 +216,8 @@ export enum ErrorReason {
   INSUFFICIENT_CREDITS = 13,
 
   /**
-   * [RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
-   * a generation: it waits for its turn.
+   * [RESOURCE_EXHAUSTED] Higgsfield, or the part of it that the tenant may use, is full, and the call does not queue. The
+   * message says which. RetryInfo has the delay. As the delay of a generation: it waits for its turn.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_SATURATED = 14;
    */

@@ -72,7 +72,8 @@ export declare type SubmitGenerationRequest = Message<"hfgateway.v1.SubmitGenera
   startTimeout?: Duration | undefined;
 
   /**
-   * Whether to fail with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway.
+   * Whether to fail with UPSTREAM_SATURATED instead of waiting in the gateway for its turn: because Higgsfield is
+   * saturated, the account has reached its concurrency limit, the tenant uses its share of it, or tenants take turns.
    *
    * @generated from field: bool fail_when_saturated = 7;
    */
@@ -944,7 +945,8 @@ export declare const GenerationService: GenService<{
    *   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
    *   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
    *   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
-   *   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+   *   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): the generation would have to wait for its turn, and
+   *     fail_when_saturated is set.
    *   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
    *   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label does not have enough credits
    *     left.

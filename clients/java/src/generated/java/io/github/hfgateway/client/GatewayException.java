@@ -185,8 +185,8 @@ public class GatewayException extends DetailedException {
   }
 
   /**
-   * Higgsfield is saturated, and the call does not queue. {@link #retryDelay} has the delay. As the delay of a
-   * generation: it waits for its turn.
+   * Higgsfield, or the part of it that the tenant may use, is full, and the call does not queue. The message says
+   * which. {@link #retryDelay} has the delay. As the delay of a generation: it waits for its turn.
    */
   public static final class UpstreamSaturated extends ResourceExhausted {
     UpstreamSaturated(Facts facts) {
