@@ -13,6 +13,8 @@ from gateway.frozen import frozen
 
 LAST_PORT = 65535
 MAX_DURATION = 36_500 * 86_400.0
+MAX_NUMBER = 10**15
+"""More than any limit needs, and less than what the databases can store."""
 
 
 @frozen
@@ -282,6 +284,8 @@ class Number:
     def __call__(self, text: str) -> int:
         if not text.isdecimal() or int(text) < self.minimum:
             raise ValueError(f"must be a whole number, {self.allowed}")
+        if int(text) > MAX_NUMBER:
+            raise ValueError(f"must be at most {MAX_NUMBER}")
         return int(text)
 
 

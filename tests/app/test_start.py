@@ -107,7 +107,7 @@ WRONG = {
     ],
     "ARCHIVE_PUBLIC_URL": ["files.example.com", "https://files.example.com/?x", "https://user:swordfish@files.example.com"],
     "ARCHIVE_BANDWIDTH": ["fast", "-1", "1.5"],
-    "ARCHIVE_CONCURRENCY": ["0", "many"], "ARCHIVE_LARGEST": ["0", "1G"],
+    "ARCHIVE_CONCURRENCY": ["0", "many", "9" * 20], "ARCHIVE_LARGEST": ["0", "1G", f"{10**15 + 1}"],
     "OIDC_ISSUER": ["login.example.com", "http://login.example.com", "https://login.example.com"],
     "OIDC_AUDIENCE": ["two words"],
     "OIDC_TENANT_CLAIM": ["two words"],
