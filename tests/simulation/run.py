@@ -51,7 +51,7 @@ SUBMITTED = "SELECT id FROM generations WHERE NOT adopted AND idempotency_key NO
 SETTLE_TIME, SHORT_SETTLE_TIME = 4 * DAY, 12 * HOUR
 """Simulated seconds after the last fault within which every generation must reach a final state.
 
-Only generations that run for hours, or that wait for credentials which were removed, may take more than 12 hours.
+Only if callers act for hours, or generations run for hours or wait for removed credentials, it may take days.
 """
 CALM_TIME = HOUR
 """Simulated seconds after that in which nothing may happen. By then every watcher has reconnected."""
@@ -325,7 +325,8 @@ class _OneProcess(Simulation):
         higgsfield = self.server.higgsfield = Higgsfield(world, planned.upstream, self.server.deliver_webhook)
         super().__init__(world, planned, self.server, higgsfield)
         self.evidence.terminations = self.server.terminations
-        if max(planned.horizon / 2, planned.upstream.max_run_time) <= HOUR and not planned.accounts:
+        longest = max(planned.horizon, planned.caller.horizon, planned.caller.max_resubmit_delay)
+        if longest <= 3 * HOUR and planned.upstream.max_run_time <= HOUR and not planned.accounts:
             self.settle_time = SHORT_SETTLE_TIME
         self._crashes_left = planned.crashes
         world.wall_skew = planned.initial_wall_skew
