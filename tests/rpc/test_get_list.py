@@ -212,6 +212,18 @@ async def test_created_after_is_inclusive_and_created_before_is_exclusive(runnin
     assert await ids(client, created_before=time) == [oldest.id]
 
 
+async def test_a_filter_by_time_is_exact_to_the_nanosecond(running: Running) -> None:
+    (one,) = await submitted(running, 1)
+    exactly = one.create_time.ToNanoseconds()
+    before, after = Timestamp(), Timestamp()
+    before.FromNanoseconds(exactly - 1)
+    after.FromNanoseconds(exactly + 1)
+    assert await ids(running.grpc, created_before=after) == [one.id]
+    assert await ids(running.grpc, created_before=before) == []
+    assert await ids(running.grpc, created_after=before) == [one.id]
+    assert await ids(running.grpc, created_after=after) == []
+
+
 @pytest.mark.parametrize(
     ("seconds", "nanos", "found"),
     [

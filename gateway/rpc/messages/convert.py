@@ -315,15 +315,18 @@ def _known(kind: type[_E], number: int, default: _E, field: str) -> _E:
 def parse_wall_time(message: Message, field: str, wrong: list[Violation], path: str = "") -> float | None:
     """Return a time in a field of a message, or None. Appends a violation to `wrong` if it is invalid.
 
-    `path` is the field of the request that has the message, with a dot.
+    `path` is the field of the request that has the message, with a dot. The time is rounded up to a microsecond.
     """
     if not message.HasField(field):
         return None
     given: Timestamp = getattr(message, field)
     if not (FIRST_SECOND <= given.seconds <= LAST_SECOND and 0 <= given.nanos < 1_000_000_000):
         wrong.append(Violation(path + field, "is not a valid time"))
+    # Stored times are whole microseconds, so no result depends on which time between two of them was given. As a float,
+    # it could be equal to the earlier one.
+    micros = -(-given.nanos // 1_000)
     # The sum could be rounded up to the year 10000, so the last second has no fraction.
-    return min(given.seconds + given.nanos / 1_000_000_000, LAST_SECOND)
+    return min(given.seconds + micros / 1_000_000, LAST_SECOND)
 
 
 def _wrong_labels(field: str, labels: Mapping[str, str]) -> list[Violation]:
