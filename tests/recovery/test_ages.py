@@ -137,9 +137,8 @@ async def test_a_pending_generation_is_sent_although_the_clock_is_fast(start: St
     assert name_of(await running.get(waiting.id)) == "COMPLETED"
 
 
-async def test_a_pending_generation_is_sent_although_higgsfield_did_not_answer_when_asked_for_the_time(
-    start: Start,
-) -> None:
+async def test_a_pending_generation_is_sent_after_a_failed_call_for_the_time(start: Start) -> None:
+    """The clock was wrong at the restart, so the generation looks two days old without Higgsfield's time."""
     running = await start(UPSTREAM_CONCURRENCY=1, queue_seconds=2 * HOUR)
     await running.submit(soul("the one that runs", wait_for=STORED))
     patient = await running.submit(soul("patient", wait_for=STORED))

@@ -64,9 +64,9 @@ class Callbacks:
     redelivered_at: dict[str, float] = field(default_factory=dict)
     """When the owner first asked for a delivery that had ended to be repeated, by its id."""
     repeated: dict[str, float] = field(default_factory=dict)
-    """The last such request that the gateway has confirmed, for each of them: when it was made."""
+    """When the last such request was made that the gateway has confirmed, by the id of the delivery."""
     wrong: list[str] = field(default_factory=list)
-    """What no receiver or owner should see."""
+    """What receivers and the owner should not have seen."""
 
 
 @dataclass
@@ -207,7 +207,10 @@ class CallbackOwner:
         async def change(core: Core) -> Callback:
             return await core.tenant_callbacks.update(self._callbacks.tenant, self._newest, paused=paused)
 
-        return await self._until_confirmed(f"paused={paused}", change) is not None
+        exists = await self._until_confirmed(f"paused={paused}", change) is not None
+        if not exists:
+            self._callbacks.wrong.append(f"{self._newest} does not exist")
+        return exists
 
     async def _replace(self) -> None:
         newest, self._callbacks.secret = self._newest, ""
@@ -220,7 +223,7 @@ class CallbackOwner:
         await self._create()
 
     async def _rotate(self) -> None:
-        """Rotate the secret once. Without a response, nobody knows the newest one."""
+        """Rotate the secret once. Without a response, the newest one is not known."""
 
         async def rotate(core: Core) -> tuple[Callback, str]:
             return await core.tenant_callbacks.rotate(self._callbacks.tenant, self._newest)
