@@ -463,10 +463,7 @@ class _Checker:
                 confirmed.add((receipt.process, receipt.id))
 
     def _check_all_delivered(self, callbacks: Callbacks, own: dict[str, list[Receipt]]) -> Iterator[str]:
-        """What was submitted after the callback was there is delivered, as it was shown to callers.
-
-        So is what its owner had repeated.
-        """
+        """What was submitted after the callback was there is delivered, as it was shown to callers."""
         if callbacks.created_at is None:
             yield "was never created"
             return
@@ -486,10 +483,10 @@ class _Checker:
                 missing = set(wanted) - {receipt.revision for receipt in receipts}
                 if missing:
                     yield f"{final.id} was not delivered at revisions {sorted(missing)} of {final.revision}"
-            for receipt in {receipt.id: receipt for receipt in receipts}.values():
-                asked_at = callbacks.repeated.get(receipt.id, 0.0)
-                if not any((one.confirmed_at or 0.0) >= asked_at for one in receipts if one.id == receipt.id):
-                    yield f"{receipt.id} was not delivered again"
+            for name, asked_at in callbacks.repeated.items():
+                again = any(one.id == name and (one.confirmed_at or 0.0) >= asked_at for one in receipts)
+                if name.startswith(f"{callbacks.ids[-1]}_{final.id}_") and not again:
+                    yield f"{name} was not delivered again"
 
     # -- The archive ---------------------------------------------------------------------------------------------------
 

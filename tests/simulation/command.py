@@ -31,14 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seeds", nargs="?", default="1000", help="how many seeds from 0 on, or FIRST-LAST")
     parser.add_argument("--replay", type=int, metavar="SEED", help="run one seed and print everything that happened")
-    parser.add_argument("--mixed", action="store_true", help="with the faults of two mutations in each run")
-    parser.add_argument("--replicas", action="store_true", help="several replicas on PostgreSQL, not one on SQLite")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--mixed", action="store_true", help="with the faults of two mutations in each run")
+    kind.add_argument("--replicas", action="store_true", help="several replicas on PostgreSQL, not one on SQLite")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args(arguments)
     chosen, replay = simulate, REPLAY
     if given.mixed:
         chosen, replay = mixed.simulate, REPLAY_MIXED
-    if given.replicas:
+    elif given.replicas:
         chosen, replay = run_replicas.simulate, REPLAY_REPLICAS
     with real_server() if given.replicas else nullcontext():
         if given.replay is not None:

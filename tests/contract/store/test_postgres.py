@@ -121,6 +121,18 @@ async def working(store: PostgresStore) -> bool:
     return False
 
 
+async def visible(url: str, query: str = "SELECT FROM generations") -> None:
+    """Wait until a query on another connection returns a row: the write that waits for its answer is stored."""
+    import psycopg
+
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
+
+        async def is_stored() -> bool:
+            return bool(await (await other.execute(query.encode())).fetchall())
+
+        await eventually(is_stored)
+
+
 # -- Lost answers ------------------------------------------------------------------------------------------------------
 
 
@@ -128,37 +140,30 @@ async def test_a_commit_whose_answer_is_lost_is_found_and_announced_once(
     behind: Opened, proxy: Proxy, emptied: str
 ) -> None:
     """For a claim, a save without a change, a save and a deletion."""
-    import psycopg
-
     store = behind.store
     before = await queued(store, "request")
-    async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
 
-        async def lost(write: Callable[[], Awaitable[Any]], stored: str) -> Any:
-            """Discard the answer to a write, which is stored once a query returns a row."""
+    async def lost(write: Callable[[], Awaitable[Any]], stored: str) -> Any:
+        """Discard the answer to a write, which is stored once a query returns a row."""
+        proxy.mute()
+        task = asyncio.ensure_future(write())
+        await visible(emptied, stored)
+        assert not task.done()
+        proxy.cut()
+        return await task
 
-            async def is_stored() -> bool:
-                return bool(await (await other.execute(stored)).fetchall())  # type: ignore[call-overload]
-
-            proxy.mute()
-            task = asyncio.ensure_future(write())
-            await eventually(is_stored)
-            assert not task.done()
-            proxy.cut()
-            return await task
-
-        claim = examples.claim()
-        made = claim.generation
-        marked = examples.marked(made)
-        ended = examples.reported(before, examples.State.COMPLETED)
-        count = len(behind.announced)
-        query = f"SELECT FROM generations WHERE id = '{made.id}'"
-        assert (await lost(lambda: store.claims.claim(claim), query)).new
-        assert await lost(lambda: store.generations.save(made, marked), f"{query} AND owner IS NOT NULL")
-        finished = f"SELECT FROM generations WHERE id = '{before.id}' AND done"
-        assert await lost(lambda: store.generations.save(before, ended), finished)
-        gone = f"SELECT FROM changes WHERE generation_id = '{before.id}' AND revision = 0"
-        await lost(lambda: store.deletions.delete(ended, at_upstream=False, steady=NOW), gone)
+    claim = examples.claim()
+    made = claim.generation
+    marked = examples.marked(made)
+    ended = examples.reported(before, examples.State.COMPLETED)
+    count = len(behind.announced)
+    query = f"SELECT FROM generations WHERE id = '{made.id}'"
+    assert (await lost(lambda: store.claims.claim(claim), query)).new
+    assert await lost(lambda: store.generations.save(made, marked), f"{query} AND owner IS NOT NULL")
+    finished = f"SELECT FROM generations WHERE id = '{before.id}' AND done"
+    assert await lost(lambda: store.generations.save(before, ended), finished)
+    gone = f"SELECT FROM changes WHERE generation_id = '{before.id}' AND revision = 0"
+    await lost(lambda: store.deletions.delete(ended, at_upstream=False, steady=NOW), gone)
 
     seen = [(one.generation_id, one.generation) for one in behind.announced[count:]]
     assert seen == [(made.id, made), (made.id, marked), (before.id, ended), (before.id, None)]
@@ -174,17 +179,11 @@ async def test_a_commit_is_found_whose_connection_ends_with_an_error(
     behind: Opened, proxy: Proxy, emptied: str, last: bytes
 ) -> None:
     """The server may crash after it has written the commit, and find it in its log when it starts again."""
-    import psycopg
 
     store, claim = behind.store, examples.claim()
     proxy.mute()
     claiming = asyncio.ensure_future(store.claims.claim(claim))
-    async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
-
-        async def is_stored() -> bool:
-            return bool(await (await other.execute("SELECT FROM generations")).fetchall())
-
-        await eventually(is_stored)
+    await visible(emptied)
     proxy.end(last)
     assert (await claiming).new
     assert [one.generation for one in behind.announced] == [claim.generation]
@@ -202,7 +201,6 @@ async def test_a_loser_of_a_race_does_not_win_because_an_answer_is_lost(behind: 
 async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_later(
     behind: Opened, proxy: Proxy, postgres: Server, emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import psycopg
 
     from gateway.store.postgres import database, log_writer
 
@@ -211,12 +209,7 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
     store, claim = behind.store, examples.claim()
     proxy.mute()
     task = asyncio.ensure_future(store.claims.claim(claim))
-    async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
-
-        async def is_stored() -> bool:
-            return bool(await (await other.execute("SELECT FROM generations")).fetchall())
-
-        await eventually(is_stored)
+    await visible(emptied)
     behind_it = asyncio.ensure_future(store.claims.claim(examples.claim()))
     announced = asyncio.ensure_future(store.change_log.announced())
     await asyncio.sleep(0)  # both are queued
@@ -351,7 +344,6 @@ async def test_a_commit_whose_answer_is_lost_stays_unknown_if_another_gateway_ta
     emptied: str, postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be stored, so it must not be reported as refused."""
-    import psycopg
 
     from gateway.store.postgres import database, lease, log_writer
 
@@ -363,12 +355,7 @@ async def test_a_commit_whose_answer_is_lost_stays_unknown_if_another_gateway_ta
     async with opened(emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])) as first:
         proxy.mute()
         task = asyncio.ensure_future(first.store.claims.claim(claim))
-        async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
-
-            async def is_stored() -> bool:
-                return bool(await (await other.execute("SELECT FROM generations")).fetchall())
-
-            await eventually(is_stored)
+        await visible(emptied)
         proxy.target = ""
         proxy.cut()
         async with opened(emptied) as second:
@@ -406,7 +393,6 @@ async def test_a_write_whose_answer_is_lost_stays_unknown_if_its_repeat_is_refus
     behind: Opened, proxy: Proxy, postgres: Server, emptied: str, monkeypatch: pytest.MonkeyPatch, *, kind: str
 ) -> None:
     """A webhook that counts as not stored would never be processed, because the next delivery is a duplicate of it."""
-    import psycopg
 
     from gateway.store.postgres import database
 
@@ -415,16 +401,11 @@ async def test_a_write_whose_answer_is_lost_stays_unknown_if_its_repeat_is_refus
     webhook = Webhook((await queued(store, "request")).id, "name", "request", "completed")
     proxy.mute()
     if kind == "webhook":
-        write, table = asyncio.ensure_future(store.webhooks.store_webhook(webhook, NOW)), b"deliveries"
+        write, table = asyncio.ensure_future(store.webhooks.store_webhook(webhook, NOW)), "deliveries"
     else:
         key = ApiKey("k1", "red", "", b"\x00" * 32, NOW)
-        write, table = asyncio.ensure_future(store.keys.add_api_key(key)), b"api_keys"
-    async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
-
-        async def is_stored() -> bool:
-            return bool(await (await other.execute(b"SELECT FROM " + table)).fetchall())
-
-        await eventually(is_stored)
+        write, table = asyncio.ensure_future(store.keys.add_api_key(key)), "api_keys"
+    await visible(emptied, f"SELECT FROM {table}")
     proxy.target = ""
     proxy.cut()
     with pytest.raises(UnknownCommitError):
