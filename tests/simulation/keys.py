@@ -30,8 +30,8 @@ class Key:
     """When the operator first asked to revoke or rotate it."""
     revoked_at: float = float("inf")
     """When its revocation was confirmed."""
-    tokens: list[str] = field(default_factory=list)
-    """Watch tokens that were created with it."""
+    tokens: dict[str, float] = field(default_factory=dict)
+    """Watch tokens that were created with it, and the wall time at which each expires."""
 
 
 class KeyOperator:
@@ -105,19 +105,24 @@ class KeyHolder:
         """Authenticate with a key or with a token of it, and create a token now and then."""
         world, began_at = self.world, self.world.now
         wants_token = world.rng.random() < 0.2
-        secret = world.rng.choice((key.secret, *key.tokens[-2:]))
+        secret = world.rng.choice((key.secret, *[*key.tokens][-2:]))
+        expires = key.tokens.get(secret, float("inf"))
+        expired = False
 
-        async def use(core: Core) -> tuple[Identity, str]:
+        async def use(core: Core) -> tuple[Identity, dict[str, float]]:
+            nonlocal expired
+            expired = world.wall() >= expires
             identity = core.access.authenticate(f"Bearer {secret}")
             if wants_token and not identity.token:
-                return identity, core.access.watch_token(identity, Filter(), ttl=30 * DAY, include_input=False)[0]
-            return identity, ""
+                token, expire_time = core.access.watch_token(identity, Filter(), ttl=30 * DAY, include_input=False)
+                return identity, {token: expire_time}
+            return identity, {}
 
         try:
             async with asyncio.timeout(world.log_uniform(0.05, 60.0)):
-                identity, token = await self._server.call(use)
+                identity, tokens = await self._server.call(use)
         except GatewayError as error:
-            refused = error.failure.reason is Reason.INVALID_CREDENTIALS
+            refused = error.failure.reason is Reason.INVALID_CREDENTIALS and not expired
             if refused and began_at >= key.created_at + self._known_within and world.now < key.ends_at:
                 self._operator.wrong.append(f"{key.id} was refused at {world.now:.1f}: {error.failure.message}")
         except (NotConnectedError, TimeoutError):
@@ -127,6 +132,5 @@ class KeyHolder:
                 self._operator.wrong.append(
                     f"{key.id} was accepted {began_at - key.revoked_at:.1f} s after its revocation"
                 )
-            elif token:
-                key.tokens.append(token)
+            key.tokens |= tokens
             world.record("key", key.id, "as", identity.tenant)
