@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -48,11 +49,13 @@ async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
             prompts = ("a fox", "an owl", "a bear")
             found, *lost = [await submit(gateway, prompt, pb.WAIT_FOR_STORED) for prompt in prompts]
             await stage.run("sh", "-e", "-c", backup.text)
-            await submit(gateway, "a hare", pb.WAIT_FOR_DONE)
-            assert await gateway.terminate() == 0
+            late = await submit(gateway, "a hare", pb.WAIT_FOR_DONE)
+            await gateway.kill()
 
         output = await stage.run("sh", "-e", "-c", restore.text)
         assert "3 generations are held" in output
+        with closing(sqlite3.connect(folder / "hfgateway.db.damaged")) as damaged:
+            assert damaged.execute("SELECT count(*) FROM generations WHERE id = ?", (late,)).fetchone() == (1,)
 
         async with GatewayProcess(folder, sandbox.url, **served) as gateway:
             stage = Stage(sandbox, gateway, folder)
