@@ -533,6 +533,28 @@ async def test_the_write_ahead_log_of_a_store_that_was_moved_without_it_is_kept(
         assert name_of(await get(gateway, ended.id)) == "COMPLETED"
 
 
+@pytest.mark.parametrize("checkpointed", [False, True], ids=["empty", "older"])
+async def test_a_store_that_was_moved_without_its_write_ahead_log_is_complete_with_it(
+    site: Site, checkpointed: bool
+) -> None:
+    if checkpointed:
+        async with site.gateway() as gateway:
+            assert await gateway.terminate() == 0
+    async with site.gateway() as gateway:
+        ended = await submit(gateway, soul("a fox", wait_for=DONE))
+        await gateway.kill()
+    moved = site.folder / "moved"
+    moved.mkdir()
+    for end in ("", ".mark"):
+        Path(f"{site.store}{end}").rename(moved / f"store.db{end}")
+    store = moved / "store.db"
+    assert "if store.db-wal was left elsewhere, put it back" in await site.refused(store)
+    Path(f"{site.store}-wal").rename(moved / "store.db-wal")
+    await site.done("migrate", "--moved", store=store)
+    async with GatewayProcess(site.folder, site.sandbox.url, store_url=f"sqlite:///{store}") as gateway:
+        assert name_of(await get(gateway, ended.id)) == "COMPLETED"
+
+
 async def test_a_store_readable_by_others_is_made_private_with_a_warning(site: Site) -> None:
     async with site.gateway() as gateway:
         assert await gateway.terminate() == 0

@@ -70,7 +70,7 @@ async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
             assert [await state(gateway, one) for one in lost] == ["LOST", "LOST"]
             assert await submit(gateway, "a fox", pb.WAIT_FOR_DONE) == found
             assert await state(gateway, found) == "COMPLETED"
-            assert await gateway.terminate() == 0
+            await gateway.kill()
 
         await stage.run("sh", "-e", "-c", move.text)
         stage = Stage(sandbox, gateway, folder / "moved")

@@ -170,14 +170,14 @@ def find_doubt(store: Path, known: StoreState) -> Doubt | None:
     if not mark.commits:
         return None
     if not known.epoch:
-        return Doubt(
-            f"is empty, but its mark {path_of(store).name} has {mark.commits} commits", empty_store_advice(store)
-        )
+        advice = f"{lost_log_advice(store)}; otherwise {empty_store_advice(store)}"
+        return Doubt(f"is empty, but its mark {path_of(store).name} has {mark.commits} commits", advice)
     if known.epoch != mark.epoch:
         return Doubt(f"is not the store that its mark {path_of(store).name} belongs to", restored_advice(store))
     if known.commits < mark.commits:
         behind = f"commit {known.commits} of {mark.commits}"
-        return Doubt(f"is older than its mark {path_of(store).name} ({behind})", restored_advice(store))
+        advice = f"{lost_log_advice(store)}; {restored_advice(store)}"
+        return Doubt(f"is older than its mark {path_of(store).name} ({behind})", advice)
     if _is_copied(store, mark):
         return Doubt(
             f"was copied or moved since its mark {path_of(store).name} was written",
@@ -195,6 +195,11 @@ MOVES = (MOVED_AWAY, MOVING)
 def restored_advice(store: Path) -> str:
     """Return the advice for a store that may be a copy of an older state."""
     return f"if it was restored or copied, run: {_declaration_command(store, 'restored')} (docs/operations.md)"
+
+
+def lost_log_advice(store: Path) -> str:
+    """Return the advice for a store that lacks commits, which its log may have if a killed gateway has left one."""
+    return f"if {store.name}-wal was left elsewhere, put it back"
 
 
 def damaged_store_advice(store: Path) -> str:
