@@ -343,13 +343,18 @@ async def test_a_mark_with_another_store_or_an_empty_one_is_recognised(site: Sit
 
 
 @pytest.mark.parametrize("place", ["after new epoch", "before restored", "after restored"])
-async def test_a_restore_declaration_that_was_killed_can_be_repeated(site: Site, place: str) -> None:
+@pytest.mark.parametrize("marked", [True, False], ids=["same-folder", "new-folder"])
+async def test_a_restore_declaration_that_was_killed_can_only_be_repeated(site: Site, place: str, marked: bool) -> None:
     waiting = await stored_unsent(site, soul("a fox", wait_for=STORED))
     await site.done("backup", str(site.folder / "backup.db"))
     site.restore(site.folder / "backup.db")
+    if not marked:
+        mark.path_of(site.store).unlink()
     killed = await site.command("migrate", "--restored", HFGATEWAY_FAILPOINT=place)
     assert killed.code == -9
     assert RESTORED in await site.refused()
+    moved = await site.command("migrate", "--moved")
+    assert (moved.code, RESTORED in moved.err) == (exit_codes.REFUSED, True)
     await site.done("migrate", "--restored")
     async with site.gateway() as gateway:
         assert name_of(await get(gateway, waiting)) == "UNCERTAIN"

@@ -82,6 +82,7 @@ async def declare_restored(path: Path) -> Declared:
         newest = next((float(row["time"]) for row in store.database.rows("read_newest_change_time")), None)
         await _renew_epoch(store)
         held = await hold_submissions(store)
+        await _forget_origin(store)
     except UnconfirmedError as error:
         raise StoreFileError(f"{path}: {error}") from error
     finally:
@@ -115,13 +116,26 @@ async def _renew_epoch(store: SqliteStore) -> None:
     sql, epoch = store.database.sql, secrets.token_hex(4)
 
     def write(connection: sqlite3.Connection) -> Effect:
-        connection.execute(sql["delete_origin"])
         connection.execute(sql["write_epoch"], {"epoch": epoch})
         if connection.execute(sql["read_audit_head"]).fetchone():
             append_entry(connection, sql, auditor.restored(epoch))
         return None, None
 
     await store.database.writer.write("new epoch", write)
+
+
+async def _forget_origin(store: SqliteStore) -> None:
+    """Make a backup, or a store that was moved away, an ordinary one.
+
+    This is the last change: if there is no mark, nothing else shows that the store may not be the newest state.
+    """
+    sql = store.database.sql
+
+    def write(connection: sqlite3.Connection) -> Effect:
+        connection.execute(sql["delete_origin"])
+        return None, None
+
+    await store.database.writer.write(None, write)
 
 
 def _renew_mark(path: Path) -> None:
