@@ -120,7 +120,7 @@ class Access:
         self._clock = clock
         self._keys = {key.id: key for key in stored}
         self._several: bool | None = None
-        """Whether the valid keys belong to several tenants; None if a key has changed since that was found out."""
+        """Whether the keys of several tenants may submit; None if a key has changed since that was found out."""
         self._token_secret = token_secret
         self.replica_secret = hmac.digest(token_secret, b"replicas", "sha256").hex()
         """The secret that replicas of this gateway send with the calls that they forward."""
@@ -130,9 +130,10 @@ class Access:
         self._tasks = OwnedTasks()
 
     def several_tenants(self) -> bool:
-        """Return whether keys of more than one tenant are accepted."""
+        """Return whether more than one tenant has keys that may submit."""
         if self._several is None:
-            self._several = len({key.tenant for key in self._keys.values() if key.revoke_time is None}) > 1
+            submitting = (key for key in self._keys.values() if key.revoke_time is None and Scope.SUBMIT in key.scopes)
+            self._several = len({key.tenant for key in submitting}) > 1
         return self._required and (self._issuer is not None or self._several)
 
     def on_revoke(self, *wakes: Callable[[], None]) -> None:

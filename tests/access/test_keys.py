@@ -14,6 +14,7 @@ import pytest
 
 from gateway.access import keys
 from gateway.access.identity import ANONYMOUS, Access, KeyStore
+from gateway.access.scopes import Scope
 from gateway.cli import exit_codes
 from gateway.errors import GatewayError, Reason
 from gateway.generations.clock import SystemClock
@@ -277,6 +278,12 @@ def test_there_are_several_tenants_with_their_keys_or_with_an_issuer() -> None:
     assert access_of(red, issuer=object()).several_tenants()
     assert not access_of(red, replace(blue, revoke_time=1.0)).several_tenants()
     assert not access_of(red, blue, required=False).several_tenants()
+
+
+@pytest.mark.parametrize(("scope", "several"), [(Scope.ADMIN, False), (Scope.READ, False), (Scope.SUBMIT, True)])
+def test_a_tenant_whose_keys_may_not_submit_is_not_one_of_several(scope: Scope, several: bool) -> None:
+    red, other = keys.new_key("red", "", 0.0)[0], keys.new_key("operators", "", 0.0, [scope])[0]
+    assert access_of(red, other).several_tenants() is several
 
 
 def test_the_keys_are_searched_for_several_tenants_only_after_they_change() -> None:
