@@ -94,9 +94,10 @@ class Auditor:
         return self.entry("account.add", stored.create_time, id=stored.account, tenant=stored.tenant, details=details)
 
     def pool(self, tenant: str, pool: Pool) -> str | None:
-        """Describe the accounts that a tenant uses from now on."""
+        """Describe the accounts that a tenant uses from now on, in their order: some calls use only the first one."""
         act = "account.assign" if pool else "account.unassign"
-        return self.entry(act, time.time(), tenant=tenant, details={"accounts": pool} if pool else None)
+        details = {"accounts": [f"{name}={weight}" for name, weight in pool.items()]} if pool else None
+        return self.entry(act, time.time(), tenant=tenant, details=details)
 
     def entry(
         self, act: str, wall: float, *, id: str = "", tenant: str = "", details: Mapping[str, object] | None = None
