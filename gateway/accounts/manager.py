@@ -27,7 +27,7 @@ T = TypeVar("T")
 KEY_SETTING = PREFIX + "ACCOUNTS_KEY"
 MAX_WEIGHT = 1000
 MAX_CREDENTIALS = 1000
-"""Credentials of all accounts together; each has a client in memory."""
+"""Credentials with a secret, of all accounts together; each has a client in memory."""
 
 
 class Encryption(Protocol):
@@ -219,12 +219,14 @@ class AccountManager:
         text = text.strip()
         if self._encryption is None:
             raise invalid_field("credentials", f"cannot be stored without an encryption key: set {KEY_SETTING}")
-        if len(self._stored) >= MAX_CREDENTIALS:
-            raise invalid_field("credentials", f"cannot be stored: there are {MAX_CREDENTIALS} already")
         try:
             credentials = self._connections.identify(text)
         except ValueError as error:
             raise invalid_field("credentials", str(error)) from None
+        if sum(bool(row.sealed) and row.id != credentials for row in self._stored) >= MAX_CREDENTIALS:
+            raise invalid_field(
+                "credentials", f"cannot be stored: there are {MAX_CREDENTIALS} already, remove old ones"
+            )
         account, known = self._accounts.by_name.get(name), self._accounts.name_of(credentials)
         # Only the secret is another one, for example because Higgsfield did not respond when a wrong one was added.
         replaces_secret = account is not None and account.credentials[0] == credentials

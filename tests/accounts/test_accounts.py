@@ -367,6 +367,20 @@ async def test_what_cannot_be_stored_is_refused(running: Running, monkeypatch: p
     assert [one.name for one in (await listed(running)).accounts] == ["default", "films", "ads"]
 
 
+async def test_credentials_without_a_secret_do_not_count_against_the_limit(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.accounts.manager.MAX_CREDENTIALS", 3)
+    await rotate(running, "films", NEWER)
+    running.sandbox.state.change({"account": "newer", "credentials": "newer:films-secret-3"})
+    await rotate(running, "films", "newer:films-secret-3")  # another secret of the same credentials
+    running.sandbox.state.change({"account": "films", "credentials": "newest:films-secret-4"})
+    newest = pb.RotateAccountRequest(name="films", credentials="newest:films-secret-4")
+    assert await refused(running, "RotateAccount", newest) == "INVALID_ARGUMENT"
+    await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", only_old_credentials=True))
+    await rotate(running, "films", "newest:films-secret-4")
+
+
 async def test_a_repeated_call_changes_nothing(running: Running) -> None:
     before = await listed(running)
     await add(running, "films", FILMS)
