@@ -250,24 +250,25 @@ pub struct RevokeApiKeyResponse {
 /// Higgsfield's clock.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Limits {
-    /// The credits of all submissions of a day, as a decimal number with at most six decimals. A submission reserves its
-    /// estimated price.
+    /// The credits of all submissions of a day, as a decimal number from 0 to 1,000,000,000 with at most six decimals. A
+    /// submission reserves its estimated price.
     #[prost(string, optional, tag = "1")]
     pub credits_per_day: ::core::option::Option<::prost::alloc::string::String>,
     /// The credits of all submissions of a month, likewise.
     #[prost(string, optional, tag = "2")]
     pub credits_per_month: ::core::option::Option<::prost::alloc::string::String>,
-    /// The submissions in each minute of the clock.
+    /// The submissions in each minute of the clock, from 0 to 10^15.
     #[prost(int64, optional, tag = "3")]
     pub submissions_per_minute: ::core::option::Option<i64>,
-    /// The generations that have not ended.
+    /// The generations that have not ended, from 0 to 10^15.
     #[prost(int64, optional, tag = "4")]
     pub in_flight: ::core::option::Option<i64>,
     /// The share of the account's concurrency that the outputs of a tenant may use, in percent, from 1 to 100. At least one
     /// output can run. More generations wait. Only for tenants.
     #[prost(int32, optional, tag = "5")]
     pub concurrency_share: ::core::option::Option<i32>,
-    /// The prefixes of the model ids that may be used. Empty: all models. At most 100.
+    /// The prefixes of the model ids that may be used: at most 100, each with 1 to 200 characters of a-z, 0-9, ".", "/",
+    /// "-", "_", beginning with a letter or a digit. Empty: all models.
     #[prost(string, repeated, tag = "6")]
     pub model_id_prefixes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -493,7 +494,7 @@ pub struct ListAccountsResponse {
     /// The accounts; the default one is the first.
     #[prost(message, repeated, tag = "1")]
     pub accounts: ::prost::alloc::vec::Vec<Account>,
-    /// The accounts of tenants that do not use the default one, sorted by tenant.
+    /// The accounts that were assigned to tenants, sorted by tenant. Other tenants use the default one.
     #[prost(message, repeated, tag = "2")]
     pub assignments: ::prost::alloc::vec::Vec<Assignment>,
 }
@@ -518,7 +519,7 @@ pub struct AssignAccountsRequest {
     /// Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
-    /// The accounts. Empty: the default account.
+    /// The accounts, each at most once. Empty: the default account.
     #[prost(message, repeated, tag = "2")]
     pub accounts: ::prost::alloc::vec::Vec<WeightedAccount>,
 }
@@ -540,7 +541,7 @@ pub struct QueryUsageRequest {
     #[prost(string, tag = "3")]
     pub tenant: ::prost::alloc::string::String,
     /// By what to group, in this order: "day" (UTC, of the submission), "tenant", "key" (the id of the API key), "model", or
-    /// "label:" and the name of a label, at most once. Empty: one group.
+    /// "label:" and the name of a label. Each at most once, and at most one label. Empty: one group.
     #[prost(string, repeated, tag = "4")]
     pub group_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -1115,7 +1116,7 @@ pub mod admin_service_client {
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
-        ///     the credentials, or the gateway has no key to encrypt them.
+        ///     the credentials, the gateway has no key to encrypt them, or all accounts together have 1,000 credentials.
         ///
         /// Retry: safe. A retry with the same credentials changes nothing.
         pub async fn add_account(
@@ -1500,7 +1501,7 @@ pub mod admin_service_server {
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
-        ///     the credentials, or the gateway has no key to encrypt them.
+        ///     the credentials, the gateway has no key to encrypt them, or all accounts together have 1,000 credentials.
         ///
         /// Retry: safe. A retry with the same credentials changes nothing.
         async fn add_account(

@@ -5331,7 +5331,7 @@ pub struct SoulCharacter {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateCharacterRequest {
-    /// Required. The name, 1 to 100 characters.
+    /// Required. The name, 1 to 100 characters, not all of them spaces, and none of them a null character.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// Required. The URLs of 1 to 100 images of the face, as in GenerationInput.

@@ -209,7 +209,7 @@ func (x *SoulCharacter) GetExtra() *structpb.Struct {
 
 type CreateCharacterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. The name, 1 to 100 characters.
+	// Required. The name, 1 to 100 characters, not all of them spaces, and none of them a null character.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Required. The URLs of 1 to 100 images of the face, as in GenerationInput.
 	ImageUrls []string `protobuf:"bytes,2,rep,name=image_urls,json=imageUrls,proto3" json:"image_urls,omitempty"`

@@ -130,7 +130,7 @@ class CreateCharacterRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Required. The name, 1 to 100 characters."""
+    """Required. The name, 1 to 100 characters, not all of them spaces, and none of them a null character."""
     version: _generation_input_pb2.SoulVersion.ValueType
     """The version of Soul to train for. Default: SOUL_VERSION_V1."""
     idempotency_key: _builtins.str

@@ -95,7 +95,7 @@ export declare const SoulCharacterSchema: GenMessage<SoulCharacter>;
  */
 export declare type CreateCharacterRequest = Message<"hfgateway.v1.CreateCharacterRequest"> & {
   /**
-   * Required. The name, 1 to 100 characters.
+   * Required. The name, 1 to 100 characters, not all of them spaces, and none of them a null character.
    *
    * @generated from field: string name = 1;
    */

@@ -1430,19 +1430,20 @@ func (x *RevokeApiKeyResponse) GetApiKey() *ApiKey {
 // Higgsfield's clock.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The credits of all submissions of a day, as a decimal number with at most six decimals. A submission reserves its
-	// estimated price.
+	// The credits of all submissions of a day, as a decimal number from 0 to 1,000,000,000 with at most six decimals. A
+	// submission reserves its estimated price.
 	CreditsPerDay *string `protobuf:"bytes,1,opt,name=credits_per_day,json=creditsPerDay,proto3,oneof" json:"credits_per_day,omitempty"`
 	// The credits of all submissions of a month, likewise.
 	CreditsPerMonth *string `protobuf:"bytes,2,opt,name=credits_per_month,json=creditsPerMonth,proto3,oneof" json:"credits_per_month,omitempty"`
-	// The submissions in each minute of the clock.
+	// The submissions in each minute of the clock, from 0 to 10^15.
 	SubmissionsPerMinute *int64 `protobuf:"varint,3,opt,name=submissions_per_minute,json=submissionsPerMinute,proto3,oneof" json:"submissions_per_minute,omitempty"`
-	// The generations that have not ended.
+	// The generations that have not ended, from 0 to 10^15.
 	InFlight *int64 `protobuf:"varint,4,opt,name=in_flight,json=inFlight,proto3,oneof" json:"in_flight,omitempty"`
 	// The share of the account's concurrency that the outputs of a tenant may use, in percent, from 1 to 100. At least one
 	// output can run. More generations wait. Only for tenants.
 	ConcurrencyShare *int32 `protobuf:"varint,5,opt,name=concurrency_share,json=concurrencyShare,proto3,oneof" json:"concurrency_share,omitempty"`
-	// The prefixes of the model ids that may be used. Empty: all models. At most 100.
+	// The prefixes of the model ids that may be used: at most 100, each with 1 to 200 characters of a-z, 0-9, ".", "/",
+	// "-", "_", beginning with a letter or a digit. Empty: all models.
 	ModelIdPrefixes []string `protobuf:"bytes,6,rep,name=model_id_prefixes,json=modelIdPrefixes,proto3" json:"model_id_prefixes,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -2669,7 +2670,7 @@ type ListAccountsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The accounts; the default one is the first.
 	Accounts []*Account `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
-	// The accounts of tenants that do not use the default one, sorted by tenant.
+	// The accounts that were assigned to tenants, sorted by tenant. Other tenants use the default one.
 	Assignments   []*Assignment `protobuf:"bytes,2,rep,name=assignments,proto3" json:"assignments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2824,7 +2825,7 @@ type AssignAccountsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// The accounts. Empty: the default account.
+	// The accounts, each at most once. Empty: the default account.
 	Accounts      []*WeightedAccount `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2928,7 +2929,7 @@ type QueryUsageRequest struct {
 	// Count generations of this tenant. Empty: of all.
 	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// By what to group, in this order: "day" (UTC, of the submission), "tenant", "key" (the id of the API key), "model", or
-	// "label:" and the name of a label, at most once. Empty: one group.
+	// "label:" and the name of a label. Each at most once, and at most one label. Empty: one group.
 	GroupBy       []string `protobuf:"bytes,4,rep,name=group_by,json=groupBy,proto3" json:"group_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

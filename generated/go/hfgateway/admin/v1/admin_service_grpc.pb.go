@@ -155,7 +155,7 @@ type AdminServiceClient interface {
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
-	//     the credentials, or the gateway has no key to encrypt them.
+	//     the credentials, the gateway has no key to encrypt them, or all accounts together have 1,000 credentials.
 	//
 	// Retry: safe. A retry with the same credentials changes nothing.
 	AddAccount(ctx context.Context, in *AddAccountRequest, opts ...grpc.CallOption) (*AddAccountResponse, error)
@@ -511,7 +511,7 @@ type AdminServiceServer interface {
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
-	//     the credentials, or the gateway has no key to encrypt them.
+	//     the credentials, the gateway has no key to encrypt them, or all accounts together have 1,000 credentials.
 	//
 	// Retry: safe. A retry with the same credentials changes nothing.
 	AddAccount(context.Context, *AddAccountRequest) (*AddAccountResponse, error)

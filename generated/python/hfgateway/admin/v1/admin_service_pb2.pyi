@@ -678,22 +678,24 @@ class Limits(_message.Message):
     CONCURRENCY_SHARE_FIELD_NUMBER: _builtins.int
     MODEL_ID_PREFIXES_FIELD_NUMBER: _builtins.int
     credits_per_day: _builtins.str
-    """The credits of all submissions of a day, as a decimal number with at most six decimals. A submission reserves its
-    estimated price.
+    """The credits of all submissions of a day, as a decimal number from 0 to 1,000,000,000 with at most six decimals. A
+    submission reserves its estimated price.
     """
     credits_per_month: _builtins.str
     """The credits of all submissions of a month, likewise."""
     submissions_per_minute: _builtins.int
-    """The submissions in each minute of the clock."""
+    """The submissions in each minute of the clock, from 0 to 10^15."""
     in_flight: _builtins.int
-    """The generations that have not ended."""
+    """The generations that have not ended, from 0 to 10^15."""
     concurrency_share: _builtins.int
     """The share of the account's concurrency that the outputs of a tenant may use, in percent, from 1 to 100. At least one
     output can run. More generations wait. Only for tenants.
     """
     @_builtins.property
     def model_id_prefixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The prefixes of the model ids that may be used. Empty: all models. At most 100."""
+        """The prefixes of the model ids that may be used: at most 100, each with 1 to 200 characters of a-z, 0-9, ".", "/",
+        "-", "_", beginning with a letter or a digit. Empty: all models.
+        """
 
     def __init__(
         self,
@@ -1295,7 +1297,7 @@ class ListAccountsResponse(_message.Message):
 
     @_builtins.property
     def assignments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assignment]:
-        """The accounts of tenants that do not use the default one, sorted by tenant."""
+        """The accounts that were assigned to tenants, sorted by tenant. Other tenants use the default one."""
 
     def __init__(
         self,
@@ -1367,7 +1369,7 @@ class AssignAccountsRequest(_message.Message):
     """Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit."""
     @_builtins.property
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightedAccount]:
-        """The accounts. Empty: the default account."""
+        """The accounts, each at most once. Empty: the default account."""
 
     def __init__(
         self,
@@ -1426,7 +1428,7 @@ class QueryUsageRequest(_message.Message):
     @_builtins.property
     def group_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """By what to group, in this order: "day" (UTC, of the submission), "tenant", "key" (the id of the API key), "model", or
-        "label:" and the name of a label, at most once. Empty: one group.
+        "label:" and the name of a label. Each at most once, and at most one label. Empty: one group.
         """
 
     def __init__(

@@ -312,7 +312,7 @@ class AdminServiceServicer(object):
 
         Errors:
         - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
-        the credentials, or the gateway has no key to encrypt them.
+        the credentials, the gateway has no key to encrypt them, or all accounts together have 1,000 credentials.
 
         Retry: safe. A retry with the same credentials changes nothing.
         """

@@ -157,7 +157,7 @@ class AdminServiceStub:
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
-        the credentials, or the gateway has no key to encrypt them.
+        the credentials, the gateway has no key to encrypt them, or all accounts together have 1,000 credentials.
 
     Retry: safe. A retry with the same credentials changes nothing.
     """
@@ -333,7 +333,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
-        the credentials, or the gateway has no key to encrypt them.
+        the credentials, the gateway has no key to encrypt them, or all accounts together have 1,000 credentials.
 
     Retry: safe. A retry with the same credentials changes nothing.
     """
@@ -584,7 +584,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
-            the credentials, or the gateway has no key to encrypt them.
+            the credentials, the gateway has no key to encrypt them, or all accounts together have 1,000 credentials.
 
         Retry: safe. A retry with the same credentials changes nothing.
         """

@@ -649,8 +649,8 @@ export declare const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse
  */
 export declare type Limits = Message<"hfgateway.admin.v1.Limits"> & {
   /**
-   * The credits of all submissions of a day, as a decimal number with at most six decimals. A submission reserves its
-   * estimated price.
+   * The credits of all submissions of a day, as a decimal number from 0 to 1,000,000,000 with at most six decimals. A
+   * submission reserves its estimated price.
    *
    * @generated from field: optional string credits_per_day = 1;
    */
@@ -664,14 +664,14 @@ export declare type Limits = Message<"hfgateway.admin.v1.Limits"> & {
   creditsPerMonth?: string | undefined;
 
   /**
-   * The submissions in each minute of the clock.
+   * The submissions in each minute of the clock, from 0 to 10^15.
    *
    * @generated from field: optional int64 submissions_per_minute = 3;
    */
   submissionsPerMinute?: bigint | undefined;
 
   /**
-   * The generations that have not ended.
+   * The generations that have not ended, from 0 to 10^15.
    *
    * @generated from field: optional int64 in_flight = 4;
    */
@@ -686,7 +686,8 @@ export declare type Limits = Message<"hfgateway.admin.v1.Limits"> & {
   concurrencyShare?: number | undefined;
 
   /**
-   * The prefixes of the model ids that may be used. Empty: all models. At most 100.
+   * The prefixes of the model ids that may be used: at most 100, each with 1 to 200 characters of a-z, 0-9, ".", "/",
+   * "-", "_", beginning with a letter or a digit. Empty: all models.
    *
    * @generated from field: repeated string model_id_prefixes = 6;
    */
@@ -1289,7 +1290,7 @@ export declare type ListAccountsResponse = Message<"hfgateway.admin.v1.ListAccou
   accounts: Account[];
 
   /**
-   * The accounts of tenants that do not use the default one, sorted by tenant.
+   * The accounts that were assigned to tenants, sorted by tenant. Other tenants use the default one.
    *
    * @generated from field: repeated hfgateway.admin.v1.Assignment assignments = 2;
    */
@@ -1360,7 +1361,7 @@ export declare type AssignAccountsRequest = Message<"hfgateway.admin.v1.AssignAc
   tenant: string;
 
   /**
-   * The accounts. Empty: the default account.
+   * The accounts, each at most once. Empty: the default account.
    *
    * @generated from field: repeated hfgateway.admin.v1.WeightedAccount accounts = 2;
    */
@@ -1418,7 +1419,7 @@ export declare type QueryUsageRequest = Message<"hfgateway.admin.v1.QueryUsageRe
 
   /**
    * By what to group, in this order: "day" (UTC, of the submission), "tenant", "key" (the id of the API key), "model", or
-   * "label:" and the name of a label, at most once. Empty: one group.
+   * "label:" and the name of a label. Each at most once, and at most one label. Empty: one group.
    *
    * @generated from field: repeated string group_by = 4;
    */
@@ -1779,7 +1780,7 @@ export declare const AdminService: GenService<{
    *
    * Errors:
    *   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
-   *     the credentials, or the gateway has no key to encrypt them.
+   *     the credentials, the gateway has no key to encrypt them, or all accounts together have 1,000 credentials.
    *
    * Retry: safe. A retry with the same credentials changes nothing.
    *
