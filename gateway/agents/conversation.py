@@ -119,7 +119,8 @@ class Conversation(Signals):
     def changes_since(self, seen: int, after: str) -> Sequence[Session | Message]:
         """Return what has changed after the first `seen` changes: the session, and the messages after one, in order.
 
-        The session comes first, except at the end of a turn, which follows the messages of the turn.
+        The session comes first while a turn is running, and last if none is: the end of a turn follows its messages,
+        also for a watch that begins or resumes after it.
         """
         first = self._index_after(after)
         # None if an outdated read does not show that message. The next ones show it again, with what follows it.
@@ -127,8 +128,7 @@ class Conversation(Signals):
         messages = [row.message for row in rows if row.changed > seen]
         if self._session_changed <= seen:
             return messages
-        turn_ended = seen > 0 and self.session.state.resting
-        return [*messages, self.session] if turn_ended else [self.session, *messages]
+        return [*messages, self.session] if self.session.state.resting else [self.session, *messages]
 
     async def wait(self, seconds: float) -> None:
         """Wait for the next change or wake-up, for at most `seconds`."""

@@ -30,7 +30,7 @@ async def test_a_conversation_with_a_question_completes(running: Running, client
     first = (await talk.send(session_id, "a fox [ask]")).message
     assert rows([first]) == [("USER", "PROCESSING", "a fox [ask]")]
     asked = await talk.turn(session_id, first.id)
-    assert state_name(asked[0].session) == "AWAITING_INPUT"
+    assert state_name(asked[-1].session) == "AWAITING_INPUT"
     assert rows([one.message for one in asked if one.HasField("message")]) == [
         ("ASSISTANT", "PROCESSING", "Which colour?")
     ]

@@ -638,7 +638,7 @@ pub mod agent_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
-        /// the messages of the turn.
+        /// the messages of the turn, also in a stream that begins or resumes after it.
         ///
         /// The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
         /// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the
@@ -853,7 +853,7 @@ pub mod agent_service_server {
             + std::marker::Send
             + 'static;
         /// Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
-        /// the messages of the turn.
+        /// the messages of the turn, also in a stream that begins or resumes after it.
         ///
         /// The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
         /// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the

@@ -108,7 +108,7 @@ type AgentServiceClient interface {
 	// Retry: safe.
 	InterruptSession(ctx context.Context, in *InterruptSessionRequest, opts ...grpc.CallOption) (*InterruptSessionResponse, error)
 	// Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
-	// the messages of the turn.
+	// the messages of the turn, also in a stream that begins or resumes after it.
 	//
 	// The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
 	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the
@@ -315,7 +315,7 @@ type AgentServiceServer interface {
 	// Retry: safe.
 	InterruptSession(context.Context, *InterruptSessionRequest) (*InterruptSessionResponse, error)
 	// Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
-	// the messages of the turn.
+	// the messages of the turn, also in a stream that begins or resumes after it.
 	//
 	// The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
 	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the

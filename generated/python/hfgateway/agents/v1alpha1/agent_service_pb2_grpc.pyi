@@ -113,7 +113,7 @@ class AgentServiceStub:
     """
     WatchSession: _grpc.UnaryStreamMultiCallable[_agent_service_pb2.WatchSessionRequest, _agent_service_pb2.WatchSessionResponse]
     """Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
-    the messages of the turn.
+    the messages of the turn, also in a stream that begins or resumes after it.
 
     The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
     UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the
@@ -230,7 +230,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """
     WatchSession: _aio.UnaryStreamMultiCallable[_agent_service_pb2.WatchSessionRequest, _agent_service_pb2.WatchSessionResponse]  # type: ignore[assignment]
     """Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
-    the messages of the turn.
+    the messages of the turn, also in a stream that begins or resumes after it.
 
     The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
     UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the
@@ -380,7 +380,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agent_service_pb2.WatchSessionResponse], _abc.AsyncIterator[_agent_service_pb2.WatchSessionResponse]]:
         """Streams the session and its messages after after_message_id, then every change of both. The end of a turn follows
-        the messages of the turn.
+        the messages of the turn, also in a stream that begins or resumes after it.
 
         The stream ends with OK when the session is TERMINATED; with until_idle, also when no turn is running. It ends with
         UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. During an outage of Higgsfield the
