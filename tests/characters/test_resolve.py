@@ -10,6 +10,7 @@ from gateway.characters.lookup import CREATION_TIMEOUT
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from tests.characters.conftest import Studio, order
 from tests.support import operator
+from tests.support.commits import commits
 from tests.support.running import WAIT_TIMEOUT, eventually
 
 TENANT = "default"
@@ -97,6 +98,39 @@ async def test_a_repeat_that_waits_for_a_resolution_is_answered_with_the_charact
         await resolving
         answer = await repeating
     assert (answer.replayed, answer.character.id) == (True, paid)
+
+
+@pytest.mark.parametrize("bound", [True, False])
+async def test_of_two_resolutions_at_once_the_later_one_is_refused(studio: Studio, bound: bool) -> None:
+    """It would free the key of a bound character, and a repeat would be charged again."""
+    await unresolved(studio, taken=True)
+    (paid,) = studio.paid
+    creator = studio.gateway._core.characters._creator
+    first = resolution(character_id=paid) if bound else resolution(not_taken={})
+    with commits("character bound", "character freed") as writes:
+        writes.hold()
+        resolving = asyncio.create_task(operator.ask(studio, "ResolveCharacter", first))
+        await writes.reached()
+        late = asyncio.create_task(operator.refused(studio, "ResolveCharacter", resolution(not_taken={})))
+        await eventually(lambda: len(creator._tasks) == 2)
+        writes.release()
+        await resolving
+        assert await late == "INVALID_ARGUMENT"
+    assert (await studio.create()).replayed is bound
+
+
+async def test_a_resolution_whose_call_is_canceled_during_its_commit_frees_the_key(studio: Studio) -> None:
+    await unresolved(studio, taken=False)
+    with commits("character freed") as frees:
+        frees.hold()
+        resolving = asyncio.create_task(studio.gateway._core.characters.resolve(TENANT, "key-of-Anna", None))
+        await frees.reached()
+        resolving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await resolving
+        frees.release()
+    await eventually(lambda: not studio.gateway._core.characters.unresolved())
+    assert not (await studio.create()).replayed
 
 
 async def test_a_character_resolved_with_an_id_is_bound(studio: Studio) -> None:
