@@ -372,13 +372,22 @@ async def test_orders_whose_callers_have_left_count_against_the_limit_of_their_t
     assert studio.sent[2:] == ["Dee", "Cy"]
 
 
-async def test_a_drain_waits_for_a_create_call_in_flight(studio: Studio) -> None:
+async def test_a_drain_waits_for_a_create_call_in_flight(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    core, left = studio.gateway._core, list[int]()
+    after = core.dispatcher.drained
+
+    async def next_step() -> None:
+        left.append(len(core.characters._creator._in_progress))
+        await after()
+
+    monkeypatch.setattr(core.dispatcher, "drained", next_step)
     with studio.held(on="train", processed=True):
         call = asyncio.create_task(studio.create())
         await studio.until_paid(1)
         await studio.begin_drain()
         assert (await studio.refused("CreateCharacter", order())).reason == "GATEWAY_UNAVAILABLE"
     await studio.stop_gateway()
+    assert left == [0]
     created = (await call).character.id
     await studio.start_gateway()
     again = await studio.create()
