@@ -110,6 +110,8 @@ class View:
     """Whether the present watch has sent everything that had happened before it began."""
     in_snapshot: bool = True
     """Whether the watch is sending the present state of all generations, and not yet changes."""
+    ended_at: dict[str, float] = field(default_factory=dict)
+    """The true time at which each generation was first shown in a final state, by id."""
 
 
 @dataclass
@@ -467,6 +469,8 @@ class Watcher:
         if generation.revision != seen + 1 and not (before is None and view.in_snapshot):
             view.gaps.append(Gap(self.world.now, generation.id, seen, generation.revision))
         view.generations[generation.id] = generation
+        if generation.done:
+            view.ended_at.setdefault(generation.id, self.world.now)
         self.world.record("watcher", view.tenant, generation.id[-6:], generation.revision, generation.state.name)
 
 

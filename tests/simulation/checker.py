@@ -24,6 +24,11 @@ UPSTREAM_STATUS = {State.COMPLETED: "completed", State.FAILED: "failed", State.N
 """Higgsfield's status for each final state."""
 UPSTREAM_TIMEOUT = 60.0
 """HFGATEWAY_UPSTREAM_TIMEOUT, in seconds. The gateway may abort a call that takes this long."""
+REPORT_TIMEOUT = 1800.0
+"""Seconds within which the end of a request is known, beside the time between two polls, once faults have stopped.
+
+A watcher may take 20 minutes until it reconnects, and refused credentials are tried again after 10.
+"""
 MAX_COMMITS = 600
 """The limit of attempted commits in ten seconds. A run has only a few generations."""
 MAX_TASKS, MAX_TIMERS = 40, 60
@@ -63,6 +68,10 @@ class Evidence:
     """HFGATEWAY_DRAIN, in seconds."""
     retention: float = 30 * DAY
     """HFGATEWAY_RETENTION, in seconds."""
+    served_from: float = float("inf")
+    """When the gateway served callers again after the last fault."""
+    poll_max: float = 0.0
+    """HFGATEWAY_POLL_MAX, in seconds."""
     ended_at: float = 0.0
     wrong_sums: list[str] = field(default_factory=list)
     """What is wrong with the sums of budgets."""
@@ -214,6 +223,19 @@ class _Checker:
                     yield "COMPLETED with outputs other than those at Higgsfield"
         if own is not None and history.final is not None and final.outputs and self._is_deleted(own):
             yield "shown with outputs that were deleted at Higgsfield"
+        if own is not None and final is history.final:
+            yield from self._check_is_known_in_time(history, final, own)
+
+    def _check_is_known_in_time(self, history: History, final: Generation, own: Request) -> Iterator[str]:
+        """Once faults have stopped and a request was accepted, its end is known after a poll."""
+        ended_at = own.ends_at if own.canceled_at is None else own.canceled_at
+        begun_at = max(ended_at, self.evidence.served_from, final.accept_time or 0.0)
+        known = [view.ended_at[final.id] for view in self.evidence.views if final.id in view.ended_at]
+        # If the wall clock was wrong when it ended, update_time is wrong too, but the end was shown in time.
+        known += [final.update_time, *self._times_shown_final(history, final)]
+        late = min(known) - begun_at
+        if late > 2 * self.evidence.poll_max + REPORT_TIMEOUT:
+            yield f"{final.state.name} was known {late:.0f} s late"
 
     def _is_deleted(self, request: Request) -> bool:
         """Return whether the data of a request was deleted, and no restored copy is older than the deletion."""

@@ -310,6 +310,18 @@ def unknown_claim_counts_as_stored() -> Iterator[None]:
         yield
 
 
+@mutation("s late", 2)
+def each_error_doubles_the_pause_before_a_poll() -> Iterator[None]:
+    """The pause between polls doubles with each error in a row, without a limit."""
+
+    def delay(self: schedule.PollSchedule, entry: Entry, at_least: float = 0.0) -> None:
+        entry.errors += 1
+        self.plan(entry, max(2.0**entry.errors, at_least))
+
+    with replaced(schedule.PollSchedule, "delay", delay):
+        yield
+
+
 @mutation("shown with outputs that were deleted", 3963, "failing_disk")
 def deletion_precedes_its_record() -> Iterator[None]:
     """The data is deleted at Higgsfield first, and the store then fails to record the deletion."""

@@ -197,6 +197,7 @@ class Simulation:
             uncertain_timeout=scenario.settings.uncertain_timeout,
             drain=scenario.settings.drain,
             retention=scenario.settings.retention,
+            poll_max=scenario.settings.poll_max,
             callbacks=self.receivers.callbacks,
             trainings=[trainer.training for trainer in self.trainers],
             talks=[talker.talk for talker in self.talkers],
@@ -218,6 +219,7 @@ class Simulation:
         self._stop_faults()
         injecting.cancel()
         await self._recover()
+        self.evidence.served_from = world.now
         until = world.now + self.settle_time
         await asyncio.wait(acting, timeout=self.settle_time)
         await self._wait_until_settled(until)
@@ -277,7 +279,8 @@ class Simulation:
         raise NotImplementedError
 
     async def _recover(self) -> None:
-        """Wait until the gateway has recovered from the last fault, if that takes time."""
+        """Wait until the gateway has recovered from the last fault, and serves callers."""
+        raise NotImplementedError
 
     def _settled(self) -> bool:
         """Return whether every generation in the store is in a final state."""
@@ -465,6 +468,10 @@ class _OneProcess(Simulation):
         self.higgsfield.behaviour.outage = ""
         self.disk.set_state("")
         self.disk.commit_time, self.disk.announce_within = 0.001, 0.0
+
+    async def _recover(self) -> None:
+        while self.server.instance is None or not self.server.instance.accepting:
+            await self.world.sleep(10.0)
 
     async def _monitor(self) -> None:
         """Check whether the gateway reports a hanging disk, and count attempted commits."""
