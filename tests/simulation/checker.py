@@ -230,10 +230,10 @@ class _Checker:
         """Once faults have stopped and a request was accepted, its end is known after a poll."""
         ended_at = own.ends_at if own.canceled_at is None else own.canceled_at
         begun_at = max(ended_at, self.evidence.served_from, final.accept_time or 0.0)
-        known = [view.ended_at[final.id] for view in self.evidence.views if final.id in view.ended_at]
-        # If the wall clock was wrong when it ended, update_time is wrong too, but the end was shown in time.
-        known += [final.update_time, *self._times_shown_final(history, final)]
-        late = min(known) - begun_at
+        shown = [view.ended_at[final.id] for view in self.evidence.views if final.id in view.ended_at]
+        shown += self._times_shown_final(history, final)
+        # Its update_time is wrong if the wall clock was, and a watcher may reconnect late.
+        late = min(final.update_time, *shown) - begun_at if shown else 0.0
         if late > 2 * self.evidence.poll_max + REPORT_TIMEOUT:
             yield f"{final.state.name} was known {late:.0f} s late"
 
