@@ -16,8 +16,8 @@ PRICE_OF_V1 = "1.5"
 """The configured price of requests to the v1 API, which has no estimates."""
 TENANTS = ("tenant-0", "tenant-1")
 COLUMNS = (
-    "tenant, subject, credits_per_day, credits_per_month, in_flight, concurrency_share, day, running,"
-    " day_reserved, day_spent, month_reserved, month_spent"
+    "tenant, subject, credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, minute,"
+    " submissions, day, running, day_reserved, day_spent, month_reserved, month_spent"
 )
 """The columns of `Row`."""
 
@@ -59,8 +59,11 @@ class Row:
     name: str
     credits_per_day: int | None
     credits_per_month: int | None
+    submissions_per_minute: int | None
     in_flight: int | None
     concurrency_share: int | None
+    minute: int
+    submissions: int
     day: str
     running: int
     day_reserved: int
@@ -81,7 +84,10 @@ class Row:
     @property
     def limits(self) -> tuple[int | None, ...]:
         """The limits. Without any, the sums are incomplete: what was stored before is not counted yet."""
-        return self.credits_per_day, self.credits_per_month, self.in_flight, self.concurrency_share
+        return (
+            self.credits_per_day, self.credits_per_month, self.submissions_per_minute, self.in_flight,
+            self.concurrency_share,
+        )  # fmt: skip
 
 
 @dataclass
@@ -105,7 +111,7 @@ class Books:
         self._entries: dict[str, Entry] = {}
         self._stored: set[str] = set()
         self._deleted: dict[tuple[str, str], Deleted] = {}
-        self._limits: dict[tuple[str, str], tuple[int | None, ...]] = {}
+        self._rows: dict[tuple[str, str], Row] = {}
 
     def check(self, connection: sqlite3.Connection) -> None:
         """Compare the sums with the generations, inside a transaction that is about to be committed."""
@@ -126,9 +132,10 @@ class Books:
         self._deleted = {row.subject: self._deleted[row.subject] for row in rows if row.subject in self._deleted}
         for row in rows:
             self._check_sums(row, sorted(before - self._stored))
-            if row.subject in claimed and self._limits.get(row.subject) == row.limits:  # not set in the same commit
-                self._check_claims(row, claimed[row.subject])
-        self._limits = {row.subject: row.limits for row in rows}
+            earlier = self._rows.get(row.subject)
+            if row.subject in claimed and earlier is not None and earlier.limits == row.limits:
+                self._check_claims(earlier, row, claimed[row.subject])  # the limits were not set in the same commit
+        self._rows = {row.subject: row for row in rows}
 
     def _check_sums(self, row: Row, just_deleted: Sequence[str]) -> None:
         gone = {name for name, one in self._entries.items() if row.subject in one.subjects} - self._stored
@@ -149,13 +156,19 @@ class Books:
         if row.day > self._today():
             self._wrong.append(f"{row.subject} has begun the day {row.day} too early")
 
-    def _check_claims(self, row: Row, claimed: Sequence[bool]) -> None:
+    def _check_claims(self, before: Row, row: Row, claimed: Sequence[bool]) -> None:
         """Check that new generations of a subject have a price, and are within its limits."""
+        counted = len(claimed) + (before.submissions if before.minute == row.minute else 0)
+        if any(limit is not None for limit in row.limits) and row.submissions != counted:
+            self._wrong.append(
+                f"{row.subject} has counted {row.submissions} submissions in a minute, and not {counted}"
+            )
         if (row.credits_per_day is not None or row.credits_per_month is not None) and not all(claimed):
             self._wrong.append(f"{row.subject} has submitted without a price")
         month = [one for one in self._entries.values() if row.subject in one.subjects and one.day[:7] == row.day[:7]]
         today = [one for one in month if one.day == row.day]
         for allowed, used, extra in (
+            (row.submissions_per_minute, row.submissions, 0),
             (row.in_flight, row.running, 0),
             (row.credits_per_day, row.day_reserved + row.day_spent, sum(one.extra for one in today)),
             (row.credits_per_month, row.month_reserved + row.month_spent, sum(one.extra for one in month)),

@@ -13,6 +13,7 @@ CREDITS = tuple(map(parse_credits, ("0", "2.5", "4.001", "6", "1000")))
 VALUES = {
     "credits_per_day": CREDITS,
     "credits_per_month": CREDITS,
+    "submissions_per_minute": (0, 1, 3),
     "in_flight": (1, 2, 5),
     "concurrency_share": (1, 50, 100),
 }
