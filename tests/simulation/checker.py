@@ -224,16 +224,15 @@ class _Checker:
         if own is not None and history.final is not None and final.outputs and self._is_deleted(own):
             yield "shown with outputs that were deleted at Higgsfield"
         if own is not None and final is history.final:
-            yield from self._check_is_known_in_time(history, final, own)
+            yield from self._check_is_known_in_time(final, own)
 
-    def _check_is_known_in_time(self, history: History, final: Generation, own: Request) -> Iterator[str]:
-        """Once faults have stopped and a request was accepted, its end is known after a poll."""
+    def _check_is_known_in_time(self, final: Generation, own: Request) -> Iterator[str]:
+        """Once faults have stopped and a request was accepted, its end is known after a poll, if a watcher saw it."""
         ended_at = own.ends_at if own.canceled_at is None else own.canceled_at
         begun_at = max(ended_at, self.evidence.served_from, final.accept_time or 0.0)
-        shown = [view.ended_at[final.id] for view in self.evidence.views if final.id in view.ended_at]
-        shown += self._times_shown_final(history, final)
+        seen_at = [view.ended_at[final.id] for view in self.evidence.views if final.id in view.ended_at]
         # Its update_time is wrong if the wall clock was, and a watcher may reconnect late.
-        late = min(final.update_time, *shown) - begun_at if shown else 0.0
+        late = min(final.update_time, *seen_at) - begun_at if seen_at else 0.0
         if late > 2 * self.evidence.poll_max + REPORT_TIMEOUT:
             yield f"{final.state.name} was known {late:.0f} s late"
 
@@ -530,6 +529,8 @@ class _Checker:
             for post in self.ledger.posts:
                 if post.process == number and ended_at is not None and self._was_cut_by_drain(post, terminated_at):
                     yield f"SIGTERM cut the submission of {post.prompt}, although the drain had time left"
+            if ended_at is None and not evidence.takeovers:  # a replica may be paused
+                yield f"process {number} did not stop after SIGTERM"
         for _, request_id, status in self.ledger.rejected_deliveries:
             if self._exists(request_id):
                 yield f"a valid webhook for {request_id} was rejected with {status}"

@@ -42,6 +42,7 @@ from gateway.higgsfield import client
 from gateway.higgsfield.accounts import HiggsfieldAccounts
 from gateway.higgsfield.request_context import send_check
 from gateway.higgsfield.webhooks import Proof, Signatures
+from gateway.process.core import Core
 from gateway.store import statements
 from gateway.store.sqlite.callbacks import SqliteCallbacks
 from gateway.store.sqlite.change_log import SqliteChangeLog
@@ -695,4 +696,17 @@ def outputs_from_before_a_crash_are_not_archived() -> Iterator[None]:
         """Do nothing."""
 
     with replaced(Archiver, "_catch_up", catch_up):
+        yield
+
+
+@mutation("did not stop after SIGTERM", 584)
+def a_drain_has_no_time_limit() -> Iterator[None]:
+    """A process that should stop waits for its last submission and its store, however long they take."""
+    in_time = Core.drain
+
+    async def drain(self: Core) -> None:
+        self.settings = replace(self.settings, drain=DAY)
+        await in_time(self)
+
+    with replaced(Core, "drain", drain):
         yield
