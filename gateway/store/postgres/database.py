@@ -340,8 +340,8 @@ class Database:
         self.recovered()
 
     def recovered(self) -> None:
-        """Clear `trouble`, after a write was stored."""
-        if self.trouble:
+        """Clear `trouble`, after a write was stored. A lost lease does not come back."""
+        if self.trouble not in {"", LEASE_LOST}:
             self.trouble = ""
             log.info("the store can be written again")
 

@@ -102,6 +102,7 @@ class Lease:
             return None
         self.confirmed_at = before
         self._database.fence, self._database.beats = taken[0]["fence"], taken[0]["beats"]
+        self._database.recovered()
         self._beats = asyncio.create_task(keep_running(self._beat))
         released = bool(taken[0]["released"])
         if not released:
@@ -126,6 +127,7 @@ class Lease:
     async def report_serving(self) -> str:
         """Show that this gateway serves without the lease. Returns a text that changes with the API keys."""
         (row,) = await self._run("report_serving", self._about)
+        self._database.recovered()
         return str(row["keys"])
 
     async def give_back(self) -> None:

@@ -171,7 +171,6 @@ class Tail:
             self._down_at = since_boot()
         self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
         self._responded_at = before
-        database.recovered()
         self._batch_size = min(MAX_CHANGES, limit + 1) if len(changes) == limit else limit
         if len(changes) < limit:
             self.read_at = before

@@ -549,6 +549,44 @@ async def test_writes_to_a_read_only_server_are_refused_until_it_is_writable(
     assert (await store.claims.claim(examples.claim())).new
 
 
+async def test_a_replica_logs_once_that_the_server_refuses_writes_though_it_reads_the_log(
+    emptied: str, postgres: Server, database: str, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    from gateway.store.postgres.store import PostgresStore
+
+    caplog.set_level("INFO", "gateway.store")
+    url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
+    async with opened(emptied):
+        replica = await PostgresStore.join(url, url, _unexpected, 5)
+
+        async def refused() -> bool:
+            return not await reported(replica) and "read-only" in replica.health.trouble
+
+        try:
+            await replica.begin(0, lambda _: None)
+            async with following(replica):
+                postgres.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+                proxy.cut()
+                for _ in range(3):
+                    await eventually(refused)
+                    await replica.change_log.announced()
+                postgres.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+                await eventually(lambda: reported(replica))
+        finally:
+            postgres.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+            await replica.close()
+    about = [message for message in caplog.messages if "written" in message]
+    assert about == ["the store cannot be written", "the store can be written again"]
+
+
+async def reported(replica: PostgresStore) -> bool:
+    """Return whether a replica has stored that it serves."""
+    with contextlib.suppress(UnconfirmedError):
+        await replica.report_serving()
+        return True
+    return False
+
+
 async def healed(store: PostgresStore) -> bool:
     """Return whether the store has found by itself that it can be written, also before there is a core."""
     return not store.health.trouble
@@ -1140,7 +1178,8 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
                 silent.store.lease._beats.cancel()
                 postgres.execute("UPDATE replicas SET beat = now() - interval '1 hour'", database=database)
                 proxy.target = f"127.0.0.1:{postgres.port}"
-                await eventually(lambda: not replica.health.trouble)
+                await eventually(lambda: reported(replica))
+                assert not replica.health.trouble
                 for _ in range(2):  # a read that finds the leader silent, and what follows it
                     await replica.change_log.announced()
                 assert not replica.leads
