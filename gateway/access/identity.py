@@ -304,7 +304,7 @@ class Access:
 
     def _check_current(self) -> None:
         if not self._current():
-            raise gateway_unavailable("this replica cannot reach the store")
+            raise gateway_unavailable("this replica cannot use the store")
 
     def _identify_token(self, text: str) -> Identity:
         token = tokens.verify(text, self._token_secret)

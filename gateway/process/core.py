@@ -42,7 +42,7 @@ from gateway.higgsfield.accounts import CREDENTIALS_REFUSED, HiggsfieldAccounts,
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.settings.config import Settings
-from gateway.store.store import STORE_UNREACHABLE, SharedStore, Store
+from gateway.store.store import STORE_UNUSABLE, SharedStore, Store
 from gateway.uploads.service import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
@@ -193,7 +193,7 @@ class Core:
         if self.store.health.trouble:
             return self.store.health.trouble
         if isinstance(self.store, SharedStore) and not self.store.current:
-            return STORE_UNREACHABLE
+            return STORE_UNUSABLE
         return CREDENTIALS_REFUSED if self.upstream.none_was_accepted else ""
 
     @property

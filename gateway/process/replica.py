@@ -17,7 +17,7 @@ from gateway.generations.watching.forecast import Forecaster
 from gateway.generations.watching.watch import Watches
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.settings.config import SettingError, Settings
-from gateway.store.store import STORE_UNREACHABLE, SharedStore
+from gateway.store.store import STORE_UNUSABLE, SharedStore
 
 REPORT_SERVING_INTERVAL = 1.0
 """Seconds between looks for new and revoked API keys, which also show the leader that this replica serves."""
@@ -113,7 +113,7 @@ class Replica:
         if self.reads.draining:
             return "draining"
         if not self.freshness.current():
-            return STORE_UNREACHABLE
+            return STORE_UNUSABLE
         return CREDENTIALS_REFUSED if self._refused else ""
 
     @property

@@ -28,7 +28,7 @@ from gateway.generations.stores import (
 )
 from gateway.store.auditor import Auditor
 
-STORE_UNREACHABLE = "this replica cannot reach the store"
+STORE_UNUSABLE = "this replica cannot use the store"
 
 
 class StoreOpenError(Exception):

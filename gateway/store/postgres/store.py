@@ -202,7 +202,7 @@ class PostgresStore(SharedStore):
         while True:
             if not self.current and self._known_at != reported:
                 reported = self._known_at
-                log.warning("the store's server does not respond; refusing calls until it does")
+                log.warning("the store cannot be used; refusing calls until it can")
                 self._on_stale()
             await asyncio.sleep(CHECK_STALENESS_INTERVAL)
 

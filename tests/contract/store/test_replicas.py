@@ -885,14 +885,35 @@ async def test_a_gateway_whose_connection_to_the_server_is_silent_is_not_ready_a
                     proxy.cut()
 
 
-async def until_refused(channel: grpc.aio.Channel, generation_id: str) -> None:
-    """Return when a generation cannot be read because the gateway is unavailable."""
+async def test_no_gateway_calls_a_server_silent_that_refuses_writes(
+    settings: dict[str, str], postgres: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tail, "STALE_AFTER", 0.5)
+    monkeypatch.setattr("gateway.process.replica.MAX_KEYS_AGE", 0.5)
+    name = settings["HFGATEWAY_STORE_URL"].rpartition("/")[2]
+    async with gateways(settings, {}, {}) as started:
+        postgres.execute(
+            f"ALTER DATABASE {name} SET default_transaction_read_only = on",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hfgateway'",
+        )
+        try:
+            for gateway in started:
+                async with grpc.aio.insecure_channel(gateway.grpc_address) as channel:
+                    assert "cannot use the store" in await until_refused(channel, "unknown")
+            await eventually(lambda: "the store cannot be used; refusing calls until it can" in caplog.messages)
+        finally:
+            postgres.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+
+async def until_refused(channel: grpc.aio.Channel, generation_id: str) -> str:
+    """Return the message when a generation cannot be read because the gateway is unavailable."""
     while True:
         try:
             await GenerationServiceStub(channel).GetGeneration(pb.GetGenerationRequest(id=generation_id))
         except grpc.aio.AioRpcError as error:
-            assert error.code() is grpc.StatusCode.UNAVAILABLE
-            return
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                return error.details() or ""
+            assert error.code() is grpc.StatusCode.NOT_FOUND
         await asyncio.sleep(0.01)
 
 
