@@ -36,7 +36,7 @@ async def open_store(
 ) -> Store:
     """Open the store. Raises StoreOpenError, also if another gateway has it; SettingError if a library is missing.
 
-    `declaring`: also a database that has lost commits, to declare it restored.
+    `declaring`: also a database without an epoch, to declare it restored.
     """
     if not isinstance(settings.store, PostgresUrl):
         return _audited(SqliteStore(settings.store, broken, writer), settings)

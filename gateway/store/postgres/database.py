@@ -72,9 +72,12 @@ CLOSED = "the store is closed"
 NOT_LEADING = "this gateway does not have the store"
 LEASE_LOST = "another gateway has taken over the store"
 RESTORED = "the store was restored"
-COMMITS_LOST = "the store's server has lost commits: stop all gateways and run hfgateway migrate --restored"
+UNDECLARED = (
+    "the store's server has lost commits, or the declaration that it was restored is not complete:"
+    " stop all gateways and run hfgateway migrate --restored"
+)
 NO_EPOCH = ""
-"""The epoch of a store that has lost commits, until an operator declares it restored."""
+"""The epoch of a store that has lost commits, until an operator has declared it restored, and during that."""
 UNREACHABLE = "the store's server cannot be reached"
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
@@ -238,7 +241,7 @@ class Database:
                 await asyncio.sleep(CHECK_LOSS_INTERVAL)
                 continue
             if row["lost"] or row["epoch"] == NO_EPOCH:
-                return COMMITS_LOST
+                return UNDECLARED
             return LEASE_LOST if row["epoch"] == self.epoch else RESTORED
         return LEASE_LOST
 

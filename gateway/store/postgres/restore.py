@@ -3,6 +3,7 @@
 import secrets
 
 from gateway.store import auditor
+from gateway.store.postgres.database import NO_EPOCH
 from gateway.store.postgres.store import PostgresStore
 from gateway.store.restore import Declared, hold_submissions
 
@@ -10,10 +11,12 @@ from gateway.store.restore import Declared, hold_submissions
 async def declare_restored(store: PostgresStore) -> Declared:
     """Give a store a new epoch, and hold the submissions that may have been sent since the backup.
 
-    Raises UnconfirmedError. It can be repeated after an interruption.
+    Raises UnconfirmedError. If it is interrupted, the store has no epoch, and every start refuses it until the
+    declaration is repeated.
     """
     database = store.database
     newest = await database.one("read_newest_change_time")
+    await database.write(None, "write_epoch", {"epoch": NO_EPOCH, "audit": None})
     held = await hold_submissions(store)
     epoch = secrets.token_hex(4)
     await database.write(None, "write_epoch", {"epoch": epoch, "audit": auditor.restored(epoch)})

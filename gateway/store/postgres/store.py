@@ -24,10 +24,10 @@ from gateway.store.postgres.change_log import PostgresChangeLog
 from gateway.store.postgres.characters import PostgresCharacters
 from gateway.store.postgres.claims import PostgresClaims
 from gateway.store.postgres.database import (
-    COMMITS_LOST,
     LOCK_TIMEOUT,
     NO_EPOCH,
     STATEMENT_TIMEOUT,
+    UNDECLARED,
     Database,
     StorePart,
     connection_parameters,
@@ -136,8 +136,8 @@ class PostgresStore(SharedStore):
         """Check the server, take the lease, and bring the schema up to date. Raises ServerError.
 
         `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease. Refused
-        are a database into which a store is being moved, unless `moving`, and one that has lost commits, unless
-        `declaring` it restored.
+        are a database into which a store is being moved, unless `moving`, and one without an epoch, unless `declaring`
+        it restored.
         """
         await _prepare(url, shown)
         database = Database(url, connections, broken)
@@ -259,7 +259,7 @@ class PostgresStore(SharedStore):
         assert row is not None
         self.database.epoch = row["value"]
         if row["value"] == NO_EPOCH and not declaring:
-            raise ServerError(f"{self._shown}: {COMMITS_LOST}")
+            raise ServerError(f"{self._shown}: {UNDECLARED}")
         row = await self.database.one("read_writes")
         assert row is not None
         self.database.writes = max(self.database.writes, row["writes"])
@@ -321,7 +321,7 @@ async def examine(url: str, shown: str) -> str:
             await _check_create(connection, shown)
         cursor = await connection.execute("SELECT FROM meta WHERE name = 'epoch' AND value = %s", [NO_EPOCH])
         if await cursor.fetchone() is not None:
-            raise ServerError(f"{shown}: {COMMITS_LOST}")
+            raise ServerError(f"{shown}: {UNDECLARED}")
         cursor = await connection.execute("SELECT FROM meta WHERE name = 'moving'")
         if await cursor.fetchone() is not None:
             raise ServerError(f"{shown}: {MOVING}")

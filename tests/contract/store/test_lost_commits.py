@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from tests.support.postgres import Server
 
 pytestmark = pytest.mark.toolchain("postgres")
-LOST = "lost commits: stop all gateways and run hfgateway migrate --restored"
+LOST = (
+    "lost commits, or the declaration that it was restored is not complete:"
+    " stop all gateways and run hfgateway migrate --restored"
+)
 LOSSES = {"a write": "UPDATE log SET writes = writes - 1", "a heartbeat": "UPDATE replicas SET beats = beats - 1"}
 """What a server looks like that has lost the last one."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.cli.exit_codes import REFUSED, USAGE
+from gateway.generations.stores import StoreError
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store.postgres import moving
 from gateway.store.postgres.errors import ServerError
@@ -131,8 +132,8 @@ def _as_stored(row: Sequence[Any], kinds: Iterable[str]) -> tuple[Any, ...]:
 
 
 @asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[PostgresStore]:
-    store = await PostgresStore.open(url, SHOWN, _broke, connections=5)
+async def _opened(url: str, *, declaring: bool = False) -> AsyncIterator[PostgresStore]:
+    store = await PostgresStore.open(url, SHOWN, _broke, connections=5, declaring=declaring)
     try:
         yield store
     finally:
@@ -425,6 +426,30 @@ async def test_a_restored_database_has_the_last_change_and_all_held_generations(
         assert [[one.id for one in declared.held] for declared in (first, again)] == [[claimed.generation.id]] * 2
         # The first declaration has changed what callers see.
         assert first.newest == claimed.generation.update_time < again.newest
+
+
+async def test_no_gateway_starts_on_a_database_whose_declaration_was_interrupted(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would send what was not held yet."""
+
+    async def interrupted(_: object) -> None:
+        raise StoreError("interrupted")
+
+    async with _opened(url) as store:
+        await store.claims.claim(examples.claim())
+        epoch = store.change_log.epoch
+        with monkeypatch.context() as patched:
+            patched.setattr("gateway.store.postgres.restore.hold_submissions", interrupted)
+            with pytest.raises(StoreError, match="interrupted"):
+                await declare_restored(store)
+    for opened in (PostgresStore.open, PostgresStore.join):
+        with pytest.raises(ServerError, match="not complete: stop all gateways and run hfgateway migrate --restored"):
+            await opened(url, SHOWN, _broke, 5)
+    async with _opened(url, declaring=True) as store:
+        assert len((await declare_restored(store)).held) == 1
+    async with _opened(url) as store:
+        assert store.change_log.epoch not in {"", epoch}
 
 
 async def test_generations_are_held_in_few_commits(url: str) -> None:
