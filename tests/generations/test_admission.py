@@ -374,8 +374,8 @@ def test_a_closed_gate_without_waiting_generations_has_no_wake_up() -> None:
 # -- The learned limit, and tenants ------------------------------------------------------------------------------------
 
 
-def of_tenant(tenant: str, number: int) -> Generation:
-    generation = waiting(number)
+def of_tenant(tenant: str, number: int, weight: int = 1) -> Generation:
+    generation = waiting(number, weight)
     return replace(generation, spec=replace(generation.spec, tenant=tenant))
 
 
@@ -597,6 +597,19 @@ def test_a_tenant_uses_at_most_its_share_of_the_limit() -> None:
     assert room.send_due() == [4, 5]
     room.end(1)
     assert room.send_due() == [3]
+
+
+def test_a_tenant_does_not_wait_for_others_that_wait_for_their_share() -> None:
+    room = Room()
+    room.admission = Admission(4, share=lambda tenant: 50 if tenant == "a" else None)
+    room.add(of_tenant("a", 1), of_tenant("a", 2), of_tenant("a", 3))
+    assert room.send_due() == [1, 2]
+    assert room.admission.delay_for("b", 1, NOW) is None
+    assert room.admission.delay_for("b", 4, NOW) == LIMIT_DELAY
+    room.add(of_tenant("b", 4, weight=3))
+    assert room.send_due() == []
+    assert room.admission.delay_for("b", 1, NOW) == LIMIT_DELAY, "it would overtake the tenant's own batch"
+    assert room.admission.delay_for("c", 1, NOW) == LIMIT_DELAY, "it would overtake the batch of another tenant"
 
 
 def test_a_tenant_with_the_smallest_share_may_run_one() -> None:

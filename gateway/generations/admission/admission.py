@@ -156,7 +156,9 @@ class Admission:
             return SHARE_DELAY
         if self._takes_turns:
             return STARTS_DELAY if tenant in self._queues or self._is_ahead(tenant, weight, now) else None
-        return LIMIT_DELAY if self._queues or not self._room(weight, now) else None
+        # A tenant that waits only for its share does not keep the others back.
+        waits = tenant in self._queues or not self._room(weight, now) or self._next_tenant(now) is not None
+        return LIMIT_DELAY if waits else None
 
     def next(self, now: Steady) -> GenerationId | None:
         """Return the id to send next, or None. The caller marks and sends it, or calls `release`."""
