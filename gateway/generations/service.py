@@ -82,6 +82,8 @@ ESTIMATE_REFUSALS = (
     Reason.INSUFFICIENT_CREDITS,
 )  # fmt: skip
 """The reasons with which Higgsfield may refuse an estimate; EstimateGeneration documents them."""
+ACCOUNT_REFUSALS = (Reason.UPSTREAM_CREDENTIALS_REFUSED, Reason.INSUFFICIENT_CREDITS)
+"""Those after which the other accounts of a pool get its submissions."""
 
 
 def _ignore(_: Sequence[Violation]) -> None:
@@ -252,9 +254,15 @@ class Generations(Reads):
     async def _price(self, submission: Submission, prepared: Prepared) -> Price:
         """Return the price of a submission. Raises GatewayError."""
         await self._budgets.learn_time()
-        return await or_unavailable(
-            self._budgets.prices.of(submission.given, prepared), Reason.PRICE_UNKNOWN, *ESTIMATE_REFUSALS
-        )
+        try:
+            return await or_unavailable(
+                self._budgets.prices.of(submission.given, prepared), Reason.PRICE_UNKNOWN, *ESTIMATE_REFUSALS
+            )
+        except GatewayError as error:
+            account = prepared.request.account
+            if error.failure.reason in ACCOUNT_REFUSALS and not self._accounts.replaced(account):
+                self._admissions.of(account).refuse(self._clock.moment().steady)
+            raise
 
     async def _taken_before(
         self, tenant: str, submission: Submission, refusal: GatewayError

@@ -295,6 +295,20 @@ async def test_a_pool_avoids_an_account_without_credits(running: Running) -> Non
     assert len(sent(running, ADS)) == 12
 
 
+async def test_a_pool_avoids_an_account_that_refuses_estimates(running: Running) -> None:
+    await assign(running, "shop", films=1, ads=1)
+    await assign(running, "agency", films=1)
+    for tenant in ("shop", "agency"):
+        limits = pb.Limits(credits_per_day="100")
+        await ask(running, "SetLimits", pb.SetLimitsRequest(tenant=tenant, limits=limits))
+    shop, agency = await caller(running, "shop"), await caller(running, "agency")
+    running.sandbox.state.change({"account": "films", "credentials": "films:revoked-at-higgsfield"})
+    assert await refusal(agency, "first") == "UPSTREAM_CREDENTIALS_REFUSED"
+    for number in range(12):
+        await accepted(shop, f"{number}")
+    assert len(sent(running, ADS)) == 12
+
+
 async def test_a_wrong_secret_is_replaced_by_a_rotation(running: Running) -> None:
     """It is stored if Higgsfield does not respond when it is added. It has the key id of the right credentials."""
     running.plan(on="time", kind="503")
