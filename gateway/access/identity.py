@@ -1,6 +1,7 @@
 """Authenticates calls by API key or watch token, and holds the API keys of the gateway."""
 
 import hmac
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -119,8 +120,8 @@ class Access:
         self._store = store
         self._clock = clock
         self._keys = {key.id: key for key in stored}
-        self._several: bool | None = None
-        """Whether the keys of several tenants may submit; None if a key has changed since that was found out."""
+        self._several, self._several_until = False, -math.inf
+        """Whether the keys of several tenants may submit, and the wall time at which the next of these keys expires."""
         self._token_secret = token_secret
         self.replica_secret = hmac.digest(token_secret, b"replicas", "sha256").hex()
         """The secret that replicas of this gateway send with the calls that they forward."""
@@ -130,10 +131,16 @@ class Access:
         self._tasks = OwnedTasks()
 
     def several_tenants(self) -> bool:
-        """Return whether more than one tenant has keys that may submit."""
-        if self._several is None:
-            submitting = (key for key in self._keys.values() if key.revoke_time is None and Scope.SUBMIT in key.scopes)
-            self._several = len({key.tenant for key in submitting}) > 1
+        """Return whether more than one tenant has valid keys that may submit."""
+        now = self._clock.moment().wall
+        if now >= self._several_until:
+            tenants, ends = set[str](), [math.inf]
+            for key in self._keys.values():
+                end = math.inf if key.expire_time is None else key.expire_time
+                if key.revoke_time is None and end > now and Scope.SUBMIT in key.scopes:
+                    tenants.add(key.tenant)
+                    ends.append(end)
+            self._several, self._several_until = len(tenants) > 1, min(ends)
         return self._required and (self._issuer is not None or self._several)
 
     def on_revoke(self, *wakes: Callable[[], None]) -> None:
@@ -259,7 +266,7 @@ class Access:
 
     def _keep(self, *changed: ApiKey) -> None:
         self._keys.update((key.id, key) for key in changed)
-        self._several = None
+        self._several_until = -math.inf
 
     @uninterrupted
     async def revoke_key(self, key_id: str) -> ApiKey:

@@ -286,6 +286,16 @@ def test_a_tenant_whose_keys_may_not_submit_is_not_one_of_several(scope: Scope, 
     assert access_of(red, other).several_tenants() is several
 
 
+def test_a_tenant_whose_keys_have_expired_is_not_one_of_several() -> None:
+    times = {"red": None, "blue": 2.0, "grey": 1.0}
+    stored = [keys.new_key(tenant, "", 0.0, expire_time=end)[0] for tenant, end in times.items()]
+    now = [0.0]
+    clock = SystemClock(wall=lambda: now[0])
+    access = Access(cast(KeyStore, None), clock, stored, b"a secret", required=True)
+    for now[0], several in (0.0, True), (1.0, True), (2.0, False):
+        assert access.several_tenants() is several
+
+
 def test_the_keys_are_searched_for_several_tenants_only_after_they_change() -> None:
     """Each submission asks several times, and a tenant may have thousands of keys."""
 
