@@ -233,6 +233,9 @@ class Generations(Reads):
                     price = await self._price(submission, prepared)
             except GatewayError as error:
                 return await self._taken_before(tenant, submission, error)
+            if price is not None and not self._upstream.reaches(prepared.request.account, prepared.request.origin):
+                # The account was removed while the price was asked for.
+                return await self._submit(tenant, submission, attempts)
         claim = self._claim(tenant, submission, prepared, create_time, token_hash=token_hash, price=price)
         if claim.generation.marker is None:
             await self._check_may_wait(claim, submission)

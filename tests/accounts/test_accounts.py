@@ -409,6 +409,20 @@ async def test_a_repeated_call_changes_nothing(running: Running) -> None:
     assert await refused(running, "RotateAccount", older) == "INVALID_ARGUMENT"
 
 
+async def test_a_submission_does_not_use_an_account_that_was_removed_during_its_estimate(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    budget = pb.SetLimitsRequest(tenant="shop", limits=pb.Limits(credits_per_day="9"))
+    await ask(running, "SetLimits", budget)
+    shop = await caller(running, "shop")
+    with running.held(on="estimate"):
+        submitting = asyncio.create_task(accepted(shop, "a fox"))
+        await eventually(lambda: not len(running.sandbox.state.plan))
+        await assign(running, "shop", ads=1)
+        await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films"))
+    assert name_of(await submitting) == "QUEUED"
+    assert sent(running, ADS) == ["a fox"]
+
+
 async def test_an_account_in_use_is_removed_only_by_force(running: Running) -> None:
     await assign(running, "shop", films=1)
     shop = await caller(running, "shop")
