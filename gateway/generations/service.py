@@ -345,7 +345,8 @@ class Generations(Reads):
     async def _remove_upstream(self, tenant: str, generation_id: GenerationId) -> bool:
         """Remove the data of a deleted generation at Higgsfield, unless Higgsfield has confirmed that or cannot."""
         removal = await self._read(self._deletions.removal(generation_id))
-        if removal is not None:
+        # Without its credentials nothing can be removed, and a caller that retries would never get another answer.
+        if removal is not None and self._upstream.can_delete(removal.account, removal.origin):
             await self._read(or_unavailable(self._removals.remove(removal)))
         return bool(await self._read(self._deletions.deleted(tenant, generation_id)))
 

@@ -649,3 +649,20 @@ async def test_data_is_deleted_with_newer_credentials_of_the_account(
     async with asyncio.timeout(WAIT_TIMEOUT):
         while await store.deletions.removals():
             await asyncio.sleep(0.01)
+
+
+async def test_a_deletion_succeeds_after_the_account_of_its_data_was_removed(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    fox = await accepted(shop, "a fox")
+    assert await finish(running, shop, fox.id) == "COMPLETED"
+    running.plan(on="delete", kind="503")
+    delete = generations.DeleteGenerationRequest(id=fox.id)
+    with pytest.raises(RpcFailure) as raised:
+        await shop.call("DeleteGeneration", delete)
+    assert raised.value.reason == "UPSTREAM_UNAVAILABLE"
+    await assign(running, "shop")
+    await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films"))
+    assert not (await shop.call("DeleteGeneration", delete)).removed_upstream
+    await add(running, "films", FILMS)
+    assert (await shop.call("DeleteGeneration", delete)).removed_upstream
