@@ -270,6 +270,19 @@ async def test_two_lost_responses_with_one_name_bind_two_characters(studio: Stud
     assert sorted(studio.sent) == ["Anna", name]
 
 
+@pytest.mark.parametrize("name", ["Anna", "Anna "], ids=["the same", "with a space"])
+async def test_orders_of_one_name_are_sent_one_after_another(studio: Studio, name: str) -> None:
+    with studio.held(on="train", processed=True):
+        first = asyncio.create_task(studio.create("Anna", "one"))
+        await studio.until_paid(1)
+        second = asyncio.create_task(studio.create(name, "two"))
+        await studio.calls_open("CreateCharacter", 2, "CharacterService")
+        await studio.create("Bo")
+        assert studio.sent == ["Anna", "Bo"]
+    await asyncio.gather(first, second)
+    assert studio.sent == ["Anna", "Bo", name]
+
+
 async def test_an_unresolved_character_blocks_others_of_its_name(studio: Studio) -> None:
     studio.plan(on="train", kind="502")
     assert (await studio.refused("CreateCharacter", order("Anna", "one"))).reason == "SUBMISSION_UNRESOLVED"
