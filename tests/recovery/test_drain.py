@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 import threading
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import aiohttp
@@ -13,9 +14,11 @@ import grpc.aio
 import pytest
 
 from gateway.generations import due_steps
+from gateway.generations.limits.model import Limits
 from gateway.generations.model import GenerationId, State
-from gateway.generations.stores import StoreError, UnknownCommitError
+from gateway.generations.stores import Filter, StoreError, UnknownCommitError
 from gateway.process import serving
+from gateway.process.core import Core
 from gateway.process.private_sockets import admin_pointer
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -103,6 +106,45 @@ async def test_a_stop_before_the_start_is_complete_waits_for_what_was_sent(
             loaded.set()
         await running.start_gateway()
         assert name_of(await running.read(waiting.id)) == "QUEUED"
+
+
+CHANGES: dict[str, Callable[[Core], Coroutine[object, object, object]]] = {
+    "agent session": lambda core: core.agents.create_session("default", "key"),
+    "callback": lambda core: core.tenant_callbacks.create("default", "", Filter(), "key", every_change=False),
+    "api key": lambda core: core.access.create_key("default", ""),
+    "limits": lambda core: core.budgets.set("default", "tenant", Limits(in_flight=1), ["in_flight"]),
+    "account": lambda core: core.accounts.assign("default", [("default", 1)]),
+}
+"""Changes by the names of their commits."""
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_drain_waits_for_a_change_whose_caller_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    async with run(tmp_path) as running:
+        core, left = running.gateway._core, list[int]()
+        parts = (core.agents, core.tenant_callbacks, core.access, core.budgets, core.accounts)
+        before, after = core.sender.drained, core.dispatcher.drained
+        with commits(change) as held:
+
+            async def step_before() -> None:
+                await before()
+                held.release()
+
+            async def step_after() -> None:
+                left.append(sum(len(part._tasks) for part in parts))
+                await after()
+
+            monkeypatch.setattr(core.sender, "drained", step_before)
+            monkeypatch.setattr(core.dispatcher, "drained", step_after)
+            held.hold()
+            call = asyncio.create_task(CHANGES[change](core))
+            await held.reached()
+            await disconnect(call)
+            assert sum(len(part._tasks) for part in parts) == 1
+            await running.stop_gateway()
+    assert left == [0]
 
 
 @pytest.mark.parametrize("stored", [True, False])
