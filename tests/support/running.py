@@ -97,6 +97,17 @@ class Running:
 
     async def start_gateway(self) -> None:
         """Start a gateway on the store, with the data of an earlier gateway if there was one."""
+        await self.new_gateway().start()
+        self._serving = True
+        if self.gateway._settings.poll_max == float(POLL_INTERVAL):
+            self._await_advance()
+        for name in TRANSPORTS:
+            transport = open_transport(name, self.gateway.grpc_address, self.gateway.http_address)
+            self._clients.push_async_callback(transport.close)
+            self.transports[name] = transport
+
+    def new_gateway(self) -> Gateway:
+        """Replace `gateway` by one that is not started."""
         environment = {
             "GRPC_ADDRESS": "127.0.0.1:0",
             "HTTP_ADDRESS": "127.0.0.1:0",
@@ -109,14 +120,7 @@ class Running:
         }
         settings = read_settings({f"HFGATEWAY_{name}": value for name, value in environment.items()})
         self.gateway = Gateway(settings, self.credentials, Machine(clock_from=self._clock_from))
-        await self.gateway.start()
-        self._serving = True
-        if environment["POLL_MAX"] == POLL_INTERVAL:
-            self._await_advance()
-        for name in TRANSPORTS:
-            transport = open_transport(name, self.gateway.grpc_address, self.gateway.http_address)
-            self._clients.push_async_callback(transport.close)
-            self.transports[name] = transport
+        return self.gateway
 
     def _await_advance(self) -> None:
         """Poll at once when the sandbox's clock is next advanced, because states change by nothing else."""
