@@ -1169,6 +1169,33 @@ async def test_submissions_are_stored_while_the_leader_waits_for_its_last_respon
         assert [one.prompt for one in sandbox.ledger.charges if one.prompt == "meanwhile"] == ["meanwhile"]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_leader_that_stops_refuses_submissions_at_once_or_after_its_last_response(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, others: int, hangs: bool
+) -> None:
+    """Before that, it stores them if other replicas serve. It waits for the response until its timeout."""
+    settings |= {"HFGATEWAY_DRAIN": "0" if hangs else f"{WAIT_TIMEOUT}"}
+    leader, refusing = Gateway(read_settings(settings), CREDENTIALS), list[bool]()
+    await leader.start()
+    core = leader._core
+
+    async def attempts_ended() -> None:
+        refusing.append(core.service.refusing)
+        if hangs:
+            await asyncio.Event().wait()
+
+    async def drained() -> None:
+        refusing.append(core.service.refusing)
+
+    monkeypatch.setattr(core.sender, "attempts_ended", attempts_ended)
+    monkeypatch.setattr(core.dispatcher if hangs else core.sender, "drained", drained)
+    async with gateways(settings, *[{}] * others), asyncio.timeout(WAIT_TIMEOUT):
+        await eventually(lambda: core.feed.others() == others)
+        await leader.stop()
+    assert refusing == [not others, True]
+
+
 @pytest.mark.parametrize("name", TRANSPORTS)
 async def test_a_replica_that_stops_returns_the_responses_of_the_leader(
     name: str, sandbox: Sandbox, settings: dict[str, str]
