@@ -31,6 +31,7 @@ from gateway.generations.due_steps import Step
 from gateway.generations.limits.model import Limits
 from gateway.generations.model import GenerationId, Spec
 from gateway.generations.run_times import ENOUGH_RUN_TIMES
+from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials
 from gateway.process import serving
@@ -48,6 +49,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.settings.config import SettingError, read_settings
 from gateway.store.postgres import database, tail
 from gateway.store.postgres.tail import Tail
+from gateway.store.store import STORE_UNUSABLE
 from harness.checker import INVARIANTS
 from harness.history import Recorder, generation_fields, read, record_ledger
 from harness.proxy import Proxy
@@ -741,6 +743,27 @@ async def test_a_revoked_key_ends_the_watches_that_a_replica_has_forwarded(
                         [message async for message in stream]
         finally:
             await client.close()
+
+
+async def test_a_replica_that_cannot_read_the_keys_accepts_no_caller_by_them(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.process.replica.REPORT_SERVING_INTERVAL", 0.01)
+    settings["HFGATEWAY_AUTH"] = "keys"
+
+    async def fails() -> None:
+        raise UnconfirmedError
+
+    async with gateways(settings, {}, {}) as (leader, replica), asyncio.timeout(WAIT_TIMEOUT):
+        key, secret = await leader.access.create_key("team", "")
+        await eventually(replica.access.listed)
+        async with AsyncClient(replica.grpc_address, api_key=secret, retry=RetryPolicy(repeat_calls_for=0.0)) as client:
+            monkeypatch.setattr(replica._replica.store, "report_serving", fails)
+            monkeypatch.setattr("gateway.process.replica.MAX_KEYS_AGE", 0.1)
+            await leader.access.revoke_key(key.id)
+            await eventually(lambda: replica._replica.not_ready == STORE_UNUSABLE)
+            with pytest.raises(errors.GatewayUnavailable):
+                await client.get("unknown")
 
 
 async def test_the_next_leader_knows_the_keys_that_were_changed_right_before_its_takeover(
