@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
 from gateway.callbacks import dispatcher, schedule, service
+from gateway.callbacks.model import NotSentError, Outcome
 from gateway.callbacks_http import client, transport
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.conftest import Start
@@ -277,6 +279,33 @@ async def test_a_redelivery_during_the_last_attempt_starts_the_retries_again(
         assert (shown.state, shown.attempts) == (pb.DELIVERY_STATE_PENDING, 0)
         assert (shown.problem, shown.http_status) == (pb.DELIVERY_PROBLEM_UNSPECIFIED, 0)
     receiver.let_go.set()
+    (taken,) = await until(running, made.callback.id, lambda found: found[0].state != pb.DELIVERY_STATE_PENDING)
+    assert (taken.state, taken.attempts) == (pb.DELIVERY_STATE_DELIVERED, 2)
+
+
+async def test_a_redelivery_during_an_attempt_that_is_not_sent_starts_the_retries_again(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "PAUSES", (0.0,))
+    monkeypatch.setattr(dispatcher, "STORE_PAUSE", 0.0)
+    receivers, tried, redelivered = running.gateway._core.receivers, list[object](), asyncio.Event()
+    post = receivers.post
+
+    async def second_not_sent(*request: Any) -> Outcome:
+        tried.append(request)
+        if len(tried) == 2:
+            await redelivered.wait()
+            raise NotSentError
+        return await post(*request)
+
+    monkeypatch.setattr(receivers, "post", second_not_sent)
+    receiver.plan.extend([400, 400])
+    made = await create(running, receiver.url)
+    await running.finish((await running.submit(soul("a fox"))).id)
+    await eventually(lambda: len(tried) == 2)
+    (last,) = await deliveries(running, made.callback.id)
+    await running.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=last.id))
+    redelivered.set()
     (taken,) = await until(running, made.callback.id, lambda found: found[0].state != pb.DELIVERY_STATE_PENDING)
     assert (taken.state, taken.attempts) == (pb.DELIVERY_STATE_DELIVERED, 2)
 
