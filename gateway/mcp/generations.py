@@ -11,7 +11,7 @@ from typing import Any
 from gateway.mcp import render, schema
 from gateway.mcp.port import GatewayPort, RefusedError
 from gateway.mcp.tool import Report, Tool, ToolResult, limit_schema, object_schema, parse_message, refusal
-from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 
@@ -135,8 +135,12 @@ async def _generate(gateway: GatewayPort, arguments: Mapping[str, Any], report: 
     try:
         submitted = await gateway.submit(request)
     except RefusedError as refused:
-        again = f"Call generate again with the same arguments and idempotency_key {key}: nothing is charged twice."
-        return refusal(refused, again if refused.retryable else "", idempotency_key=key)
+        advice = ""
+        if refused.retryable:
+            advice = f"Call generate again with the same arguments and idempotency_key {key}: nothing is charged twice."
+        elif refused.failure.reason == error_pb2.ERROR_REASON_IDEMPOTENCY_KEY_REUSED:
+            advice = "For another result, call generate with a new idempotency_key, which is charged."
+        return refusal(refused, advice, idempotency_key=key)
     more: dict[str, Any] = {"idempotency_key": key, "replayed": submitted.replayed}
     if submitted.warnings:
         more["warnings"] = [render.as_json(warning) for warning in submitted.warnings]

@@ -100,6 +100,7 @@ async def test_each_idempotency_key_is_one_generation(start: Start, port: Connec
     assert [content_of(result)["idempotency_key"] for result in results] == ["take-1", "take-1", "take-2"]
     assert [content_of(result)["replayed"] for result in results] == [False, True, False]
     assert error(misused)["reason"] == "IDEMPOTENCY_KEY_REUSED"
+    assert "call generate with a new idempotency_key" in text(misused)
     assert content_of(unnamed)["generation"]["id"] not in ids
     assert [generation["id"] for generation in content_of(listed)["generations"]] == [ids[2]]
     await eventually(lambda: len(running.ledger.submissions) == 3)
