@@ -31,7 +31,6 @@ from gateway.generations.due_steps import Step
 from gateway.generations.limits.model import Limits
 from gateway.generations.model import GenerationId, Spec
 from gateway.generations.run_times import ENOUGH_RUN_TIMES
-from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials
 from gateway.process import serving
@@ -745,23 +744,33 @@ async def test_a_revoked_key_ends_the_watches_that_a_replica_has_forwarded(
             await client.close()
 
 
-async def test_a_replica_that_cannot_read_the_keys_accepts_no_caller_by_them(
+async def test_a_replica_accepts_no_caller_by_keys_that_it_has_read_too_long_ago(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """However late it gets the answer to a read."""
     monkeypatch.setattr("gateway.process.replica.REPORT_SERVING_INTERVAL", 0.01)
     settings["HFGATEWAY_AUTH"] = "keys"
-
-    async def fails() -> None:
-        raise UnconfirmedError
-
     async with gateways(settings, {}, {}) as (leader, replica), asyncio.timeout(WAIT_TIMEOUT):
         key, secret = await leader.access.create_key("team", "")
         await eventually(replica.access.listed)
-        async with AsyncClient(replica.grpc_address, api_key=secret, retry=RetryPolicy(repeat_calls_for=0.0)) as client:
-            monkeypatch.setattr(replica._replica.store, "report_serving", fails)
-            monkeypatch.setattr("gateway.process.replica.MAX_KEYS_AGE", 0.1)
-            await leader.access.revoke_key(key.id)
-            await eventually(lambda: replica._replica.not_ready == STORE_UNUSABLE)
+        store, read, answered = replica._replica.store, list[object](), asyncio.Event()
+        report_serving = store.report_serving
+
+        async def late() -> object:
+            read.append(changed := await report_serving())
+            await (answered if len(read) == 1 else asyncio.Event()).wait()
+            return changed
+
+        monkeypatch.setattr(store, "report_serving", late)
+        await eventually(lambda: len(read) == 1)
+        await leader.access.revoke_key(key.id)
+        monkeypatch.setattr("gateway.process.replica.MAX_KEYS_AGE", 0.1)
+        await eventually(lambda: replica._replica.not_ready == STORE_UNUSABLE)
+        answered.set()
+        await eventually(lambda: len(read) == 2)
+        assert replica._replica.not_ready == STORE_UNUSABLE
+        policy = RetryPolicy(repeat_calls_for=0.0)
+        async with AsyncClient(replica.grpc_address, api_key=secret, retry=policy) as client:
             with pytest.raises(errors.GatewayUnavailable):
                 await client.get("unknown")
 
