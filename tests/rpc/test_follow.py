@@ -134,9 +134,9 @@ async def test_a_step_that_has_begun_sends_nothing_in_a_drain(start: Start) -> N
     following = running.gateway._core.follower
     (entry,) = running.gateway._core.feed.entries.values()
     await eventually(lambda: len(running.ledger.submissions) == 1 and entry.generation.waiting)
+    drain = asyncio.create_task(running.gateway._core.drain())
     following._start(entry.generation.id, following._mark_and_send(entry.generation))
-    following.stopped_sending = True
-    await eventually(lambda: not following._tasks)
+    await drain
     assert len(running.ledger.submissions) == 1
 
 
