@@ -243,7 +243,7 @@ async def test_the_claims_with_the_tenant_and_the_scopes_can_be_chosen(tmp_path:
 
 
 async def test_a_token_without_scopes_may_do_nothing(running: Running, issuer: Issuer) -> None:
-    for scope in (None, "read", "hfgateway:reader", ["hfgateway:all"]):
+    for scope in (None, 5, {"hfgateway:read": True}, "read", "hfgateway:reader", ["hfgateway:all"]):
         client = running.caller("grpc", issuer.token(scope=scope))
         assert await code(client, "ListGenerations", LIST) == "PERMISSION_DENIED"
 
