@@ -8,6 +8,8 @@ from gateway.generations.clock import SystemClock
 from gateway.generations.model import GenerationId, RequestId
 from gateway.generations.stores import Webhook, WebhookReceipt
 from gateway.generations.webhooks.inbox import WebhookInbox
+from tests.support.running import eventually, soul
+from tests.webhooks.conftest import Start
 
 WEBHOOK = Webhook(GenerationId("id"), "name", RequestId("request"), "completed")
 
@@ -51,3 +53,16 @@ async def test_a_webhook_that_is_stored_during_a_drain_is_not_processed_after_it
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*others, return_exceptions=True)
     assert store.called_after_close == []
+
+
+async def test_a_stop_does_not_leave_the_processing_of_a_webhook_to_go_on(start: Start) -> None:
+    running = await start()
+    submitted = await running.submit(soul("a fox"))
+    processing = running.gateway._core.webhook_inbox._tasks
+    with running.held(on="status"):
+        running.clock.advance(60)
+        await eventually(lambda: bool(processing))
+        await running.stop_gateway()
+        assert not processing
+    await running.start_gateway()
+    await running.until(submitted.id, "COMPLETED")
