@@ -96,7 +96,6 @@ class Replica:
                 if not self._refused:
                     return
             await asyncio.sleep(CHECK_CREDENTIALS_INTERVAL)
-        self._refused = False
 
     def drain(self) -> None:
         """End the calls that wait, so that clients resume elsewhere."""
