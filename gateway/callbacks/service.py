@@ -163,6 +163,8 @@ class TenantCallbacks:
                 callback = replace(callback, every_change=every_change)
             if wanted is not None or every_change is not None:
                 _require_deliveries(callback.wanted, every_change=callback.every_change)
+                # After a crash, the next process would apply the new filter to what the old one has passed over.
+                await repeated_if_unknown(lambda: self._store.take_deliveries(queue.callback, []))
             if paused is not None:
                 callback = replace(callback, paused=paused)
             if paused is False:

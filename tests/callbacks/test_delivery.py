@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from standardwebhooks import WebhookVerificationError
 
 from gateway.callbacks import dispatcher, schedule
-from gateway.callbacks.dispatcher import Dispatcher
+from gateway.callbacks.dispatcher import CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery
 from gateway.callbacks.service import BEGINNING
 from gateway.generations.model import Change
@@ -158,6 +158,28 @@ async def test_a_changed_filter_applies_to_later_changes(running: Running, recei
     await running.start_gateway()
     assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [owl.id]
     assert [got.generation.id for got in receiver.got] == [owl.id]
+
+
+async def test_a_changed_filter_applies_to_later_changes_after_a_crash(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A position without deliveries is stored late, but what the old filter has passed over stays undelivered."""
+    made = await create(running, receiver.url, labels={"team": "red"})
+    await finished(running, "a fox", labels={"team": "blue"})
+    core = running.gateway._core
+    await eventually(lambda: core.dispatcher.queues[made.callback.id].callback.position == core.feed.position)
+    update = pb.UpdateCallbackRequest(id=made.callback.id)
+    update.filter.SetInParent()
+    await running.grpc.call("UpdateCallback", update)
+
+    async def killed(_: CallbackQueue) -> None:
+        """Store nothing."""
+
+    monkeypatch.setattr(core.dispatcher, "_store_position", killed)
+    await running.stop_gateway()
+    await running.start_gateway()
+    owl = await finished(running, "an owl", labels={"team": "blue"})
+    assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [owl.id]
 
 
 async def test_a_callback_can_be_changed_to_every_change_and_back(running: Running, receiver: Receiver) -> None:
