@@ -93,8 +93,7 @@ class Messages:
         async with lock:
             record = await self._store.agent_key(tenant, key)
             if record is None:
-                if self.draining:
-                    raise gateway_unavailable("the gateway is shutting down; nothing was sent")
+                self._raise_if_draining()
                 return await self._send(KeyRecord(tenant, key, fingerprint, session_id), text), False
             if record.fingerprint != fingerprint:
                 raise key_reused(record)
@@ -156,6 +155,7 @@ class Messages:
         """Store the record with the newest message of the session, and the time."""
         known = await self._store.newest_agent_message(record.session_id)
         newer = (await self._api(record.tenant).messages(record.session_id, known)).messages
+        self._raise_if_draining()  # a drain may not wait for two calls, one after the other
         record = replace(record, after=newer[-1].id if newer else known, used_at=self._clock.moment().steady)
         try:
             marked = await self._store_mark(record)
@@ -166,6 +166,10 @@ class Messages:
         if not marked:
             raise key_reused(record)  # the key was just used in another session, which has another lock
         return record
+
+    def _raise_if_draining(self) -> None:
+        if self.draining:
+            raise gateway_unavailable("the gateway is shutting down; nothing was sent")
 
     async def _store_mark(self, record: KeyRecord) -> bool:
         async def once() -> bool:

@@ -509,6 +509,21 @@ async def test_a_drain_waits_for_a_message_and_refuses_new_ones(running: Running
     assert [text for text, _ in talk.said] == ["a fox"]
 
 
+async def test_a_drain_sends_no_message_whose_session_is_still_being_read(running: Running, talk: Talk) -> None:
+    """Otherwise the drain could end during the POST, after which it is unknown whether the message was charged."""
+    session_id = await talk.create()
+    with running.held(on="agent_messages"):
+        refused = asyncio.create_task(talk.refused(session_id, "a fox", "k"))
+        await eventually(lambda: not len(running.sandbox.state.plan))
+        await running.begin_drain()
+    await running.stop_gateway()
+    assert (await refused).reason == "GATEWAY_UNAVAILABLE"
+    assert talk.said == []
+
+    await running.start_gateway()
+    assert not (await talk.send(session_id, "a fox", "k")).replayed
+
+
 async def test_the_key_of_a_message_is_kept_for_a_week(tmp_path: Path) -> None:
     async with run_timed(tmp_path, agent_seconds=TURN) as timed:
         talk = Talk(timed)
