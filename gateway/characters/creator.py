@@ -156,8 +156,8 @@ class Creator:
 
     async def _train(self, tenant: str, order: Order, fingerprint: bytes) -> Character:
         """Store a creation, then send its order."""
-        account = self._accounts.first(tenant)
         async with self._name_lock(order.name):
+            account = self._accounts.first(tenant)  # only now, because the wait may have been long
             upstream = self._upstream(account)
             listing = await or_unavailable(upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
             await self._resolve_others(order.name, account, listing)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.higgsfield.credentials import Credentials, parse_credentials
@@ -13,7 +15,7 @@ from hfgateway.v1 import generation_service_pb2 as generations
 from hfgateway.v1 import upload_service_pb2 as uploads
 from tests.accounts.conftest import ADS, FILMS, MAIN, NEWER, Start, add, assign, caller, listed, rotate, sent, submit
 from tests.support.operator import ask, refused
-from tests.support.running import Running, model, soul
+from tests.support.running import Running, eventually, model, soul
 from tests.support.transports import RpcFailure, Transport
 
 
@@ -103,6 +105,22 @@ async def test_an_unresolved_character_blocks_no_name_in_another_account(
         await shop.call("CreateCharacter", order("Anna"))
     assert unresolved.value.reason == "SUBMISSION_UNRESOLVED"
     assert not (await studio.call("CreateCharacter", order("Anna"))).replayed
+
+
+async def test_an_order_that_waited_for_its_name_uses_the_account_of_the_time_when_it_is_sent(running: Running) -> None:
+    """In the account before, its tenant could not use the character."""
+    await assign(running, "shop", films=1)
+    agency, shop = await caller(running, "agency"), await caller(running, "shop")
+    with running.held(on="train", processed=True):
+        first = asyncio.create_task(agency.call("CreateCharacter", order("Anna")))
+        await eventually(lambda: len(running.ledger.trainings) == 1)
+        second = asyncio.create_task(shop.call("CreateCharacter", order("Anna")))
+        await running.calls_open("CreateCharacter", 2, "CharacterService")
+        await eventually(lambda: len(running.gateway._core.characters._creator._in_progress) == 2)
+        await assign(running, "shop", ads=1)
+    await first
+    anna = (await second).character
+    await shop.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))
 
 
 async def test_a_character_stays_its_tenants_after_its_account_is_gone(running: Running) -> None:
