@@ -382,9 +382,13 @@ class Generations(Reads):
             generation = again
 
     async def _save_end(self, before: Generation, after: Generation, observation: Observation) -> bool:
-        """Store an end that a caller has asked for. A cancellation is the caller's act, whatever reports it first."""
+        """Store an end that a caller has asked for. A cancellation is the caller's act, whatever reports it first.
+
+        At the start_timeout it is the gateway's, because Higgsfield had not canceled it for the caller.
+        """
         source = Source.CANCEL if after.state is State.CANCELED else None
-        served = caller.set(self._canceled_by[after.id])
+        late = after.failure is not None and after.failure.reason is Reason.START_TIMEOUT_EXCEEDED
+        served = caller.set(None if late else self._canceled_by[after.id])
         try:
             saved = await read_back.save(self._generations, before, after, step(observation, source))
         finally:

@@ -226,6 +226,18 @@ async def test_a_cancellation_is_the_act_of_its_caller_whatever_reports_it(tmp_p
         assert acts[2:] == [("generation.submit", actor), ("generation.cancel", actor)]
 
 
+async def test_a_cancellation_at_the_start_timeout_is_not_the_act_of_a_caller_that_was_refused(tmp_path: Path) -> None:
+    async with run_timed(tmp_path, queue_seconds=600.0, AUDIT="on", POLL_MIN="30", POLL_MAX="30") as running:
+        fox = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_ACCEPTED, start_timeout={"seconds": 60}))
+        running.plan(on="cancel", kind="429")
+        with pytest.raises(RpcFailure):
+            await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=fox.id))
+        await running.advance(120.0)
+        assert name_of(await running.get(fox.id)) == "CANCELED"
+        acts = [entry["act"] for entry in await exported(running)]
+        assert acts == ["gateway.start", "generation.submit"]
+
+
 async def test_a_cancellation_at_the_start_timeout_is_not_the_act_of_a_reader(tmp_path: Path) -> None:
     async with run_timed(tmp_path, queue_seconds=600.0, AUDIT="on", POLL_MIN="30", POLL_MAX="30") as running:
         running.plan(on="cancel", kind="500")
