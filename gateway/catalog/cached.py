@@ -50,7 +50,8 @@ class CachedCatalog(Signals):
         self._store = store
         self._clock = clock
         self._catalog: StoredCatalog | None = None
-        self._loaded = False
+        self.loaded = False
+        """Whether the catalog that an earlier process stored, if there is one, has been read."""
         self._loading = asyncio.Lock()
         self._refresh_at = 0.0
         self._pause = FIRST_PAUSE
@@ -59,7 +60,7 @@ class CachedCatalog(Signals):
 
     async def current(self) -> StoredCatalog | None:
         """Return the catalog at once; None if it was never fetched. If it is old, start a refresh."""
-        if not self._loaded:
+        if not self.loaded:
             await self._load()
         if self._refreshing is None and self._clock.moment().steady >= self._refresh_at:
             self._refreshing = asyncio.create_task(self._refresh())
@@ -95,7 +96,7 @@ class CachedCatalog(Signals):
     async def _load(self) -> None:
         """Load the catalog that an earlier process stored, once."""
         async with self._loading:
-            if not self._loaded:
+            if not self.loaded:
                 await self._load_stored()
 
     async def _load_stored(self) -> None:
@@ -108,7 +109,7 @@ class CachedCatalog(Signals):
                 await self._save(stored)
         except UnconfirmedError:
             return  # the next use tries again
-        self._loaded = True
+        self.loaded = True
         if stored is not None:
             self._use(stored)
 
@@ -132,9 +133,9 @@ class CachedCatalog(Signals):
         self.skipped = reading.skipped
         await self._load()  # again, if the store was not available before
         moment = self._clock.moment()
-        items = self._items_to_store(self._catalog if self._loaded else None, reading, moment.wall)
+        items = self._items_to_store(self._catalog if self.loaded else None, reading, moment.wall)
         catalog = StoredCatalog(items, moment.steady, moment.wall)
-        if self._loaded:  # otherwise it would replace the history of the stored catalog, which could not be read
+        if self.loaded:  # otherwise it would replace the history of the stored catalog, which could not be read
             try:
                 await self._save(catalog)
             except UnconfirmedError as error:

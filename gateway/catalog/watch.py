@@ -39,11 +39,13 @@ class ModelWatches:
                 try:
                     catalog = await self._models.current()
                     stream.raise_if_over(draining=self.draining)
+                    if not self._models.loaded:
+                        catalog = None  # it lacks the revisions of the stored list
                     if catalog is not None and position is None:
                         newest = revision_of(catalog.items)
                         position = newest if after is None else after if after <= newest else 0
                     if catalog is None or catalog is read or read is None:
-                        yield position or 0, None
+                        yield (after or 0) if position is None else position, None
                     if catalog is not None and position is not None and catalog is not read:
                         read = catalog
                         for model, listing in changes_after(catalog.items, position):

@@ -168,6 +168,25 @@ async def test_a_change_that_was_found_before_the_store_could_be_read_keeps_its_
     assert shown(await changes(running.grpc, 1, after=1)) == [(2, "NEW", "b/b")]
 
 
+async def test_a_watch_that_begins_before_the_store_can_be_read_repeats_no_change(
+    running: Running, clock_offset: Any, unread: list[StoreError]
+) -> None:
+    await lists(running, clock_offset, row("a/a"))
+    await lists(running, clock_offset, row("a/a"), row("b/b"))
+    await restart(running, unread, 3)
+    await lists(running, clock_offset, row("a/a"), row("b/b"))
+    messages = running.grpc.stream("WatchModels", pb.WatchModelsRequest(after_revision=1))
+    first = await asyncio.wait_for(anext(messages), WAIT_TIMEOUT)
+    assert not unread
+    assert (first.revision, first.HasField("model")) == (1, False)  # with which the client would watch again
+    await lists(running, clock_offset, row("a/a"), row("b/b"), row("c/c"))
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        while not (message := await anext(messages)).HasField("model"):
+            assert message.revision == 1
+    assert shown([message]) == [(2, "NEW", "c/c")]
+    await messages.aclose()
+
+
 async def test_a_stored_list_that_two_calls_need_at_once_is_loaded_once(
     running: Running, clock_offset: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
