@@ -145,8 +145,6 @@ class Characters:
     async def drained(self) -> None:
         """Wait for the creations in progress."""
         await self._creator.drained()
-        if self._listings:
-            await asyncio.wait([task for task, _ in self._listings.values()])
 
     def _existing(self, tenant: str, given: str) -> str:
         """Return the normalized id of a character that the tenant can see. Raises NOT_FOUND."""

@@ -19,7 +19,7 @@ from gateway.higgsfield.credentials import Credentials
 from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2 as inputs
 from tests.characters.conftest import URL, StartStudio, Studio, order
-from tests.support.running import WAIT_TIMEOUT
+from tests.support.running import WAIT_TIMEOUT, eventually
 from tests.support.transports import Transport
 
 UNRESOLVED = ("ABORTED", "SUBMISSION_UNRESOLVED")
@@ -406,6 +406,17 @@ async def test_a_drain_waits_for_a_create_call_in_flight(studio: Studio, monkeyp
     again = await studio.create()
     assert (again.character.id, again.replayed) == (created, True)
     assert studio.sent == ["Anna"]
+
+
+async def test_a_drain_does_not_wait_for_a_list(start: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does it report that a submission is in flight."""
+    studio = await start(DRAIN="0.1")
+    with studio.held(on="characters"):
+        call = asyncio.create_task(studio.refused("ListCharacters", pb.ListCharactersRequest()))
+        await eventually(lambda: bool(studio.gateway._core.characters._listings))
+        await studio.stop_gateway()
+        assert (await call).code == "UNAVAILABLE"
+    assert "in flight" not in caplog.text
 
 
 async def test_a_drain_does_not_send_waiting_create_calls(studio: Studio) -> None:
