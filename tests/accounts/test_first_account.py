@@ -123,6 +123,24 @@ async def test_an_order_that_waited_for_its_name_uses_the_account_of_the_time_wh
     await shop.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))
 
 
+async def test_an_unresolved_character_blocks_its_name_also_after_a_rotation(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.characters.creator.LOOKUP_PAUSES", (0.0,))
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    running.plan(on="train", kind="reset")
+    with pytest.raises(RpcFailure, match="ABORTED"):
+        await shop.call("CreateCharacter", order("Anna"))
+    await rotate(running, "films", NEWER)
+    another = order("Anna")
+    another.idempotency_key = "another"
+    with pytest.raises(RpcFailure) as blocked:
+        await shop.call("CreateCharacter", another)
+    assert blocked.value.reason == "UPSTREAM_UNAVAILABLE"
+    assert len(running.ledger.trainings) == 1
+
+
 async def test_a_character_stays_its_tenants_after_its_account_is_gone(running: Running) -> None:
     shop, other = await caller(running, "shop"), await running.key("other")
     anna = (await shop.call("CreateCharacter", order("Anna"))).character
