@@ -28,6 +28,8 @@ CALL_TIMEOUT = 90.0
 """Seconds for a call, which may have to wait for Higgsfield."""
 PAGE_SIZE = 1000
 """Items of a page, the most that AdminService returns."""
+_NOT_CONNECTED = ("failed to connect", "errors resolving", "DNS resolution failed")
+"""The beginnings of gRPC's messages for a call that was not sent."""
 
 
 def read_valid_settings() -> Settings:
@@ -137,12 +139,18 @@ class Operator:
                     message = message.replace(f"{field}: ", f"{option}: ")
                 failed = error_from_rpc(error)
                 if isinstance(failed, Unavailable) and not failed.reason:
-                    # A gateway without an address was found by its open socket, so it has ended since.
-                    ended = "the gateway ended before it responded, so a change may have been made"
-                    message = where.unreachable(message) if where.address else f"{ended}: {message}"
+                    message = _lost(where, message)
                 elif where.address and error.code() is grpc.StatusCode.UNIMPLEMENTED:
                     message = where.unserved("AdminService (HFGATEWAY_ADMIN_ADDRESS)")
                 fail(message, exit_codes.of_error(failed))
+
+
+def _lost(where: Connection, message: str) -> str:
+    """Return the text for a call without a response. `message` is gRPC's."""
+    if not where.address:  # the gateway was found by its open socket, so it has ended since
+        return f"the gateway ended before it responded, so a change may have been made: {message}"
+    never_sent = message.startswith(_NOT_CONNECTED)
+    return where.unreachable(message) + ("" if never_sent else "; a change may have been made")
 
 
 def _socket() -> str:

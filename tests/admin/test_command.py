@@ -12,6 +12,7 @@ from gateway.process.private_sockets import admin_pointer
 from tests.admin.conftest import Start, submit_and_lose
 from tests.app.command import Finished, environment, run
 from tests.durability.process import GatewayProcess
+from tests.support.addresses import free_address
 from tests.support.running import Running, name_of
 from tests.support.webhooks import request_of
 
@@ -126,6 +127,22 @@ async def test_a_gateway_that_is_killed_during_a_call_may_have_made_the_change(t
         await gateway.ended()
     assert (killed.code, killed.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
     assert "the gateway ended before it responded, so a change may have been made: " in killed.err
+
+
+async def test_so_may_a_gateway_at_an_address(tmp_path: Path) -> None:
+    create = ("keys", "create", "--tenant", "a")
+    key = await run(*create, "--scope", "admin", "--offline", environment=environment(tmp_path, {}))
+    address = free_address()
+    given = {"HFGATEWAY_ADMIN_SERVER": address, "HFGATEWAY_API_KEY": key.out.strip()}
+    async with GatewayProcess(
+        tmp_path, "http://127.0.0.1:9", failpoint="after api key", admin_address=address
+    ) as gateway:
+        killed = await run(*create, environment=environment(tmp_path, given))
+        await gateway.ended()
+    assert (killed.code, killed.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
+    assert killed.err.endswith("; a change may have been made\n")
+    away = await run(*create, environment=environment(tmp_path, given))
+    assert away.err == f"error: no gateway answers at {address}: Connection refused\n"
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(
         await to_leader.close()
     failure = raised.value.failure
     assert (failure.reason.name, failure.retryable) == ("GATEWAY_UNAVAILABLE", True)
+    assert "a change may have been made" in failure.message  # such as an API key, which a repeated call makes again
     assert ended == ["UNAVAILABLE"]
     (record,) = [record for record in caplog.records if record.name == "gateway.rpc.transports.forwarding"]
     assert vars(record)["error"] == "the stream was reset"  # as gRPC reports it, such as a refused certificate

@@ -48,7 +48,7 @@ CHECK_LEADER_INTERVAL = 0.25
 """Seconds between checks whether the connected gateway still leads."""
 RETRY_AFTER = 0.25
 """Seconds after which a client retries a call that found no leader."""
-LEADER_LOST = "the leader cannot be reached: retry with the same idempotency_key"
+LEADER_LOST = "the leader did not respond, so a change may have been made: retry with the same idempotency_key, if any"
 
 
 class ToLeader:
