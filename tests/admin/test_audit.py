@@ -216,7 +216,7 @@ async def test_a_cancellation_is_the_act_of_its_caller_whatever_reports_it(tmp_p
         shop = running.caller("grpc", secret)
         fox = (await shop.call("SubmitGeneration", soul("a fox"))).generation
         # The call after the cancellation. The other two are for polls that come before it.
-        running.plan(on="status", kind="500", times=3)
+        running.plan(on="status", kind="500", times=3, headers={"Retry-After": "0"})
         with pytest.raises(RpcFailure):
             await shop.call("CancelGeneration", pb.CancelGenerationRequest(id=fox.id))
         async with asyncio.timeout(WAIT_TIMEOUT):

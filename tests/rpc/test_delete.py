@@ -130,7 +130,7 @@ async def test_the_gateway_retries_an_unconfirmed_deletion_by_itself(
     running: Running, grpc: Transport, short_pauses: None
 ) -> None:
     generation_id = await completed(running)
-    running.plan(on="delete", kind="500", times=4)
+    running.plan(on="delete", kind="500", times=4, headers={"Retry-After": "0"})
     with pytest.raises(RpcFailure):
         await delete(grpc, generation_id)
     await eventually(lambda: removed(running))
