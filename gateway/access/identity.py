@@ -132,8 +132,8 @@ class Access:
 
     def several_tenants(self) -> bool:
         """Return whether more than one tenant has valid keys that may submit."""
-        now = self._clock.moment().wall
-        if now >= self._several_until:
+        # Each submission asks several times, so the clock is not read if none of the keys expires.
+        if self._several_until < math.inf and (now := self._clock.moment().wall) >= self._several_until:
             tenants, ends = set[str](), [math.inf]
             for key in self._keys.values():
                 end = math.inf if key.expire_time is None else key.expire_time

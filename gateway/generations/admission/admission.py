@@ -157,7 +157,8 @@ class Admission:
         if self._takes_turns:
             return STARTS_DELAY if tenant in self._queues or self._is_ahead(tenant, weight, now) else None
         # A tenant that waits only for its share does not keep the others back.
-        waits = tenant in self._queues or not self._room(weight, now) or self._next_tenant(now) is not None
+        others_wait = bool(self._queues) and self._next_tenant(now) is not None
+        waits = tenant in self._queues or others_wait or not self._room(weight, now)
         return LIMIT_DELAY if waits else None
 
     def next(self, now: Steady) -> GenerationId | None:
