@@ -121,7 +121,10 @@ class Access:
         self._clock = clock
         self._keys = {key.id: key for key in stored}
         self._several, self._several_until = False, -math.inf
-        """Whether the keys of several tenants may submit, and the wall time at which the next of these keys expires."""
+        """Whether the keys of several tenants may submit, and the wall time at which the next of these keys expires.
+
+        After a change of a key it is not known, and the time is -inf.
+        """
         self._token_secret = token_secret
         self.replica_secret = hmac.digest(token_secret, b"replicas", "sha256").hex()
         """The secret that replicas of this gateway send with the calls that they forward."""

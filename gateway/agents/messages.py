@@ -155,7 +155,7 @@ class Messages:
         """Store the record with the newest message of the session, and the time."""
         known = await self._store.newest_agent_message(record.session_id)
         newer = (await self._api(record.tenant).messages(record.session_id, known)).messages
-        self._raise_if_draining()  # a drain may not wait for two calls, one after the other
+        self._raise_if_draining()  # a drain may be over before two calls have ended, one after the other
         record = replace(record, after=newer[-1].id if newer else known, used_at=self._clock.moment().steady)
         try:
             marked = await self._store_mark(record)

@@ -81,8 +81,7 @@ class NotTaken:
     """Higgsfield certainly did not process the submission.
 
     `may_retry`: it may be sent again after `pause` seconds; None means once a slot is free. `was_reached` is False if
-    there was no connection. `is_final`: the same bytes can never be accepted. `credentials_refused`: the account was
-    refused, not the input.
+    there was no connection. `is_final`: the same bytes can never be accepted.
     """
 
     failure: Failure
@@ -90,7 +89,6 @@ class NotTaken:
     pause: float | None = None
     was_reached: bool = True
     is_final: bool = False
-    credentials_refused: bool = False
 
 
 @frozen

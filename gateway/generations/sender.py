@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from gateway import tracing
 from gateway.concurrency import OwnedTasks
-from gateway.errors import GatewayError, Reason
+from gateway.errors import GatewayError
 from gateway.generations import due_steps, read_back
 from gateway.generations.admission.admission import CREDENTIALS_PAUSE, MIN_PAUSE, PROBE_PAUSE
 from gateway.generations.admission.admissions import Admissions
@@ -268,9 +268,7 @@ class Sender:
         if not isinstance(outcome, NotTaken):
             admission.answered(generation.id, now, usable=not isinstance(outcome, MaybeTaken))
             return
-        refused = outcome.credentials_refused and not self._admissions.accounts.replaced(credentials)
-        if refused or outcome.failure.reason is Reason.INSUFFICIENT_CREDITS:
-            admission.refuse(now)
+        refused = self._admissions.note_refusal(credentials, outcome.failure.reason, now)
         if outcome.may_retry:
             admission.close(generation.id, outcome.failure, now, _pause(outcome))
         elif refused:

@@ -82,8 +82,6 @@ ESTIMATE_REFUSALS = (
     Reason.INSUFFICIENT_CREDITS,
 )  # fmt: skip
 """The reasons with which Higgsfield may refuse an estimate; EstimateGeneration documents them."""
-ACCOUNT_REFUSALS = (Reason.UPSTREAM_CREDENTIALS_REFUSED, Reason.INSUFFICIENT_CREDITS)
-"""Those after which the other accounts of a pool get its submissions."""
 
 
 def _ignore(_: Sequence[Violation]) -> None:
@@ -262,9 +260,8 @@ class Generations(Reads):
                 self._budgets.prices.of(submission.given, prepared), Reason.PRICE_UNKNOWN, *ESTIMATE_REFUSALS
             )
         except GatewayError as error:
-            account = prepared.request.account
-            if error.failure.reason in ACCOUNT_REFUSALS and not self._accounts.replaced(account):
-                self._admissions.of(account).refuse(self._clock.moment().steady)
+            now = self._clock.moment().steady
+            self._admissions.note_refusal(prepared.request.account, error.failure.reason, now)
             raise
 
     async def _taken_before(
@@ -366,7 +363,7 @@ class Generations(Reads):
                         extra={"generation_id": generation.id, "state": generation.state.name},
                     )
                 return generation
-            if (polls := self._feed.entries.polls(after.id)) > after.polls:
+            if generation.request_id and (polls := self._feed.entries.polls(after.id)) > after.polls:
                 after = replace(after, polls=polls)  # the number that watchers are shown
             with tracing.step("store change"):
                 if after.done and after.id in self._canceled_by:

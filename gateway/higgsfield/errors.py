@@ -119,7 +119,7 @@ def judge_submission(
     if failure.reason is Reason.UPSTREAM_SATURATED:
         return NotTaken(failure, may_retry=True, pause=response.retry_after)
     mismatch = response.status == 422 and KEY_MISMATCH_TEXT in str(content.get("detail")).lower()
-    return NotTaken(failure, is_final=mismatch, credentials_refused=response.status == 401)
+    return NotTaken(failure, is_final=mismatch)
 
 
 def judge_submission_error(error: httpx.TransportError) -> NotTaken | MaybeTaken:

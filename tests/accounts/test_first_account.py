@@ -28,6 +28,19 @@ def order(name: str) -> characters.CreateCharacterRequest:
     )
 
 
+@pytest.fixture
+async def unresolved(running: Running, monkeypatch: pytest.MonkeyPatch) -> Transport:
+    """The tenant "shop" with the account "films", whose order of "Anna" had no response and was not found."""
+    monkeypatch.setattr("gateway.characters.creator.LOOKUP_PAUSES", (0.0,))
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    running.plan(on="train", kind="reset")
+    with pytest.raises(RpcFailure) as raised:
+        await shop.call("CreateCharacter", order("Anna"))
+    assert raised.value.reason == "SUBMISSION_UNRESOLVED"
+    return shop
+
+
 async def portrait(by: Transport, character_id: str, prompt: str) -> None:
     request = soul(prompt)
     request.input.soul.character_id = character_id
@@ -93,17 +106,10 @@ async def test_an_estimate_follows_its_character(running: Running) -> None:
     assert (await shop.call("EstimateGeneration", estimate)).cost.credits
 
 
-async def test_an_unresolved_character_blocks_no_name_in_another_account(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.characters.creator.LOOKUP_PAUSES", (0.0,))
-    await assign(running, "shop", films=1)
+@pytest.mark.usefixtures("unresolved")
+async def test_an_unresolved_character_blocks_no_name_in_another_account(running: Running) -> None:
     await assign(running, "studio", ads=1)
-    shop, studio = await caller(running, "shop"), await caller(running, "studio")
-    running.plan(on="train", kind="reset")
-    with pytest.raises(RpcFailure) as unresolved:
-        await shop.call("CreateCharacter", order("Anna"))
-    assert unresolved.value.reason == "SUBMISSION_UNRESOLVED"
+    studio = await caller(running, "studio")
     assert not (await studio.call("CreateCharacter", order("Anna"))).replayed
 
 
@@ -120,23 +126,17 @@ async def test_an_order_that_waited_for_its_name_uses_the_account_of_the_time_wh
         await assign(running, "shop", ads=1)
     await first
     anna = (await second).character
-    await shop.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))
+    assert (await shop.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))).character.id == anna.id
 
 
 async def test_an_unresolved_character_blocks_its_name_also_after_a_rotation(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running, unresolved: Transport
 ) -> None:
-    monkeypatch.setattr("gateway.characters.creator.LOOKUP_PAUSES", (0.0,))
-    await assign(running, "shop", films=1)
-    shop = await caller(running, "shop")
-    running.plan(on="train", kind="reset")
-    with pytest.raises(RpcFailure, match="ABORTED"):
-        await shop.call("CreateCharacter", order("Anna"))
     await rotate(running, "films", NEWER)
     another = order("Anna")
     another.idempotency_key = "another"
     with pytest.raises(RpcFailure) as blocked:
-        await shop.call("CreateCharacter", another)
+        await unresolved.call("CreateCharacter", another)
     assert blocked.value.reason == "UPSTREAM_UNAVAILABLE"
     assert len(running.ledger.trainings) == 1
 
@@ -156,14 +156,8 @@ async def test_a_character_stays_its_tenants_after_its_account_is_gone(running: 
 
 
 async def test_an_account_with_a_training_without_an_outcome_is_removed_only_by_force(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running, unresolved: Transport
 ) -> None:
-    monkeypatch.setattr("gateway.characters.creator.LOOKUP_PAUSES", (0.0,))
-    await assign(running, "shop", films=1)
-    shop = await caller(running, "shop")
-    running.plan(on="train", kind="reset")
-    with pytest.raises(RpcFailure):
-        await shop.call("CreateCharacter", order("Anna"))
     await assign(running, "shop", ads=1)
     assert await refused(running, "RemoveAccount", admin.RemoveAccountRequest(name="films")) == "INVALID_ARGUMENT"
     await rotate(running, "films", NEWER)  # newer credentials can look its character up
@@ -177,7 +171,7 @@ async def test_an_account_with_a_training_without_an_outcome_is_removed_only_by_
         assert await refused(running, "ResolveCharacter", request) == code
     request.not_taken.SetInParent()
     await ask(running, "ResolveCharacter", request)
-    assert not (await shop.call("CreateCharacter", order("Anna"))).replayed
+    assert not (await unresolved.call("CreateCharacter", order("Anna"))).replayed
 
 
 async def test_the_default_account_may_have_old_credentials_of_another_one(running: Running) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from gateway.errors import Reason
 from gateway.generations.accounts import Accounts
 from gateway.generations.admission.admission import Admission
 from gateway.generations.model import GenerationId, Steady
@@ -22,6 +23,16 @@ class Admissions:
         if found is None:
             found = self.by_name[name] = self._make()
         return found
+
+    def note_refusal(self, credentials: str, reason: Reason, now: Steady) -> bool:
+        """Learn from a refusal; return whether the account refuses these credentials and has no newer ones.
+
+        If so, or if it has no credits, the other accounts of a pool get new submissions for a while.
+        """
+        refused = reason is Reason.UPSTREAM_CREDENTIALS_REFUSED and not self.accounts.replaced(credentials)
+        if refused or reason is Reason.INSUFFICIENT_CREDITS:
+            self.of(credentials).refuse(now)
+        return refused
 
     def tidy(self) -> None:
         """Forget the accounts that were removed."""

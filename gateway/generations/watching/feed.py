@@ -75,7 +75,8 @@ class Entry(Signals):
         self.generation = generation
         # Another replica may make the calls. One that responds while the end is stored does not count: later readers
         # get the stored number.
-        self.polls = generation.polls if generation.done else max(self.polls, generation.polls)
+        if generation.polls > self.polls or (generation.polls < self.polls and generation.done):
+            self.polls = generation.polls
         if seen:
             self.forget()
             self.wake()

@@ -26,26 +26,21 @@ def answer(
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "final", "account"),
+    ("status", "reason"),
     [
-        (400, Reason.INPUT_REFUSED, False, False),
-        (401, Reason.UPSTREAM_CREDENTIALS_REFUSED, False, True),
-        (402, Reason.INSUFFICIENT_CREDITS, False, False),
-        (403, Reason.INSUFFICIENT_CREDITS, False, False),
-        (404, Reason.MODEL_UNKNOWN, False, False),
-        (422, Reason.INPUT_REFUSED, False, False),
-        (423, Reason.MODEL_UNAVAILABLE, False, False),
+        (400, Reason.INPUT_REFUSED),
+        (401, Reason.UPSTREAM_CREDENTIALS_REFUSED),
+        (402, Reason.INSUFFICIENT_CREDITS),
+        (403, Reason.INSUFFICIENT_CREDITS),
+        (404, Reason.MODEL_UNKNOWN),
+        (422, Reason.INPUT_REFUSED),
+        (423, Reason.MODEL_UNAVAILABLE),
     ],
 )
-def test_documented_refusals_are_certain(status: int, reason: Reason, final: bool, account: bool) -> None:
+def test_documented_refusals_are_certain(status: int, reason: Reason) -> None:
     judged = judge_submission(answer(status), InputKind.MODEL, ())
     assert isinstance(judged, NotTaken)
-    assert (judged.failure.reason, judged.is_final, judged.credentials_refused, judged.may_retry) == (
-        reason,
-        final,
-        account,
-        False,
-    )
+    assert (judged.failure.reason, judged.is_final, judged.may_retry) == (reason, False, False)
 
 
 @pytest.mark.parametrize("detail", ["Idempotency-Key was used before", "the idempotency-KEY has other parameters"])
