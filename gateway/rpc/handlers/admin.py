@@ -21,7 +21,7 @@ from gateway.generations.stores import UsageStore
 from gateway.rpc.call import Call
 from gateway.rpc.messages import wire
 from gateway.rpc.messages.accounts import account_message, assignment_message
-from gateway.rpc.messages.convert import parse_seconds, parse_wall_time, require_text
+from gateway.rpc.messages.convert import parse_seconds, parse_wall_time, require, require_text
 from gateway.rpc.messages.pages import SortedPage
 from gateway.rpc.messages.subject_limits import NO_KEY, limits_message, limits_of
 from gateway.rpc.messages.usage import query_of, response_of
@@ -56,17 +56,16 @@ class AdminHandlers:
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
         """Resolve an UNCERTAIN generation."""
-        generation_id = GenerationId(require_text(request.id))
+        require(request, "id", "resolution")
+        generation_id = GenerationId(request.id)
         match request.WhichOneof("resolution"):
             case "request_id":
                 generation = await self.resolver.as_request(generation_id, request.request_id)
             case "lost":
                 generation = await self.resolver.lost(generation_id)
-            case "resubmit":
+            case _:
                 twice = request.resubmit.may_charge_twice
                 generation = await self.resolver.resubmit(generation_id, may_charge_twice=twice)
-            case _:
-                raise invalid_field("resolution", "is required: one of request_id, lost, resubmit")
         return wire.embedded(GENERATION, wire.shown(generation, include_input=False))
 
     async def list_unresolved(self, _: pb.ListUnresolvedRequest, __: Call) -> pb.ListUnresolvedResponse:
@@ -86,13 +85,15 @@ class AdminHandlers:
 
     async def resolve_character(self, request: pb.ResolveCharacterRequest, _: Call) -> pb.ResolveCharacterResponse:
         """Resolve a character with an unknown outcome."""
-        found = _outcome(request.WhichOneof("resolution"), request.character_id, "character_id")
+        require(request, "tenant", "idempotency_key", "resolution")
+        found = None if request.HasField("not_taken") else require_text(request.character_id, "character_id")
         await self.characters.resolve(request.tenant, request.idempotency_key, found)
         return pb.ResolveCharacterResponse()
 
     async def resolve_message(self, request: pb.ResolveMessageRequest, _: Call) -> pb.ResolveMessageResponse:
         """Resolve a message with an unknown outcome."""
-        found = _outcome(request.WhichOneof("resolution"), request.message_id, "message_id")
+        require(request, "tenant", "idempotency_key", "resolution")
+        found = None if request.HasField("not_taken") else require_text(request.message_id, "message_id")
         await self.agents.resolve(request.tenant, request.idempotency_key, found)
         return pb.ResolveMessageResponse()
 
@@ -159,6 +160,7 @@ class AdminHandlers:
 
     async def rotate_account(self, request: pb.RotateAccountRequest, _: Call) -> pb.RotateAccountResponse:
         """Give an account new credentials."""
+        require(request, "name", "credentials")
         account = await self.accounts.rotate(request.name, request.credentials)
         return pb.RotateAccountResponse(account=account_message(account))
 
@@ -172,6 +174,7 @@ class AdminHandlers:
 
     async def remove_account(self, request: pb.RemoveAccountRequest, _: Call) -> pb.RemoveAccountResponse:
         """Remove an account or its older credentials."""
+        require(request, "name")
         await self.accounts.remove(request.name, only_old=request.only_old_credentials, force=request.force)
         return pb.RemoveAccountResponse()
 
@@ -208,15 +211,6 @@ class AdminHandlers:
                 number, previous = entry.sequence + 1, entry.hash
             await asyncio.sleep(0)
             call.check()  # the key may have been revoked
-
-
-def _outcome(resolution: str | None, found: str, field: str) -> str | None:
-    """Return the id that was found, or None for `not_taken`."""
-    if resolution is None:
-        raise invalid_field("resolution", f"is required: one of {field}, not_taken")
-    if resolution == "not_taken":
-        return None
-    return require_text(found, field)
 
 
 def _scope(number: "pb.ApiKeyScope.ValueType", place: int) -> Scope:

@@ -139,6 +139,19 @@ def require_text(text: str, field: str = "id") -> str:
     return text
 
 
+def require(request: Message, *names: str) -> None:
+    """Raise INVALID_INPUT with all of these fields and oneofs of a request that are empty."""
+    wrong = []
+    for name in names:
+        if oneof := request.DESCRIPTOR.oneofs_by_name.get(name):
+            if request.WhichOneof(name) is None:
+                choices = ", ".join(field.name for field in oneof.fields)
+                wrong.append(Violation(name, f"is required: one of {choices}"))
+        elif not getattr(request, name):
+            wrong.append(Violation(name, "is required"))
+    raise_if_invalid(wrong)
+
+
 def parse_seconds(
     message: Message,
     field: str,
