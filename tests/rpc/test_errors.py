@@ -704,7 +704,10 @@ def _check_standard_details(row: Row, error: RpcFailure) -> None:
         assert [(one.field, one.description) for one in violations] == [
             (one.field, one.description) for one in failure.field_violations
         ]
-    if promises_detail(row.reason, "RetryInfo"):
+    if failure.metadata.get("allowed") == "0":  # no retry helps
+        assert not failure.retryable
+        assert not error.has(error_details_pb2.RetryInfo)
+    elif promises_detail(row.reason, "RetryInfo"):
         assert failure.retryable
         delay = error.detail(error_details_pb2.RetryInfo).retry_delay
         assert delay.ToNanoseconds() >= 0

@@ -238,8 +238,10 @@ def settlement_of(before: Generation, after: Generation) -> Settlement | None:
 def limit_error(exceeded: Exceeded, now: float) -> GatewayError:
     """Return the error for a limit that a submission exceeds: QUOTA_EXCEEDED, or BUDGET_EXCEEDED for credits.
 
-    Only the limit per minute has a time to retry: a budget comes back in hours, and a place when a generation ends.
+    Only the limit per minute has a time to retry: a budget comes back in hours, and a place when a generation ends. No
+    retry helps if the submission would exceed the limit although nothing was used of it, for example one of 0.
     """
+    may_fit_later = exceeded.needed <= exceeded.allowed
     shown = format_credits if exceeded.is_budget else str
     left = max(exceeded.allowed - exceeded.used, 0)
     metadata = {
@@ -251,7 +253,7 @@ def limit_error(exceeded: Exceeded, now: float) -> GatewayError:
         "needed": shown(exceeded.needed),
     }
     again = ""
-    if exceeded.resets_at is not None:
+    if exceeded.resets_at is not None and may_fit_later:
         metadata["resets_at"] = exceeded.resets_at.strftime("%Y-%m-%dT%H:%M:%SZ")
         again = f"; resets at {metadata['resets_at']}"
     whose = exceeded.subject.replace(":", " ", 1)
@@ -260,12 +262,12 @@ def limit_error(exceeded: Exceeded, now: float) -> GatewayError:
         f"{what} of the {whose}: limit {shown(exceeded.allowed)}, used {shown(exceeded.used)}, "
         f"this submission needs {shown(exceeded.needed)}{again}"
     )
-    soon = exceeded.limit == "submissions_per_minute"
+    soon = exceeded.limit == "submissions_per_minute" and may_fit_later
     return GatewayError(
         Failure(
             Reason.BUDGET_EXCEEDED if exceeded.is_budget else Reason.QUOTA_EXCEEDED,
             message,
-            retryable=not exceeded.is_budget,
+            retryable=may_fit_later and not exceeded.is_budget,
             retry_after=max(exceeded.resets_at.timestamp() - now, 0.1) if soon and exceeded.resets_at else None,
             metadata=metadata,
         )

@@ -107,6 +107,16 @@ async def test_nothing_is_left_of_a_limit_that_was_lowered(store: Store) -> None
     assert limit_error(over, NOW).failure.metadata["left"] == "0"
 
 
+@pytest.mark.parametrize("limit", ["submissions_per_minute", "in_flight", "credits_per_day", "credits_per_month"])
+async def test_no_retry_is_advised_if_a_submission_exceeds_the_whole_limit(store: Store, limit: str) -> None:
+    await set_limits(store, **{limit: 0})
+    refused = limit_error(await refusal(store, priced()), NOW).failure
+    assert not refused.retryable
+    assert refused.retry_after is None
+    assert "resets_at" not in refused.metadata
+    assert "resets at" not in refused.message
+
+
 async def test_parallel_claims_never_exceed_a_budget(store: Store) -> None:
     await set_limits(store, credits_per_day=50 * MILLION)
     await set_limits(store, "label:team=a", credits_per_month=20 * MILLION)
