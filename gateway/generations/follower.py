@@ -410,6 +410,8 @@ class Follower:
             log.exception("internal error in a step of a generation; will retry in 60 s", extra=fields)
             failed = True
             self._retry_delays[generation_id] = DECISION_RETRY_DELAY
+        else:
+            self._backoff.ended(self._clock.moment().steady)
         finally:
             self._busy.discard(generation_id)
             if (refreshing := self._refreshing.pop(generation_id, None)) is not None:

@@ -41,6 +41,20 @@ def test_pauses_grow_to_a_limit_and_end_with_a_committed_write() -> None:
     assert backoff.resumes_at(Steady(now)) == now + FIRST_REST
 
 
+def test_a_step_that_writes_nothing_is_followed_by_the_next_one_at_once() -> None:
+    backoff = StoreBackoff()
+    backoff.failed(Steady(NOW))
+    backoff.ended(Steady(NOW))
+    assert backoff.resumes_at(Steady(NOW)) == NOW + FIRST_REST, "it began before the first refusal"
+    now = NOW + FIRST_REST
+    backoff.started(Steady(now))
+    backoff.ended(Steady(now))
+    assert backoff.resumes_at(Steady(now)) is None
+    backoff.started(Steady(now))
+    backoff.failed(Steady(now))
+    assert backoff.resumes_at(Steady(now)) == now + 2 * FIRST_REST
+
+
 async def test_an_outcome_that_cannot_be_stored_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """In an outage, hundreds of outcomes are tried again every two seconds."""
     pauses: list[float | None] = []

@@ -30,7 +30,7 @@ from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.recovery.conftest import Start
-from tests.support.running import eventually, name_of, public_url, sized, soul
+from tests.support.running import eventually, model, name_of, public_url, sized, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
@@ -177,6 +177,17 @@ async def test_everything_ends_within_a_minute_after_an_outage(start: Start, out
     summary = running.ledger.summary()
     assert summary["charge_count"] == summary["submissions_seen"] == len(ids)
     assert summary["ignored_retry_after"] == 0
+
+
+async def test_an_end_during_a_locked_store_is_noticed_among_many_that_do_not_change(start: Start) -> None:
+    running = await start(image_seconds=3600.0, video_seconds=100.0, **MANY)
+    await submitted(running, 150)
+    film = await running.submit(model("kling-video/v2.5-turbo/pro/text-to-video", {"prompt": "a fox"}, "film"))
+    await running.advance(60.0, step=COARSE)
+    async with the_store_is_locked(running):
+        await running.advance(OUTAGE, step=COARSE)
+        assert running.live()[film.id] == "IN_PROGRESS"
+    assert await running.advance(WITHIN + 30.0, until=lambda: film.id not in running.live()) <= WITHIN
 
 
 async def test_an_acceptance_during_a_locked_store_is_not_lost(start: Start) -> None:
