@@ -381,11 +381,13 @@ class Generations(Reads):
     async def _save_end(self, before: Generation, after: Generation, observation: Observation) -> bool:
         """Store an end that a caller has asked for. A cancellation is the caller's act, whatever reports it first.
 
-        At the start_timeout it is the gateway's, because Higgsfield had not canceled it for the caller.
+        At the start_timeout it is the gateway's, because Higgsfield had not canceled it for the caller. What an
+        operator declares LOST is the operator's act.
         """
         source = Source.CANCEL if after.state is State.CANCELED else None
         late = after.failure is not None and after.failure.reason is Reason.START_TIMEOUT_EXCEEDED
-        served = caller.set(None if late else self._canceled_by[after.id])
+        asked = None if late else self._canceled_by[after.id]
+        served = caller.set(caller.get() if after.source is Source.OPERATOR else asked)
         try:
             saved = await read_back.save(self._generations, before, after, step(observation, source))
         finally:

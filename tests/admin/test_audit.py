@@ -226,6 +226,20 @@ async def test_a_cancellation_is_the_act_of_its_caller_whatever_reports_it(tmp_p
         assert acts[2:] == [("generation.submit", actor), ("generation.cancel", actor)]
 
 
+async def test_a_resolution_is_the_act_of_its_operator_also_after_a_caller_asked_to_cancel(tmp_path: Path) -> None:
+    async with run_timed(tmp_path, queue_seconds=864_000.0, AUDIT="on", POLL_MAX="3600") as running:
+        fox = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_ACCEPTED))
+        running.plan(on="cancel", status=400, body={"detail": "Request cannot be canceled"})
+        running.plan(on="status", times=10**9, patch={"status": "expired"})
+        with pytest.raises(RpcFailure):
+            await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=fox.id))
+        await running.advance(90_000.0, step=600.0)
+        resolved = await command(running, "resolve", fox.id, "--lost")
+        assert resolved.code == 0, resolved.err
+        last = (await exported(running))[-1]
+        assert (last["act"], last["actor"]) == ("generation.resolve", "operator")
+
+
 async def test_a_cancellation_at_the_start_timeout_is_not_the_act_of_a_caller_that_was_refused(tmp_path: Path) -> None:
     async with run_timed(tmp_path, queue_seconds=600.0, AUDIT="on", POLL_MIN="30", POLL_MAX="30") as running:
         fox = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_ACCEPTED, start_timeout={"seconds": 60}))
