@@ -535,7 +535,7 @@ class Follower:
             duration = self._clock.moment().steady - began.steady
             self._response_time += (duration - self._response_time) / MAX_CONCURRENT_STEPS
         poll_limit.answered(self._clock.moment().steady)
-        self._schedule.responded(entry, report, began, cancel_failed=cancel_failed)
+        self._schedule.responded(entry, report, began, cancel=cancel or late, cancel_failed=cancel_failed)
         if report is None:
             missing = await self._missing.judge(generation)
             if missing is not None:

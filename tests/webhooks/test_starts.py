@@ -216,3 +216,21 @@ async def test_a_start_timeout_that_passes_before_the_acceptance_cancels_at_once
             await running.advance(4.0)
         assert len(running.ledger.refunds) == 1
         await running.until(stored.id, "CANCELED")
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_cancel_that_has_no_effect_is_soon_repeated(tmp_path: Path, status: int) -> None:
+    """Just after a submission Higgsfield may not show the request yet. No webhook says that it was not canceled."""
+    async with run_timed(tmp_path, queue_seconds=1000.0, **SIGNED, **public_url()) as running:
+        schedule = running.gateway._core.follower._schedule
+        schedule._reliability.arrive, schedule._intervals.spare_start_checks = True, 0
+        refusal = {"status": status, "body": {"detail": "Not found"}}
+        running.plan(on="cancel", **refusal)
+        if status == 404:
+            running.plan(on="status", **refusal)
+        request = soul("a fox", wait_for=pb.WAIT_FOR_STORED)
+        request.start_timeout.FromSeconds(3)
+        stored = await running.submit(request)
+        await running.advance(3.0 + 2 * pace.POLL_INTERVAL)
+        assert [one.outcome for one in running.ledger.cancels] == [str(status), "202"]
+        await running.until(stored.id, "CANCELED")

@@ -85,14 +85,19 @@ class PollSchedule:
         self._unpolled.discard(entry.generation.id)
         return ran
 
-    def responded(self, entry: Entry, report: StatusReport | None, began: Moment, *, cancel_failed: bool) -> None:
-        """Learn from the response to a poll that began then, and plan the next poll. `report` is None after a 404."""
+    def responded(
+        self, entry: Entry, report: StatusReport | None, began: Moment, *, cancel: bool, cancel_failed: bool
+    ) -> None:
+        """Learn from the response to a poll that began then, and plan the next poll. `report` is None after a 404.
+
+        With `cancel`, the next poll has to cancel again if this one had no effect, and no webhook tells that.
+        """
         entry.errors = entry.errors + 1 if cancel_failed else 0
         elapsed = running_for(entry.generation, began.wall)
         self._note_start(entry, report, began.steady, elapsed)
         entry.polled_run_time = elapsed
         entry.count_poll()
-        self.plan(entry, self._gap(entry))
+        self.plan(entry, self._gap(entry, cancel=cancel))
         if report is None:
             _delay_start_check(entry)
 
@@ -190,11 +195,11 @@ class PollSchedule:
             if not started:
                 self._plan_start_check(entry)
 
-    def _gap(self, entry: Entry) -> float:
-        """Return the seconds until the next poll."""
+    def _gap(self, entry: Entry, *, cancel: bool = False) -> float:
+        """Return the seconds until the next poll, which does not wait for a webhook if it may have to `cancel`."""
         generation = entry.generation
         running = running_for(generation, self._clock.moment().wall)
-        webhooks = self._decide_reliance(generation)
+        webhooks = not cancel and self._decide_reliance(generation)
         return self._intervals.gap(generation.spec.model_id, running, entry.errors, webhooks=webhooks)
 
     def _decide_reliance(self, generation: Generation) -> bool:
