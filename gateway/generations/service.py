@@ -21,6 +21,7 @@ from gateway.errors import (
     not_done,
     or_unavailable,
     raise_if_invalid,
+    upstream_unavailable,
 )
 from gateway.frozen import frozen
 from gateway.generations import read_back
@@ -524,6 +525,9 @@ class Generations(Reads):
         report = await self._status(generation)
         if report is not None:
             generation = await self._read(self.observe(generation, Reported(report, Source.CANCEL)))
+        elif self._upstream.reaches(generation.spec.account, generation.spec.origin):
+            # Just after a submission Higgsfield may not show the request yet. It may have been canceled all the same.
+            silence = silence or upstream_unavailable("Higgsfield does not show the request now: call again")
         if silence is not None and generation.state is State.QUEUED:
             raise silence
         return generation

@@ -201,6 +201,7 @@ async def test_the_status_decides_and_not_the_response_to_the_cancel(
         {"kind": "half"},
         {"kind": "close", "times": 2},  # a kept-alive connection that closes proves nothing: the client retries once
         {"status": 401, "body": {"detail": "Invalid credentials"}},
+        {"status": 404, "body": {"detail": "Not found"}},
         {"status": 422, "body": {"detail": "no"}},
     ],
     ids=str,
