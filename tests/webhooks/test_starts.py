@@ -134,6 +134,24 @@ async def test_without_watchers_a_start_is_not_polled(running: Timed) -> None:
     assert running.ledger.status_calls.total() == 0
 
 
+@pytest.mark.parametrize("state", ["PENDING", "QUEUED"])
+async def test_a_watch_shows_the_start_also_after_a_restart(running: Timed, state: str) -> None:
+    if state == "PENDING":
+        await running.stop_higgsfield()
+    name = await accepted(running, "a fox")
+    assert running.live() == {name: state}
+    await running.stop_gateway()
+    await running.start_gateway()
+    running.gateway._core.follower._schedule._reliability.arrive = True
+    if state == "PENDING":
+        await running.restart_higgsfield()
+    async with aclosing(running.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=name))) as watch:
+        await anext(watch)
+        await running.advance(60.0, until=lambda: running.live() == {name: "QUEUED"})
+        await running.advance(QUEUED_FOR + 0.5 * RUNS_FOR)
+        assert running.live() == {name: "IN_PROGRESS"}
+
+
 async def test_looks_for_starts_cost_one_call_for_each_generation(tmp_path: Path) -> None:
     """A new process may make a few more. Here no look finds a start."""
     async with run_timed(tmp_path, queue_seconds=3600.0, **SIGNED, **public_url()) as running:

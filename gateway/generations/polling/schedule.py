@@ -12,7 +12,17 @@ from gateway.errors import Failure, Reason
 from gateway.generations import due_steps
 from gateway.generations.admission.admissions import Admissions
 from gateway.generations.due_steps import Rules
-from gateway.generations.model import Generation, GenerationId, Moment, RunTime, State, StatusReport, Wall, run_time
+from gateway.generations.model import (
+    FOLLOWED,
+    Generation,
+    GenerationId,
+    Moment,
+    RunTime,
+    State,
+    StatusReport,
+    Wall,
+    run_time,
+)
 from gateway.generations.polling.pace import MAX_START_CHECKS, POLL_INTERVAL, PollIntervals, WebhookReliability
 from gateway.generations.ports import Clock
 from gateway.generations.watching.feed import Entry, Feed
@@ -71,7 +81,10 @@ class PollSchedule:
 
     def resume(self, entry: Entry, now: float) -> None:
         """Plan the first poll after a restart, at a random time of one interval, so that not all are polled at once."""
-        entry.poll_at, entry.polled_run_time = now + random.uniform(0.0, POLL_INTERVAL), None
+        if entry.generation.state in FOLLOWED:
+            entry.poll_at, entry.polled_run_time = now + random.uniform(0.0, POLL_INTERVAL), None
+            self._plan_start_check(entry)
+            _delay_start_check(entry)
 
     def postpone(self, entry: Entry, now: float) -> bool:
         """Put off the poll that is due if nothing needs it; return whether it was put off."""
@@ -215,7 +228,7 @@ class PollSchedule:
 
 
 def _delay_start_check(entry: Entry) -> None:
-    """Put off the poll for its start to the next other poll, because this one did not show its state."""
+    """Put off the poll for its start to the next other poll: this one did not show its state, or none was made yet."""
     entry.start_check_at = max(entry.start_check_at, entry.poll_at)
 
 
