@@ -21,6 +21,7 @@ from gateway.concurrency import OwnedTasks, Wakeup
 from gateway.due_times import DueTimes
 from gateway.generations.model import Change, Generation
 from gateway.generations.ports import Clock
+from gateway.generations.read_back import repeated_if_unknown
 from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import ChangeLog, Saved, UnconfirmedError
 from gateway.generations.watching.feed import Feed
@@ -342,7 +343,8 @@ class Dispatcher:
         # Changes that the callback does not want can be read again, so their position is not stored each time.
         old = moment.steady - queue.stored_at >= POSITION_AFTER
         if created or old or position - queue.stored_position >= POSITION_EVERY:
-            await self._store.take_deliveries(callback, created)
+            # What is stored must be in the queue, too. The filter may be another one when the changes are read again.
+            await repeated_if_unknown(lambda: self._store.take_deliveries(callback, created))
             queue.stored_position, queue.stored_at = position, moment.steady
         queue.callback = callback
         for delivery in created:

@@ -17,6 +17,7 @@ from gateway.callbacks.dispatcher import CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery
 from gateway.callbacks.service import BEGINNING
 from gateway.generations.model import Change
+from gateway.generations.stores import UnknownCommitError
 from gateway.process import core as cores
 from gateway.store.sqlite.callbacks import SqliteCallbacks
 from hfgateway.v1 import callback_service_pb2 as pb
@@ -180,6 +181,29 @@ async def test_a_changed_filter_applies_to_later_changes_after_a_crash(
     await running.start_gateway()
     owl = await finished(running, "an owl", labels={"team": "blue"})
     assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [owl.id]
+
+
+async def test_a_changed_filter_leaves_no_delivery_behind_whose_commit_had_no_response(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await create(running, receiver.url, labels={"team": "blue"})
+    store = running.gateway._core.store.callbacks
+    take, lost = store.take_deliveries, asyncio.Event()
+
+    async def taken(callback: Callback, deliveries: Sequence[Delivery]) -> None:
+        await take(callback, deliveries)
+        if deliveries and not lost.is_set():
+            lost.set()
+            raise UnknownCommitError("the response was lost")
+
+    monkeypatch.setattr(store, "take_deliveries", taken)
+    fox = await finished(running, "a fox", labels={"team": "blue"})
+    await lost.wait()
+    update = pb.UpdateCallbackRequest(id=made.callback.id)
+    update.filter.labels["team"] = "red"
+    await running.grpc.call("UpdateCallback", update)
+    (got,) = await receiver.gets(1)
+    assert got.generation.id == fox.id
 
 
 async def test_a_callback_can_be_changed_to_every_change_and_back(running: Running, receiver: Receiver) -> None:
