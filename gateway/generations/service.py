@@ -504,7 +504,7 @@ class Generations(Reads):
 
     async def _cancel_pending(self, generation: Generation) -> Generation:
         """Cancel an unsent generation. If its POST is under way, store the request and wait for the outcome."""
-        generation = await self._read(self.observe(generation, CancelAsked()))
+        generation = await self._observe_for_caller(generation, CancelAsked())
         if generation.state is not State.PENDING:
             return generation
         generation = await self.wait(
@@ -524,13 +524,17 @@ class Generations(Reads):
             silence = error
         report = await self._status(generation)
         if report is not None:
-            generation = await self._read(self.observe(generation, Reported(report, Source.CANCEL)))
+            generation = await self._observe_for_caller(generation, Reported(report, Source.CANCEL))
         elif self._upstream.reaches(generation.spec.account, generation.spec.origin):
             # Just after a submission Higgsfield may not show the request yet. It may have been canceled all the same.
             silence = silence or upstream_unavailable("Higgsfield does not show the request now: call again")
         if silence is not None and generation.state is State.QUEUED:
             raise silence
         return generation
+
+    async def _observe_for_caller(self, generation: Generation, observation: Observation) -> Generation:
+        """Observe, and finish that even if the caller leaves: what follows the commit must not be left out."""
+        return await self._read(self._sender.tasks.finish(self.observe(generation, observation)))
 
     async def _status(self, generation: Generation) -> StatusReport | None:
         """Ask for the status now, unless a Retry-After forbids it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
@@ -12,6 +13,7 @@ from gateway.generations.polling.rate_limit import FAILURES_IN_A_ROW
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
+from tests.support.commits import commits
 from tests.support.running import Generation, Running, eventually, name_of, soul
 from tests.support.transports import RpcFailure, Transport
 
@@ -67,6 +69,24 @@ async def test_callers_that_leave_a_cancel_do_not_stop_status_calls(start: Start
             await running.calls_open("CancelGeneration", 0)
         running.sandbox.state.plan.clear()
         assert name_of(await cancel(running.grpc, queued.id)) == "CANCELED"
+
+
+async def test_a_cancellation_is_logged_though_its_caller_leaves_during_the_commit(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.generations.journal")
+    queued = await running.submit(soul("a fox"))
+    with commits("reported by cancel") as ends:
+        ends.hold()
+        canceling = asyncio.create_task(cancel(running.grpc, queued.id))
+        await ends.reached()
+        canceling.cancel()
+        await running.calls_open("CancelGeneration", 0)
+    await running.until(queued.id, "CANCELED")
+    core = running.gateway._core
+    await core.sender.drained()
+    assert [record.__dict__["state"] for record in caplog.records if "before" in record.__dict__][-1] == "CANCELED"
+    assert core.service._canceled_by == {}
 
 
 async def test_canceling_a_canceled_generation_again_is_ok(running: Running, grpc: Transport) -> None:
