@@ -135,10 +135,6 @@ func (s *settings) connect() error {
 		}
 		s.dial = append(s.dial, grpc.WithPerRPCCredentials(bearer(func() (string, bool) { return key, plaintext })))
 	}
-	if scheme, _, found := strings.Cut(s.address, "://"); found && (scheme == "http" || scheme == "https") {
-		// gRPC would take it for a name, and fail with the first call.
-		return fmt.Errorf("hfgateway: %s: the address must be HOST:PORT, without %s://", s.address, scheme)
-	}
 	target := s.address
 	if _, port, err := net.SplitHostPort(target); err == nil && strings.Trim(port, "0123456789") == "" {
 		// Look the name up for each connection. gRPC's resolver does so at most every 30 s, so that a call might not find
@@ -148,6 +144,12 @@ func (s *settings) connect() error {
 	var err error
 	if s.conn, err = grpc.NewClient(target, s.dialOptions()...); err != nil {
 		return fmt.Errorf("hfgateway: %s: %w", s.address, err)
+	}
+	scheme, _, found := strings.Cut(s.address, "://")
+	if found && s.conn.CanonicalTarget() == "dns:///"+s.address {
+		// gRPC has no resolver for the scheme: it takes the URL for a name, and fails with the first call.
+		s.conn.Close()
+		return fmt.Errorf("hfgateway: %s: the address must be HOST:PORT, without %s://", s.address, scheme)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func TestKeyStaysOffAConnectionThatADialOptionMakesPlaintext(t *testing.T) {
 }
 
 func TestURLIsNoAddress(t *testing.T) {
-	for _, address := range []string{"http://127.0.0.1:8080", "https://gateway.example"} {
+	for _, address := range []string{"http://127.0.0.1:8080", "https://gateway.example", "grpc://gateway.example:443"} {
 		if _, err := hfgateway.New(address); err == nil || !strings.Contains(err.Error(), "must be HOST:PORT") {
 			t.Errorf("%q: %v", address, err)
 		}
