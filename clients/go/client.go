@@ -71,8 +71,8 @@ func (c *Client) Close() error {
 }
 
 // Check returns nil if the gateway is ready for calls with the client's key. Otherwise it returns an error with the cause
-// and the address: at once, because it makes one call of at most 10 s and does not retry it. A watch token may not make
-// this call.
+// and the address: at once, because it makes one call of at most 10 s and does not retry it. The key needs the scope
+// read.
 func (c *Client) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

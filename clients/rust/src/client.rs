@@ -58,7 +58,7 @@ impl Client {
     /// Returns whether the gateway is ready for calls with the client's key.
     ///
     /// It makes one call of at most 10 s and does not retry it: an error has the cause and the address, and comes at
-    /// once. A watch token may not make this call.
+    /// once. The key needs the scope `read`.
     pub async fn check(&self) -> Result<(), Error> {
         let retry = RetryPolicy { repeat_calls_for: Some(Duration::ZERO), ..self.calls.retry.clone() };
         let once = Calls { retry, ..self.calls.clone() };

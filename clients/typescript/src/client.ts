@@ -125,7 +125,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
 
   /**
    * Makes one call without retries, and rejects at once if the gateway cannot be reached or refuses the key. The message
-   * has the URL and the cause. `timeoutMs` has the default 10 000.
+   * has the URL and the cause. The key needs the scope `read`. `timeoutMs` has the default 10 000.
    */
   async check({ timeoutMs = 10_000, ...call }: CallOptions = {}): Promise<void> {
     await this.#calls.unary(RPC.listGenerations, { pageSize: 1 }, { ...call, timeoutMs, retry: false });

@@ -120,7 +120,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         """Make one call, and raise at once if the gateway cannot be reached or does not accept the key.
 
         Call it at the start of a program, to report a mistake in the options at once instead of after retries. The
-        message of the error has the address and the cause.
+        message of the error has the address and the cause. The key needs the scope ``read``.
         """
         await self._calls.unary(pb.ListGenerationsRequest(page_size=1), timeout=timeout, retry=False)
 

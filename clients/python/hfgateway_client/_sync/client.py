@@ -121,7 +121,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
         """Make one call, and raise at once if the gateway cannot be reached or does not accept the key.
 
         Call it at the start of a program, to report a mistake in the options at once instead of after retries. The
-        message of the error has the address and the cause.
+        message of the error has the address and the cause. The key needs the scope ``read``.
         """
         self._calls.unary(pb.ListGenerationsRequest(page_size=1), timeout=timeout, retry=False)
 

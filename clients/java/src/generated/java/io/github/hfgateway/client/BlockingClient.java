@@ -16,7 +16,7 @@ abstract class BlockingClient {
 
   /**
    * Succeeds if the gateway is ready for calls with the client's key. Otherwise it fails with the cause and the address:
-   * at once, because it makes one call of at most 10 s and does not retry it. A watch token may not make this call.
+   * at once, because it makes one call of at most 10 s and does not retry it. The key needs the scope read.
    */
   public void check() {
     Blocking.await(async.check());
