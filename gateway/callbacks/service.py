@@ -201,7 +201,8 @@ class TenantCallbacks:
             ]
             if len(old) >= MAX_SECRETS:
                 wait = min(secret.until - now for secret in old if secret.until is not None)
-                raise _quota(f"the callback already has {MAX_SECRETS} active secrets", "secrets", wait)
+                message = f"the callback already has {MAX_SECRETS} active secrets"
+                raise _quota(message, "secrets", retryable=True, retry_after=wait)
             new = Secret(signing.new_secret())
             callback = replace(queue.callback, secrets=(new, *old))
             await repeated_if_unknown(lambda: self._store.change_callback(callback))
@@ -252,7 +253,7 @@ class TenantCallbacks:
         if parts is None or queue is None or queue.callback.tenant != tenant:
             raise not_found("no such delivery", delivery_id=delivery_id)
         if queue.waiting >= 2 * MAX_WAITING:
-            raise _quota("too many deliveries of this callback are pending", "deliveries")
+            raise _quota("too many deliveries of this callback are pending", "deliveries", retryable=True)
         async with self._changing(tenant, parts[0]) as queue:
             known = await self._store.delivery(*parts)
             if known is None or not await self._dispatcher.deliverable(known):
@@ -315,5 +316,8 @@ def _require_deliveries(wanted: Filter, *, every_change: bool) -> None:
         raise invalid_field("filter.states", "has no final state, and others are only reported with every_change")
 
 
-def _quota(message: str, limit: str, retry_after: float | None = None) -> GatewayError:
-    return GatewayError(Failure(Reason.QUOTA_EXCEEDED, message, retry_after=retry_after, metadata={"limit": limit}))
+def _quota(message: str, limit: str, *, retryable: bool = False, retry_after: float | None = None) -> GatewayError:
+    """Return QUOTA_EXCEEDED for a limit. It is retryable if it is no longer exceeded after some time."""
+    metadata = {"limit": limit}
+    failure = Failure(Reason.QUOTA_EXCEEDED, message, retryable=retryable, retry_after=retry_after, metadata=metadata)
+    return GatewayError(failure)

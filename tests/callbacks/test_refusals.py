@@ -459,6 +459,7 @@ async def test_the_redeliveries_of_a_callback_are_limited(
     with pytest.raises(RpcFailure) as refused:
         await timed.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=ids[2]))
     assert (refused.value.reason, refused.value.failure.metadata["limit"]) == ("QUOTA_EXCEEDED", "deliveries")
+    assert refused.value.failure.retryable
 
     await change(timed, made.callback.id, paused=False)
     await timed.wait_until_idle()

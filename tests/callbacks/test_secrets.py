@@ -76,6 +76,7 @@ async def test_the_number_of_signing_secrets_is_limited(timed: Timed, receiver: 
         await rotate(timed, made.callback.id)
     assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
     assert 0 < refused.value.failure.retry_delay.seconds <= OLD_SECRETS_SIGN_FOR - (MAX_SECRETS - 1) * 3_600.0
+    assert refused.value.failure.retryable
     await timed.advance(OLD_SECRETS_SIGN_FOR, step=600.0)
     assert (await rotate(timed, made.callback.id)).secret
 
@@ -173,6 +174,7 @@ async def test_callbacks_of_a_tenant_are_limited_and_listed_in_pages(running: Ru
     made += [one.callback.id for one in last if not isinstance(one, BaseException)]
     (refused,) = [one for one in last if isinstance(one, RpcFailure)]
     assert (refused.reason, refused.failure.metadata["limit"]) == ("QUOTA_EXCEEDED", "callbacks")
+    assert not refused.failure.retryable
     listed: list[str] = []
     token = ""
     while True:
