@@ -36,6 +36,7 @@ KindName = Literal["image", "video", "audio", "file"]
 MediaSource = bytes | str | PathLike[str]
 """Media as bytes, or the path of a file."""
 _FINAL = (MessageState.MESSAGE_STATE_COMPLETED, MessageState.MESSAGE_STATE_FAILED)
+_RUNNING = (SessionState.SESSION_STATE_UNSPECIFIED, SessionState.SESSION_STATE_PROCESSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +97,19 @@ class Cursor:
     def received(self, response: WatchSessionResponse) -> Change | None:
         """Return the change in a response; None for a heartbeat, and for a change from before the stream resumed."""
         if response.HasField("session"):
-            if response.session == self.session:
-                return None
-            self.session = response.session
-            return response.session
+            before, self.session = self.session, response.session
+            return None if self.session == before else self.session
         message = response.message
         if not response.HasField("message") or self._messages.get(message.id) == message:
             return None
         self._messages[message.id] = message
         self._advance()
         return message
+
+    def ended(self, until_idle: bool) -> bool:
+        """Return whether the gateway may have ended a stream here. If not, a proxy has cut it off."""
+        state = self.session.state if self.session else SessionState.SESSION_STATE_UNSPECIFIED
+        return state == SessionState.SESSION_STATE_TERMINATED or (until_idle and state not in _RUNNING)
 
     @property
     def passed_turn(self) -> bool:

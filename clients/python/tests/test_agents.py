@@ -104,6 +104,23 @@ async def test_ask_returns_a_question_and_a_failed_turn(gateway: ScriptedGateway
     assert (failed.text, failed.is_question, failed.failed) == ("No", False, True)
 
 
+async def test_a_watch_that_a_proxy_ends_in_a_turn_is_resumed(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    gateway.on("SendMessage", sent("m1"))
+    gateway.on(
+        "WatchSession",
+        [session("PROCESSING"), message("m2", "Do", "PROCESSING")],
+        [session("PROCESSING"), message("m2", "Done"), session("IDLE")],
+        [session("IDLE")],
+        [session("TERMINATED")],
+    )
+
+    turn = await client.agents.ask("s1", "a fox")
+    changes = [change async for change in client.agents.watch("s1")]
+
+    assert (turn.text, turn.session.state) == ("Done", pb.SESSION_STATE_IDLE)
+    assert [change.state for change in changes] == [pb.SESSION_STATE_IDLE, pb.SESSION_STATE_TERMINATED]
+
+
 async def test_a_broken_watch_resumes_after_the_last_final_message_and_repeats_nothing(
     gateway: ScriptedGateway, client: AsyncClient
 ) -> None:

@@ -197,7 +197,7 @@ class Agents:
         self, session_id: str, cursor: Cursor, until_idle: bool, timeout: float | None
     ) -> AsyncGenerator[Change, None]:
         request = pb.WatchSessionRequest(id=session_id, after_message_id=cursor.after, until_idle=until_idle)
-        async with aclosing(self._calls.resumed(request, timeout, ended=lambda: True)) as messages:
+        async with aclosing(self._calls.resumed(request, timeout, ended=lambda: cursor.ended(until_idle))) as messages:
             async for message in messages:
                 change = cursor.received(message)
                 request.after_message_id = cursor.after

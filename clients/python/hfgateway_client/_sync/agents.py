@@ -196,7 +196,7 @@ class Agents:
         self, session_id: str, cursor: Cursor, until_idle: bool, timeout: float | None
     ) -> Generator[Change, None, None]:
         request = pb.WatchSessionRequest(id=session_id, after_message_id=cursor.after, until_idle=until_idle)
-        with closing(self._calls.resumed(request, timeout, ended=lambda: True)) as messages:
+        with closing(self._calls.resumed(request, timeout, ended=lambda: cursor.ended(until_idle))) as messages:
             for message in messages:
                 change = cursor.received(message)
                 request.after_message_id = cursor.after
