@@ -1082,10 +1082,8 @@ async def test_the_next_leader_recovers_nothing_that_a_paused_one_may_still_send
     monkeypatch.setattr("gateway.process.app._store_broke", lambda error: None)
     sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "hang"})])
     async with gateways(settings | {"HFGATEWAY_DRAIN": "0"}, {}, {}) as (paused, heir):
-        async with grpc.aio.insecure_channel(paused.grpc_address) as channel:
-            stored = pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_STORED)
-            stored.MergeFrom(soul_request("a fox"))
-            known = (await GenerationServiceStub(channel).SubmitGeneration(stored)).generation
+        async with AsyncClient(paused.grpc_address, retry=RETRY) as client:
+            known = (await client.submit(soul("a fox"), wait_for="stored")).generation
         lease = paused._core.store.lease  # type: ignore[attr-defined]
         lease._beats.cancel()
         await eventually(lambda: heir._replica is None)
