@@ -95,7 +95,9 @@ class Chain:
         if isinstance(error, UnconfirmedError):
             return rpc_error(gateway_unavailable("the store is not available").failure)
         incident = secrets.token_hex(6)
-        log.exception("a call failed because of a bug", extra={"method": method, "incident": incident})
+        about = {"method": method, "incident": incident}
+        # Over Connect, the error is no longer being handled here, so `log.exception` would not find it.
+        log.error("a call failed because of a bug", exc_info=error, extra=about)
         message = f"internal error, incident {incident}"
         return rpc_error(Failure(Reason.INTERNAL, message, metadata={"incident": incident}))
 

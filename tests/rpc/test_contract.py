@@ -181,6 +181,8 @@ async def test_an_internal_error_shows_only_an_incident_id(caplog: pytest.LogCap
                 assert not [word for word in (CANARY, "ZeroDivision", "Traceback", ".py") if word in shown]
                 (logged,) = (record for record in caplog.records if record.name == "gateway.rpc.chain")
                 assert logged.__dict__["incident"] == incident
+                assert logged.exc_info is not None
+                assert logged.exc_info[0] is ZeroDivisionError, client.name
 
 
 async def test_http_connections_have_nagle_switched_off() -> None:
