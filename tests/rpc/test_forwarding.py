@@ -251,6 +251,23 @@ async def test_a_header_that_cannot_be_forwarded_refuses_only_a_submission(leade
         await to_leader.close()
 
 
+@pytest.mark.parametrize(
+    ("given", "forwarded"),
+    [("Bearer hfg_key\xa0", "Bearer hfg_key"), ("Bearer caf\u00e9", "Bearer caf?"), ("Bearer a\tb", "Bearer a?b")],
+)
+async def test_credentials_that_grpc_cannot_send_do_not_fail_the_call(given: str, forwarded: str) -> None:
+    """HTTP allows them: behind a key they are cut off, and without keys any text is accepted."""
+    received: list[object] = []
+
+    async def answer(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        received.append(dict(context.invocation_metadata() or ()).get("authorization"))
+        return b""
+
+    async with forwarding_to(answer) as to_leader:
+        await to_leader.unary(METHOD, b"", Call(METHOD, None, authorization=given))
+    assert received == [forwarded]
+
+
 async def test_a_detail_that_this_version_does_not_know_is_passed_on() -> None:
     """During a rolling update the leader may be newer."""
     unknown = any_pb2.Any(type_url="type.googleapis.com/hfgateway.v9.News", value=b"\x0a\x03new")

@@ -7,6 +7,7 @@ unchanged. A call is forwarded once: a replica that gets one and does not lead r
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -49,6 +50,8 @@ CHECK_LEADER_INTERVAL = 0.25
 RETRY_AFTER = 0.25
 """Seconds after which a client retries a call that found no leader."""
 LEADER_LOST = "the leader did not respond, so a change may have been made: retry with the same idempotency_key, if any"
+_NOT_METADATA = re.compile(r"[^\x20-\x7e]")
+"""The characters that gRPC cannot send in metadata. HTTP can, and a gateway without keys accepts any credentials."""
 
 
 class ToLeader:
@@ -189,7 +192,7 @@ class ToLeader:
     def _call_options(self, call: Call, more: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
         metadata = [(FORWARDED_METADATA, self._secret), *more, *_forwarded_headers(call)]
         if call.authorization:
-            metadata.append(("authorization", call.authorization))
+            metadata.append(("authorization", _NOT_METADATA.sub("?", call.authorization.strip())))
         if traced := tracing.traceparent():
             metadata.append(("traceparent", traced))
         return {"metadata": metadata, "timeout": call.remaining}
