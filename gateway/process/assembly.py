@@ -117,7 +117,7 @@ async def join(
         if store.leads:
             joined = await _core_of(settings, _base(store, settings, credentials, machine), archive)
         else:
-            joined = await _replica(store, settings, credentials, machine)
+            joined = await _replica(store, settings, credentials, machine, archive)
         undo.pop_all()
     return joined
 
@@ -129,10 +129,16 @@ async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> 
     """
     settings = replica.settings
     base = _base(replica.store, settings, credentials, machine)
-    return await _core_of(settings, base, open_archive(settings), replica)
+    return await _core_of(settings, base, replica.archive, replica)
 
 
-async def _replica(store: SharedStore, settings: Settings, credentials: Credentials, machine: Machine) -> Replica:
+async def _replica(
+    store: SharedStore,
+    settings: Settings,
+    credentials: Credentials,
+    machine: Machine,
+    archive: ObjectStorage | None,
+) -> Replica:
     try:
         clock = machine.clock_from(await store.times.newest_steady())
         position = await store.change_log.position()  # before the generations, so that no change is missed
@@ -170,6 +176,7 @@ async def _replica(store: SharedStore, settings: Settings, credentials: Credenti
         watches=Watches(store.change_log, store.generations, feed, clock, reads),
         forecasts=Forecaster(clock, admissions, run_times, feed),
         run_times=run_times,
+        archive=archive,
         all_refused=refused,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.access.identity import Access, Issuer
+from gateway.archive.ports import ObjectStorage
 from gateway.concurrency import OwnedTasks, keep_running
 from gateway.generations.clock import since_boot
 from gateway.generations.model import RunTime, run_time
@@ -59,6 +60,8 @@ class Replica:
     watches: Watches
     forecasts: Forecaster
     run_times: RunTimes
+    archive: ObjectStorage | None
+    """The archive as it was opened at the start: it need not be usable when this gateway begins to lead."""
     all_refused: Callable[[], Awaitable[bool]]
     """Asks Higgsfield whether it refuses the credentials of all accounts that are stored now.
 

@@ -971,6 +971,18 @@ async def test_a_replica_leads_though_its_disk_is_full_and_is_found_when_it_has_
         await eventually(lambda: pointer.read_text() != "unix:/killed")
 
 
+async def test_a_replica_leads_though_the_archive_cannot_be_used(settings: dict[str, str], tmp_path: Path) -> None:
+    """Its copies wait. If each replica ended in turn instead, none would serve."""
+    folder = tmp_path / "archive"
+    settings |= {"HFGATEWAY_ARCHIVE_URL": folder.as_uri()}
+    async with gateways(settings, {}, {}) as (leader, other):
+        folder.rename(tmp_path / "away")
+        folder.touch()
+        await leader.stop()
+        async with asyncio.timeout(WAIT_TIMEOUT), AsyncClient(other.grpc_address, retry=RETRY) as client:
+            assert (await client.submit(soul("a fox"))).generation.id
+
+
 @pytest.mark.parametrize("arrives_at", ["the leader", "a replica"])
 async def test_webhooks_are_received_after_a_takeover(
     arrives_at: str, sandbox: Sandbox, settings: dict[str, str]
