@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf import any_pb2
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from gateway import tracing
@@ -22,11 +23,13 @@ from gateway.rpc.call import Call
 from gateway.rpc.errors import Code, RpcError
 from gateway.rpc.handlers.generations import GenerationReads
 from gateway.rpc.limits.call_limits import CallLimits, WebhookLimit
+from gateway.rpc.services import UPLOAD_SERVICE
 from gateway.rpc.transports.forwarding import WEBHOOK_TIMEOUT, Replicated, ToLeader
 from gateway.rpc.transports.over_grpc import STATUS_DETAILS, method_name
 from gateway.web.webhook import forwarding_route, webhook_receiver
 from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.upload_service_pb2 import UploadMediaRequest
 from tests.support.addresses import free_address
 from tests.support.running import WAIT_TIMEOUT
 from tests.support.silence import fall_silent_to, needs_silence
@@ -373,3 +376,26 @@ async def test_a_forwarded_call_whose_caller_leaves_is_canceled_at_the_leader() 
             await waiting
         await left.wait()
     assert ended == ["CANCELLED"]
+
+
+async def test_a_forwarded_upload_that_the_leader_refuses_early_is_not_read_any_more() -> None:
+    """The transport closes the stream of requests afterwards, which it cannot do while it is read."""
+
+    async def refuse(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a wrong size")
+        raise AssertionError
+
+    async def requests() -> AsyncIterator[Message]:
+        yield UploadMediaRequest()
+        await asyncio.Event().wait()
+
+    async def catch_up() -> None:
+        pass
+
+    async with forwarding_to(refuse) as to_leader:
+        replicated: Any = Replicated(UPLOAD_SERVICE, None, to_leader, catch_up)
+        stream: Any = requests()
+        with pytest.raises(RpcError) as raised:
+            await replicated.upload_media(stream, Call("/hfgateway.v1.UploadService/UploadMedia", None))
+        assert raised.value.code is Code.INVALID_ARGUMENT
+        await stream.aclose()

@@ -231,8 +231,11 @@ class Replicated:
 
         async def client_stream(requests: AsyncIterator[Message], call: Call) -> bytes:
             broken: list[Exception] = []
+            readers = set[asyncio.Task[Any]]()
 
             async def read() -> AsyncIterator[bytes]:
+                if (reader := asyncio.current_task()) is not None:
+                    readers.add(reader)
                 try:
                     async for request in requests:
                         yield request.SerializeToString()
@@ -246,6 +249,12 @@ class Replicated:
             except GatewayError:
                 if not broken:
                     raise
+            finally:
+                # After an early response, gRPC would read on, and the transport could not close the stream meanwhile.
+                for task in readers:
+                    task.cancel()
+                if readers:
+                    await asyncio.wait(readers)
             raise broken[0]
 
         def stream(request: Message, call: Call) -> AsyncIterator[bytes]:
