@@ -16,14 +16,17 @@ class Advice:
 
     def __init__(self, *lines: str) -> None:
         self._lines = lines
+        self._continues = False
         self._code = exit_codes.OUTPUT_NOT_WRITTEN
 
-    def replace(self, *lines: str, code: int = exit_codes.COMPLETED) -> None:
-        """Set the lines. `code` is the exit code of what the command has started, if it has ended.
+    def replace(self, *lines: str, continues: bool = False, code: int = exit_codes.COMPLETED) -> None:
+        """Set the lines. `continues`: what the command has started continues. `code` is its exit code if it has ended.
 
-        A failure keeps its exit code when the output is lost. Otherwise the code says that the output is missing.
+        A call that is refused while it continues says nothing about its outcome. A failure keeps its exit code when the
+        output is lost. Otherwise the code says that the output is missing.
         """
         self._lines = lines
+        self._continues = continues
         self._code = code or exit_codes.OUTPUT_NOT_WRITTEN
 
     def show(self) -> None:
@@ -45,9 +48,10 @@ class Advice:
             self.show()
             raise click.exceptions.Exit(self._code) from None
         except click.exceptions.Exit as end:
-            if end.exit_code in exit_codes.UNKNOWN_OUTCOMES:
+            code = exit_codes.UNRESOLVED if self._continues and end.exit_code == exit_codes.REFUSED else end.exit_code
+            if code in exit_codes.UNKNOWN_OUTCOMES:
                 self.show()
-            raise
+            raise click.exceptions.Exit(code) from None
 
 
 def key_advice(key: str) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ class _Conversation:
                 self.session_id = client.agents.create_session().id
                 echo(f"session {self.session_id}", err=True)
             advice.replace(f"The turn continues if the message was sent. {self._advice(text, key)}")
-            turn = self._turn(client, text, key, print_json if self._as_json else shown)
+            turn = self._turn(client, text, key, print_json if self._as_json else shown, advice)
         if turn.failed:
             echo("The turn failed or was interrupted: the answer may not be complete.", err=True)
         elif not turn.messages:
@@ -108,11 +108,15 @@ class _Conversation:
         name = "ask" if arguments else "chat"
         return self._connection.command("agents", name, "--session", self.session_id, *arguments)
 
-    def _turn(self, client: Client, text: str, key: str, show: Callable[[Change], None]) -> Turn:
+    def _turn(self, client: Client, text: str, key: str, show: Callable[[Change], None], advice: Advice) -> Turn:
         from hfgateway_client.errors import DeadlineExceeded
 
+        def seen(change: Change) -> None:
+            advice.replace(f"The turn continues. {self._advice(text, key)}", continues=True)
+            show(change)
+
         try:
-            turn = client.agents.ask(self.session_id, text, on_change=show, idempotency_key=key, timeout=self._timeout)
+            turn = client.agents.ask(self.session_id, text, on_change=seen, idempotency_key=key, timeout=self._timeout)
         except DeadlineExceeded:
             if self._timeout is None:
                 raise

@@ -217,7 +217,8 @@ def _advise(advice: Advice, character: SoulCharacter, connection: Connection, ke
 
     failed = character.done and character_state_name(character) != "COMPLETED"
     code = exit_codes.NOT_COMPLETED if failed else exit_codes.COMPLETED
-    advice.replace(*key_advice(key), _watch_advice(character, connection), code=code)
+    watch_it = _watch_advice(character, connection)
+    advice.replace(*key_advice(key), watch_it, continues=not character.done, code=code)
 
 
 def _watch_advice(character: SoulCharacter, connection: Connection) -> str:

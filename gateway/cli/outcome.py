@@ -110,7 +110,7 @@ def advise(advice: Advice, generation: Generation, connection: Connection, key: 
     state = "has ended. Show" if generation.done else "continues. Watch"
     line = f"The generation {state} it with: {connection.command('watch', generation.id)}"
     code = exit_codes.of_generation(generation) if generation.done else exit_codes.COMPLETED
-    advice.replace(*key_advice(generation.idempotency_key or key), line, code=code)
+    advice.replace(*key_advice(generation.idempotency_key or key), line, continues=not generation.done, code=code)
 
 
 def warn(warnings: Iterable[FieldViolation]) -> None:

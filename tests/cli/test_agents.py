@@ -130,6 +130,17 @@ async def test_a_busy_session_is_refused(gateway: ScriptedGateway, hfgateway: Co
     assert "SESSION_BUSY" in ended.err
 
 
+async def test_a_turn_that_cannot_be_followed_is_not_called_refused(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    gateway.on("SendMessage", sent())
+    error = refusal("UNAUTHENTICATED", "INVALID_CREDENTIALS", "the API key was revoked")
+    gateway.on("WatchSession", [session("PROCESSING"), error])
+    ended = await hfgateway("agents", "ask", "--session", "s1", "--key", "mine", "a fox")
+    assert ended.code == 5
+    assert ended.err.endswith("hfgateway agents ask --session s1 --key mine 'a fox'\n")
+
+
 async def test_an_unresolved_message_prints_the_command_to_repeat(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SendMessage", refusal("ABORTED", "SUBMISSION_UNRESOLVED", "no answer", retry_delay=60))
     ended = await hfgateway("agents", "ask", "--session", "s1", "--key", "k", "a fox")

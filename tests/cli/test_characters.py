@@ -39,6 +39,19 @@ async def test_create_with_wait_follows_the_training(gateway: ScriptedGateway, h
     assert [line.split()[0] for line in ended.err.splitlines()] == ["QUEUED", "IN_PROGRESS", "COMPLETED"]
 
 
+async def test_a_training_that_cannot_be_followed_is_not_called_refused(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    gateway.on("CreateCharacter", created())
+    gateway.on(
+        "WatchCharacter", [change("QUEUED"), refusal("UNAUTHENTICATED", "INVALID_CREDENTIALS", "the key was revoked")]
+    )
+    ended = await hfgateway("characters", "create", "Anna", URL, "--wait", "--key", "mine")
+    assert (ended.code, ended.out) == (5, "")
+    assert "Idempotency key: mine" in ended.err
+    assert ended.err.endswith("The training continues. Watch it with: hfgateway characters watch c1\n")
+
+
 async def test_json_prints_one_line_per_change(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("CreateCharacter", created())
     gateway.on("WatchCharacter", [change("QUEUED"), change("FAILED")])

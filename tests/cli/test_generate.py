@@ -161,11 +161,10 @@ async def test_a_wrong_folder_is_refused_before_the_submission(
         (change("NSFW", 2, failure={"message": "moderated"}), 1),
         (change("FAILED", 2, failure={"message": "no such style"}), 3),
         (change("LOST", 2, failure={"message": "nothing told"}), 5),
-        (refusal("NOT_FOUND", "NOT_FOUND", "is gone"), 3),
     ],
 )
 async def test_every_end_has_its_exit_code_and_one_error_line(
-    gateway: ScriptedGateway, hfgateway: Command, end: pb.WatchGenerationResponse | Refusal, code: int
+    gateway: ScriptedGateway, hfgateway: Command, end: pb.WatchGenerationResponse, code: int
 ) -> None:
     gateway.on("SubmitGeneration", submitted())
     gateway.on("WatchGeneration", [end])
@@ -175,6 +174,31 @@ async def test_every_end_has_its_exit_code_and_one_error_line(
     assert (ended.code, ended.out) == (code, "")
     assert len([line for line in ended.err.splitlines() if line.startswith("error: ")]) == 1
     assert gateway.requests["SubmitGeneration"][0].input.model.parameters["list"][1] == "2"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refusal("UNAUTHENTICATED", "INVALID_CREDENTIALS", "the API key was revoked"),
+        refusal("NOT_FOUND", "NOT_FOUND", "no such generation"),  # a restore of the gateway's store has forgotten it
+    ],
+)
+async def test_a_generation_that_cannot_be_followed_is_not_called_refused(
+    gateway: ScriptedGateway, hfgateway: Command, error: Refusal
+) -> None:
+    """It may complete, and a script would submit a refused one again with another key."""
+    gateway.on("SubmitGeneration", submitted("QUEUED", idempotency_key="order-7"))
+    gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 1)))
+    gateway.on("WatchGeneration", [error], [error])
+
+    ended = await hfgateway("generate", "x", "--key", "order-7")
+    watched = await hfgateway("watch", "g1")
+
+    assert (ended.code, ended.out) == (5, "")
+    assert "Idempotency key: order-7" in ended.err
+    for one in (ended, watched):
+        assert one.code == 5
+        assert one.err.endswith("The generation continues. Watch it with: hfgateway watch g1\n")
 
 
 async def test_only_numbers_of_json_are_numbers(gateway: ScriptedGateway, hfgateway: Command) -> None:
