@@ -535,7 +535,8 @@ class Follower:
             duration = self._clock.moment().steady - began.steady
             self._response_time += (duration - self._response_time) / MAX_CONCURRENT_STEPS
         poll_limit.answered(self._clock.moment().steady)
-        self._schedule.responded(entry, report, began, cancel=cancel or late, cancel_failed=cancel_failed)
+        to_cancel = cancel or self._is_start_overdue(generation)  # its start_timeout may have passed during this poll
+        self._schedule.responded(entry, report, began, cancel=to_cancel, cancel_failed=cancel_failed)
         if report is None:
             missing = await self._missing.judge(generation)
             if missing is not None:
