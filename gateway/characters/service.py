@@ -10,7 +10,7 @@ from gateway.characters.model import Character, Creation, Order, Removal, plain_
 from gateway.characters.ports import CharacterStore, CharacterUpstream, UpstreamOf
 from gateway.characters.registry import Registry
 from gateway.characters.watch import CharacterWatches
-from gateway.concurrency import retrieve_exception
+from gateway.concurrency import OwnedTasks, retrieve_exception, uninterrupted
 from gateway.errors import Violation, or_unavailable
 from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input
@@ -51,6 +51,7 @@ class Characters:
         self._watches = CharacterWatches(upstream, clock, registry, first=first_pause, longest=longest_pause)
         self._listings: dict[str, tuple[asyncio.Task[Sequence[Character]], float]] = {}
         """The newest lists, by the names of their accounts."""
+        self._tasks = OwnedTasks()
 
     async def create(self, tenant: str, order: Order) -> tuple[Character, bool]:
         """Train a character, once per key; return it and whether the key was known. See `Creator.create`."""
@@ -143,8 +144,9 @@ class Characters:
         self._watches.wake_all()
 
     async def drained(self) -> None:
-        """Wait for the creations in progress."""
+        """Wait for the creations and the records of removals in progress."""
         await self._creator.drained()
+        await self._tasks.drained()
 
     def _existing(self, tenant: str, given: str) -> str:
         """Return the normalized id of a character that the tenant can see. Raises NOT_FOUND."""
@@ -175,6 +177,7 @@ class Characters:
     def _changed(self) -> None:
         self._listings.clear()
 
+    @uninterrupted
     async def _store_removal(self, removal: Removal) -> None:
         await self._store.remove(removal)
         self._registry.record_removal(removal)

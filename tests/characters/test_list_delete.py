@@ -13,7 +13,9 @@ from gateway.characters.ports import Listing
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from hfgateway.v1 import character_service_pb2 as pb
 from tests.characters.conftest import StartStudio, Studio, order
-from tests.support.transports import Transport
+from tests.support.commits import commits
+from tests.support.running import eventually, soul
+from tests.support.transports import RpcFailure, Transport
 
 UNKNOWN = "0199aaaa-0000-4000-8000-000000000000"
 
@@ -219,6 +221,21 @@ async def test_a_deletion_that_fails_after_another_one_does_not_undo_it(
     monkeypatch.setattr(HiggsfieldCharacters, "find", find_before_another_deletion)
     assert (await studio.refused("DeleteCharacter", request)).code == "UNAVAILABLE"
     assert await studio.names() == []
+
+
+async def test_a_deletion_of_a_timed_out_call_takes_effect(studio: Studio) -> None:
+    character_id = (await studio.create()).character.id
+    request = pb.DeleteCharacterRequest(id=character_id)
+    with commits("character gone") as held:
+        held.hold()
+        with pytest.raises(RpcFailure):
+            await studio.grpc.call("DeleteCharacter", request, timeout=2.0)
+        await held.reached()
+        await studio.calls_open("DeleteCharacter", 0, "CharacterService")
+    picture = soul("a portrait")
+    picture.input.soul.character_id = character_id
+    await eventually(lambda: not studio.database.writer._busy)
+    assert "was deleted" in (await studio.refused("SubmitGeneration", picture)).message
 
 
 async def test_a_deletion_that_fails_at_higgsfield_is_not_reported_as_done(studio: Studio) -> None:
