@@ -103,6 +103,8 @@ class Sender:
     async def claim(self, claim: Claim) -> Claimed:
         """Store a claim (step 1). If its generation is marked, that is step 2 as well, and it is sent.
 
+        `TrustedTime.learn` must have been awaited before it was marked.
+
         Raises UnconfirmedError if the claim may not be stored; then nothing is sent, and the marker is taken back.
         """
         generation = claim.generation
@@ -111,7 +113,6 @@ class Sender:
                 return await read_back.claim(self._claims, claim)
         self._attempts.add(generation.id)
         try:
-            await self._trusted_time.learn()
             with tracing.step("store submission"):
                 claimed = await read_back.claim(self._claims, claim)
         except UnknownCommitError:

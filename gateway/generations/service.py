@@ -213,6 +213,7 @@ class Generations(Reads):
         refused = [*await self._refused(given, submission.warn), *self._refuses(tenant, given, submission.callback_url)]
         if refused:
             return await self._taken_before(tenant, submission, invalid_input(refused))
+        await self._budgets.learn_time()  # before the account is chosen, which might be removed meanwhile
         create_time = self._clock.moment().wall
         key = UpstreamKey(self._ids.next(create_time))
         webhook, token_hash = self._webhook_addresses.new() or (None, None)
@@ -255,7 +256,6 @@ class Generations(Reads):
 
     async def _price(self, submission: Submission, prepared: Prepared) -> Price:
         """Return the price of a submission. Raises GatewayError."""
-        await self._budgets.learn_time()
         try:
             return await or_unavailable(
                 self._budgets.prices.of(submission.given, prepared), Reason.PRICE_UNKNOWN, *ESTIMATE_REFUSALS

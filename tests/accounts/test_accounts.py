@@ -423,6 +423,28 @@ async def test_a_submission_does_not_use_an_account_that_was_removed_during_its_
     assert sent(running, ADS) == ["a fox"]
 
 
+async def test_the_first_submission_does_not_use_credentials_that_were_removed_while_it_waits_for_the_time(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing would send it, and it would end as FAILED after a day."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def learn() -> None:
+        asked.set()
+        await answered.wait()
+
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    monkeypatch.setattr(running.gateway._core.trusted_time, "learn", learn)
+    submitting = asyncio.create_task(accepted(shop, "a fox"))
+    await asked.wait()
+    await rotate(running, "films", NEWER)
+    await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", only_old_credentials=True))
+    answered.set()
+    assert name_of(await submitting) == "QUEUED"
+    assert sent(running, NEWER) == ["a fox"]
+
+
 async def test_an_account_in_use_is_removed_only_by_force(running: Running) -> None:
     await assign(running, "shop", films=1)
     shop = await caller(running, "shop")

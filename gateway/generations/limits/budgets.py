@@ -78,7 +78,7 @@ class Budgets:
         return any(limits.counts_credits for _, limits in self._applying(tenant, key_id, labels))
 
     async def learn_time(self) -> None:
-        """Learn Higgsfield's time, by which days begin, unless this process knows it or has tried."""
+        """Learn Higgsfield's time, by which days begin; see `TrustedTime.learn`."""
         await self._trusted_time.learn()
 
     def submission_time(self, moment: Moment) -> SubmissionTime:
