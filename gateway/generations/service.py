@@ -231,6 +231,7 @@ class Generations(Reads):
                     if claimed is not None:  # Higgsfield may not respond, and the generation has its price
                         return self._claimed(claimed, submission)
                     price = await self._price(submission, prepared)
+                    self._budgets.check_model(*whose, prepared.model_id)  # the limits may have been changed meanwhile
             except GatewayError as error:
                 return await self._taken_before(tenant, submission, error)
             if price is not None and not self._upstream.reaches(prepared.request.account, prepared.request.origin):

@@ -223,6 +223,16 @@ async def test_a_repeat_asks_for_no_price(running: Running) -> None:
     assert len(running.sandbox.state.plan) == 1
 
 
+async def test_a_model_that_is_excluded_during_the_estimate_is_refused(running: Running) -> None:
+    await set_limits(running, credits_per_day="9")
+    with running.held(on="estimate"):
+        submitting = asyncio.create_task(refusal(running.grpc, soul("a fox")))
+        await eventually(lambda: not len(running.sandbox.state.plan))
+        await set_limits(running, credits_per_day="9", model_id_prefixes=["no/such"])
+    assert (await submitting).reason == "NOT_ALLOWED"
+    assert running.ledger.submissions == []
+
+
 async def test_removed_limits_refuse_nothing(running: Running) -> None:
     await set_limits(running, credits_per_day="9", model_id_prefixes=["no/such"])
     assert (await refusal(running.grpc, soul("a fox"))).reason == "NOT_ALLOWED"
