@@ -79,3 +79,10 @@ def test_a_token_of_another_kind_or_filter_is_refused() -> None:
             page_tokens.read_resume_token(resume, binding)
     with pytest.raises(GatewayError, match="page_token"):
         page_tokens.read_page_token(page_tokens.page_token("", BINDING), BINDING)
+
+
+@pytest.mark.parametrize("last", ["\0", "id\0", "ä"])
+def test_a_page_token_with_a_text_that_no_item_has_is_refused(last: str) -> None:
+    """PostgreSQL cannot look up a null character."""
+    with pytest.raises(GatewayError, match="page_token"):
+        page_tokens.read_page_token(page_tokens.page_token(last, BINDING), BINDING)

@@ -66,7 +66,10 @@ def read_page_token(token: str, binding: bytes) -> str | None:
     _, bound_to = _PAGE.unpack_from(content)
     if bound_to != binding:
         raise invalid_field("page_token", "belongs to another filter")
-    return content[_PAGE.size :].decode("ascii", "replace")
+    last = content[_PAGE.size :].decode("ascii", "replace")
+    if not (last.isascii() and last.isprintable()):
+        raise not_issued("page_token")
+    return last
 
 
 def not_issued(field: str) -> GatewayError:
