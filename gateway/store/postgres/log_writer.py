@@ -28,6 +28,9 @@ from gateway.store.postgres.database import UNREACHABLE, Database, LeaseLostErro
 log = logging.getLogger(__name__)
 
 MAX_JOBS_PER_STATEMENT = 128
+ENOUGH_BYTES = 4 * 1024 * 1024
+"""Bytes of texts with which a statement takes no further jobs. A slow link may carry no more within its time limit, and
+a statement whose response does not arrive is repeated."""
 FIRST_PAUSE, MAX_PAUSE = 0.05, 1.0
 """Seconds between repeats of a statement whose response was lost."""
 OUTCOME_TIMEOUT = 3.0
@@ -43,6 +46,8 @@ BOOLEANS = frozenset(
     ("done", "ambiguous", "repeats_over", "cancel_requested", "held", "fail_when_saturated", "adopted", "limited")
 )
 """The columns in which rows of the codec have 0 and 1."""
+LARGE_COLUMNS = ("input", "request_body", "shown", "audit")
+"""The parameters that may be large."""
 
 
 @dataclass(slots=True)
@@ -62,6 +67,11 @@ class Job:
     binds: str = ""
     alone: bool = False
     result: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def size(self) -> int:
+        """The bytes of its large texts."""
+        return sum(len(self.row.get(name) or "") for name in LARGE_COLUMNS)
 
 
 @frozen
@@ -134,12 +144,14 @@ class LogWriter:
     def _next(self) -> list[Job]:
         """Take the first job, and those of its kind that can be stored with it."""
         first, targets = self._jobs[0], set[Hashable]()
-        taken, left = list[Job](), list[Job]()
+        taken, left, size = list[Job](), list[Job](), 0
         for job in self._jobs:
             own = {job.target, ("binds", job.binds)} if job.binds else {job.target}
             fits = job.kind == first.kind and not job.alone and not first.alone
-            if job is first or (fits and targets.isdisjoint(own) and len(taken) < MAX_JOBS_PER_STATEMENT):
+            is_full = len(taken) == MAX_JOBS_PER_STATEMENT or size >= ENOUGH_BYTES
+            if job is first or (fits and targets.isdisjoint(own) and not is_full):
                 taken.append(job)
+                size += job.size
             else:
                 left.append(job)
             targets |= own  # later ones for the same target or request stay behind it

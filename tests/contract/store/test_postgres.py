@@ -632,6 +632,31 @@ async def test_unfinished_generations_are_read_in_smaller_parts_after_an_error(
     assert limits[-1] <= fits < limits[0]
 
 
+async def test_large_submissions_at_the_same_time_are_stored_in_several_statements(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow link may not carry more in time, and a statement without a response is repeated before all others."""
+    from gateway.store.postgres.log_writer import ENOUGH_BYTES
+
+    size = ENOUGH_BYTES // 8
+    async with opened(emptied) as one:
+        claims = [examples.claim(input=bytes(size)) for _ in range(20)]
+        run, sizes = one.store.database.run, list[int]()
+
+        async def counted(pool: Any, name: str, values: Any, *more: Any, **options: Any) -> Any:
+            if name == "claim":
+                sizes.append(sum(map(len, values["input"])))
+            return await run(pool, name, values, *more, **options)
+
+        monkeypatch.setattr(one.store.database, "run", counted)
+        found = await asyncio.gather(*(one.store.claims.claim(claim) for claim in claims))
+        assert all(claimed.new for claimed in found)
+        changes = await one.store.change_log.changes("tenant", 0, len(claims))
+    assert [change.generation_id for change in changes] == [claim.generation.id for claim in claims]
+    assert sum(sizes) == len(claims) * size
+    assert max(sizes) <= ENOUGH_BYTES
+
+
 async def test_a_state_that_became_too_old_between_two_looks_ends_the_calls_that_began_with_it(emptied: str) -> None:
     from gateway.store.postgres.store import PostgresStore
     from gateway.store.postgres.tail import STALE_AFTER
