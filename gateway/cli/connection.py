@@ -151,9 +151,11 @@ class Connection:
         if error is not None:
             cure = f"; use {_PRIVATE_AUTHORITY}" if error.verify_code in _UNTRUSTED else ""
             return f"its certificate is not valid here: {error.verify_message.rstrip('.')}{cure}"
-        if self.tls_cert is None and requires_certificate(host, port):
+        if not refuses_client(host, port, self.tls_cert, self.tls_key):
+            return ""
+        if self.tls_cert is None:
             return "it may require a client certificate: use --tls-cert FILE and --tls-key FILE"
-        return ""
+        return "it may refuse the client certificate: use a valid one of an authority it trusts"
 
 
 def check_reachable(client: Client) -> None:
@@ -185,11 +187,14 @@ def find_certificate_error(host: str, port: int, ca: Path | None) -> ssl.SSLCert
     return None
 
 
-def requires_certificate(host: str, port: int) -> bool:
-    """Return whether a server closes a TLS connection without a client certificate. Raises OSError if none opens."""
+def refuses_client(host: str, port: int, cert: Path | None, key: Path | None) -> bool:
+    """Return whether a server closes a TLS connection with this client certificate. Raises OSError if none opens."""
+    context = _unverified_context()
+    if cert:
+        context.load_cert_chain(cert, key)
     with socket.create_connection((host, port), timeout=_RESPONSE_TIMEOUT) as connection:
         try:
-            with _unverified_context().wrap_socket(connection) as secured:
+            with context.wrap_socket(connection) as secured:
                 # A gRPC server sends its settings at once. With TLS 1.3 it refuses a client after the handshake.
                 return secured.recv(1) == b""
         except TimeoutError:

@@ -164,11 +164,14 @@ async def test_a_client_certificate_is_presented_and_its_absence_is_explained(
     _, other = make_certificate(tmp_path / "other")
     wrong = await hfgateway(*command, "--tls-cert", str(cert), "--tls-key", str(other))
     no_authority = await hfgateway(*command[:-1], str(key))
+    other_cert = tmp_path / "other" / cert.name
+    untrusted = await hfgateway(*command, "--tls-cert", str(other_cert), "--tls-key", str(other))
     presented = await hfgateway(*command, "--tls-cert", str(cert), "--tls-key", str(key))
 
     await demanding.stop()
-    assert (without.code, half.code, presented.code) == (4, 2, 0)
+    assert (without.code, half.code, untrusted.code, presented.code) == (4, 2, 4, 0)
     assert without.err.endswith("it may require a client certificate: use --tls-cert FILE and --tls-key FILE\n")
+    assert untrusted.err.endswith("it may refuse the client certificate: use a valid one of an authority it trusts\n")
     assert "--tls-cert and --tls-key must be given together" in half.err
     assert (wrong.code, no_authority.code) == (2, 2)
     assert "--tls-key is not the private key of --tls-cert" in wrong.err
