@@ -160,6 +160,27 @@ def validity(context: ssl.SSLContext, cert: Path, host: str = "") -> tuple[float
     return begins, expires
 
 
+def client_error(cert: Path, key: Path, client_ca: Path) -> str:
+    """Return why a server that trusts `client_ca` refuses this certificate of a client; empty if it accepts it."""
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname, client_context.verify_mode = False, ssl.CERT_NONE
+    client_context.load_cert_chain(cert, key, password="")
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = _context(cert, key, client_ca).wrap_bio(to_server, to_client, server_side=True)
+    client = client_context.wrap_bio(to_client, to_server)
+    for _ in range(_HANDSHAKE_ROUNDS):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        try:
+            server.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message
+        break
+    return ""
+
+
 def _context(cert: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # Without a password OpenSSL would prompt for one on the terminal if the key is encrypted.

@@ -385,12 +385,15 @@ def _tls(settings: Settings) -> list[Finding]:
         return [Finding("tls", PROBLEM, f"the certificate has expired {_days(now - expires)} ago", "renew it")]
     text = f"the certificate is valid for {_days(expires - now)}"
     found = Finding("tls", WARNING, text, "renew it") if expires - now < RENEW_WITHIN else Finding("tls", OK, text)
-    return [found, *_replicas(settings, context, settings.tls_cert)]
+    return [found, *_replicas(settings, context, settings.tls_cert, settings.tls_key)]
 
 
-def _replicas(settings: Settings, context: ssl.SSLContext, cert: Path) -> Iterator[Finding]:
-    """Check that other replicas on a database, which verify the certificate, can forward calls to this gateway."""
-    from gateway.certificates import validity
+def _replicas(settings: Settings, context: ssl.SSLContext, cert: Path, key: Path) -> Iterator[Finding]:
+    """Check that other replicas on a database, which verify the certificate, can forward calls to this gateway.
+
+    With a client CA they also present it.
+    """
+    from gateway.certificates import client_error, validity
     from gateway.process.listening import reachable_at
 
     if isinstance(settings.store, Path):
@@ -402,6 +405,10 @@ def _replicas(settings: Settings, context: ssl.SSLContext, cert: Path) -> Iterat
     except ssl.SSLCertVerificationError as error:
         text = f"other replicas, if there are any, refuse the certificate: {error.verify_message}"
         yield Finding("tls", WARNING, text, "set HFGATEWAY_REPLICA_ADDRESS to a host that the certificate names")
+    if settings.tls_client_ca and (why := client_error(cert, key, settings.tls_client_ca)):
+        text = f"other replicas, if there are any, may not connect with the certificate: {why}"
+        advice = "use one that an authority in HFGATEWAY_TLS_CLIENT_CA has issued, for clients too"
+        yield Finding("tls", WARNING, text, advice)
 
 
 def _days(seconds: float) -> str:

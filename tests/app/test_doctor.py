@@ -312,6 +312,25 @@ async def test_a_certificate_that_other_replicas_refuse_is_a_warning(doctor: Doc
 
 
 @pytest.mark.toolchain("openssl")
+async def test_a_certificate_that_other_replicas_may_not_present_is_a_warning(doctor: Doctor, tmp_path: Path) -> None:
+    """With a client CA, a replica presents its own certificate to the leader."""
+    authority, other = Authority.made(tmp_path), Authority.made(tmp_path, "other")
+    served = authority.signed("gateway")
+    given = {
+        "HFGATEWAY_TLS_CERT": str(served.cert),
+        "HFGATEWAY_TLS_KEY": str(served.key),
+        "HFGATEWAY_TLS_CLIENT_CA": str(other.cert),
+    }
+    replica = {"HFGATEWAY_STORE_URL": f"postgresql://gateway@{free_address()}/gateway"}
+    _, (status, text) = (await doctor(given | replica))["tls"]
+    assert status == "warning"
+    assert text.startswith("other replicas, if there are any, may not connect with the certificate: ")
+    own = {"HFGATEWAY_TLS_CLIENT_CA": str(authority.cert)}
+    for settings in (given, given | own | replica):
+        assert [status for status, _ in (await doctor(settings))["tls"]] == ["ok"]
+
+
+@pytest.mark.toolchain("openssl")
 async def test_a_certificate_is_reported_with_its_remaining_days(doctor: Doctor, tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     for days, ahead, status, text in [
