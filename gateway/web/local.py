@@ -13,6 +13,8 @@ from starlette.responses import PlainTextResponse
 from gateway.settings.values import is_loopback_host
 from gateway.telemetry import Rejection
 
+_FOREIGN_HOST = "the gateway serves hosts other than this machine only with API keys: HFGATEWAY_AUTH=keys\n"
+
 
 class LocalCallersOnly:
     """ASGI middleware that refuses foreign requests.
@@ -33,7 +35,7 @@ class LocalCallersOnly:
         host, origin = headers.get("host", ""), headers.get("origin", "")
         answer = None
         if not _is_local(host):
-            answer = PlainTextResponse("the gateway does not serve this host\n", status_code=400)
+            answer = PlainTextResponse(_FOREIGN_HOST, status_code=400)
         elif is_foreign(origin, host, self._allowed_origins):
             answer = PlainTextResponse("this origin is not allowed\n", status_code=403)
         if answer is None:

@@ -86,6 +86,7 @@ async def test_requests_with_a_foreign_host_header_are_refused(running: Running)
         headers = {"host": host, "content-type": "application/proto"}
         async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
             assert answer.status == 400, host
+            assert "HFGATEWAY_AUTH=keys" in await answer.text()
     assert running.ledger.submissions == []
 
 
