@@ -113,6 +113,7 @@ export class SubmitDialog {
     this.#settle();
     this.#clear();
     this.#labels.value = "";
+    this.#draw();
     this.#dialog.close();
   }
 

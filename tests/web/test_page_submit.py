@@ -383,6 +383,12 @@ async def test_a_submission_with_another_key_is_not_submitted_again_without_a_wa
         await expect(dialog(tab)).to_contain_text("It is not known whether this was submitted")
         await expect(dialog(tab)).to_contain_text("It was submitted with another API key")
         await expect(tab.button("Submit again")).to_be_visible()
+        # "Forget the key" forgets the submission as well.
+        await tab.button("Close").click()
+        await expect(tab.button("Submission with unknown outcome")).to_be_visible()
+        await tab.button("Forget the key").click()
+        await log_in(blue)
+        await expect(tab.button("New generation")).to_be_visible()
         assert [text for text in tab.complaints if not re.search("401|403", text)] == []
 
 
