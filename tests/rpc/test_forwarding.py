@@ -37,16 +37,18 @@ from tests.support.silence import fall_silent_to, needs_silence
 METHOD = "/hfgateway.v1.GenerationService/SubmitGeneration"
 
 
-Serve = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
+Serve = Callable[[Any, grpc.aio.ServicerContext], Awaitable[bytes]]
+"""Takes the bytes of the request, or with `streaming` an iterator of those of all requests."""
 
 
 @asynccontextmanager
-async def leading(serve: Serve) -> AsyncIterator[str]:
+async def leading(serve: Serve, *, streaming: bool = False) -> AsyncIterator[str]:
     """Serve every call with a function, and yield the address."""
+    handler = grpc.stream_unary_rpc_method_handler if streaming else grpc.unary_unary_rpc_method_handler
 
     class Anything(grpc.GenericRpcHandler):  # type: ignore[misc] # gRPC has no types
         def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-            return grpc.unary_unary_rpc_method_handler(serve)
+            return handler(serve)
 
     server = grpc.aio.server(handlers=[Anything()])
     address = free_address()
@@ -59,9 +61,11 @@ async def leading(serve: Serve) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def forwarding_to(serve: Serve, ended: Callable[[str], None] = lambda _: None) -> AsyncIterator[ToLeader]:
+async def forwarding_to(
+    serve: Serve, ended: Callable[[str], None] = lambda _: None, *, streaming: bool = False
+) -> AsyncIterator[ToLeader]:
     """Yield the connection to a leader that serves every call with a function."""
-    async with leading(serve) as peer, asyncio.timeout(WAIT_TIMEOUT):
+    async with leading(serve, streaming=streaming) as peer, asyncio.timeout(WAIT_TIMEOUT):
         to_leader = ToLeader(lambda: peer, grpc.aio.insecure_channel, "secret", ended)
         try:
             yield to_leader
@@ -399,3 +403,29 @@ async def test_a_forwarded_upload_that_the_leader_refuses_early_is_not_read_any_
             await replicated.upload_media(stream, Call("/hfgateway.v1.UploadService/UploadMedia", None))
         assert raised.value.code is Code.INVALID_ARGUMENT
         await stream.aclose()
+
+
+async def test_a_forwarded_upload_that_the_leader_refuses_while_it_is_sent_fails_with_the_error_of_the_leader() -> None:
+    """The response and the end of the write in progress arrive in any order, so many calls are made."""
+
+    async def refuse(requests: Any, context: grpc.aio.ServicerContext) -> bytes:
+        await anext(requests)
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a wrong type")
+        raise AssertionError
+
+    async def requests() -> AsyncIterator[Message]:
+        while True:
+            yield UploadMediaRequest(chunk=bytes(1 << 16))
+
+    async def catch_up() -> None:
+        pass
+
+    async with forwarding_to(refuse, streaming=True) as to_leader:
+        replicated: Any = Replicated(UPLOAD_SERVICE, None, to_leader, catch_up)
+
+        async def code() -> Code:
+            with pytest.raises(RpcError) as raised:
+                await replicated.upload_media(requests(), Call("/hfgateway.v1.UploadService/UploadMedia", None))
+            return raised.value.code
+
+        assert set(await asyncio.gather(*(code() for _ in range(100)))) == {Code.INVALID_ARGUMENT}

@@ -87,10 +87,18 @@ class ToLeader:
         with self._counted():
             return await _answer(self._open(call).unary_unary(method)(request, **self._call_options(call)))
 
-    async def client_stream(self, method: str, requests: AsyncIterator[bytes], call: Call) -> bytes:
-        """Forward a call with a stream of requests."""
+    async def client_stream(
+        self, method: str, requests: AsyncIterator[bytes], call: Call, stop: Callable[[object], None]
+    ) -> bytes:
+        """Forward a call with a stream of requests.
+
+        `stop` must cancel the tasks that read `requests`. It is called when the leader has responded: gRPC replaces an
+        early response by INTERNAL if such a task finds afterwards that its request cannot be sent any more.
+        """
         with self._counted():
-            return await _answer(self._open(call).stream_unary(method)(requests, **self._call_options(call)))
+            forwarded = self._open(call).stream_unary(method)(requests, **self._call_options(call))
+            forwarded.add_done_callback(stop)
+            return await _answer(forwarded)
 
     async def stream(self, method: str, request: bytes, call: Call) -> AsyncIterator[bytes]:
         """Forward a call with a stream of responses."""
@@ -243,16 +251,19 @@ class Replicated:
                     broken.append(error)  # gRPC only cancels the call, as if the connection were lost
                     raise
 
+            def stop(_: object = None) -> None:
+                for task in readers:
+                    task.cancel()
+
             try:
                 with leader.awaited():
-                    return await leader.client_stream(full_name, read(), call)
+                    return await leader.client_stream(full_name, read(), call, stop)
             except GatewayError:
                 if not broken:
                     raise
             finally:
                 # After an early response, gRPC would read on, and the transport could not close the stream meanwhile.
-                for task in readers:
-                    task.cancel()
+                stop()
                 if readers:
                     await asyncio.wait(readers)
             raise broken[0]
