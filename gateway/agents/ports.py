@@ -59,8 +59,8 @@ class AgentStore(Protocol):
     async def bound_agent_messages(self, session_id: str) -> frozenset[str]:
         """Return the ids of the session's messages that belong to keys."""
 
-    async def unresolved_agent_messages(self) -> Sequence[tuple[KeyRecord, float]]:
-        """Return the messages without an outcome, oldest first, each with the wall time at which it was marked."""
+    async def unresolved_agent_messages(self) -> Sequence[KeyRecord]:
+        """Return the messages without an outcome, oldest first."""
 
     async def newest_agent_message(self, session_id: str) -> str:
         """Return the newest of the session's messages that belong to keys; "" if there is none."""

@@ -101,7 +101,9 @@ class Agents:
 
     async def unresolved(self) -> Sequence[tuple[KeyRecord, float]]:
         """Return the messages of all tenants without an outcome, each with its wall time. For operators."""
-        return await self._store.unresolved_agent_messages()
+        records = await self._store.unresolved_agent_messages()
+        moment = self._clock.moment()
+        return [(record, moment.wall + record.used_at - moment.steady) for record in records]
 
     async def resolve(self, tenant: str, key: str, message_id: str | None) -> None:
         """Resolve a message without an outcome; see `Messages.resolve`. For operators."""

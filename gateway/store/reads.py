@@ -110,9 +110,9 @@ class AgentReads(StoreReads):
         rows = await self._rows("read_bound_agent_messages", session_id=session_id)
         return frozenset([row["message_id"] for row in rows])
 
-    async def unresolved_agent_messages(self) -> Sequence[tuple[KeyRecord, float]]:
+    async def unresolved_agent_messages(self) -> Sequence[KeyRecord]:
         rows = await self._rows("read_unresolved_agent_messages", session_fingerprint=SESSION)
-        return [(agent_key_of(row), row["used_at"]) for row in rows]
+        return [agent_key_of(row) for row in rows]
 
     async def newest_agent_message(self, session_id: str) -> str:
         row = await self._one("read_newest_agent_message", session_id=session_id)

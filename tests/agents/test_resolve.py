@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from gateway.agents.model import KeyRecord
 from gateway.cli import exit_codes
+from gateway.generations.clock import SystemClock
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk
 from tests.support import operator
-from tests.support.running import WAIT_TIMEOUT
+from tests.support.running import WAIT_TIMEOUT, run
 
 TENANT = "default"
 
@@ -43,6 +47,18 @@ async def test_a_message_resolved_as_not_taken_can_be_sent_again(talk: Talk) -> 
     assert await listed(talk) == []
     assert not (await talk.send(session_id, "a fox", "k")).replayed
     assert (len(talk.said), talk.charges) == (2, 1)
+
+
+async def test_the_send_time_is_by_the_clock_of_the_machine(tmp_path: Path) -> None:
+    """The clock was an hour fast when the gateway started, and was set right before the message was sent."""
+    fast_by = [3600.0]
+    clock_from = partial(SystemClock, wall=lambda: time.time() + fast_by[0])
+    async with run(tmp_path, clock_from=clock_from, agent_seconds=TURN) as running:
+        fast_by[0] = 0.0
+        await unresolved(Talk(running), taken=False)
+        answer = await operator.ask(running, "ListUnresolved", pb.ListUnresolvedRequest())
+        (message,) = answer.messages
+        assert abs(message.send_time.ToSeconds() - time.time()) < 1800.0
 
 
 async def test_a_message_resolved_with_an_id_is_bound(talk: Talk) -> None:
