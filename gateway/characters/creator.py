@@ -38,13 +38,12 @@ from gateway.frozen import frozen
 from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids, jittered, sleep
 from gateway.generations.ports import Clock, MaybeTaken, NotTaken
+from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import UnconfirmedError, UnknownCommitError
 
 log = logging.getLogger(__name__)
 
-SEND_TIMEOUT = 10.0
-"""Seconds from the record to the first byte of the request; after that it is not sent."""
 MAX_IN_PROGRESS = 128
 """Orders of a tenant in progress. They continue if their callers leave."""
 LOOKUP_PAUSES = (0.0, 0.5, 1.5)

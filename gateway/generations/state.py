@@ -33,7 +33,10 @@ from gateway.generations.model import (
 )
 
 SEND_TIMEOUT = 10.0
-"""Seconds from storing the marker to the first byte of the POST. After that the attempt ends unsent."""
+"""Seconds from storing the marker to the first byte of the POST. After that the attempt ends unsent.
+
+It also holds for the record of a training or of an agent's message: a gateway that takes over waits for this time.
+"""
 OUTPUTS_KEPT = 7 * 86_400.0
 """Seconds for which Higgsfield keeps outputs after the end, unless it names another time (its documentation)."""
 RESTORED_REVISIONS_FROM = 1_767_225_600.0

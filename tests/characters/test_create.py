@@ -9,10 +9,10 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.characters.creator import SEND_TIMEOUT
 from gateway.characters.lookup import CREATION_TIMEOUT
 from gateway.characters.model import Creation
 from gateway.characters.registry import MAX_VISIBILITY_DELAY
+from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import StoreError, UnknownCommitError
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.credentials import Credentials
