@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Name = TypeVar("Name", bound=str)
 
 MAX_OUTDATED = 100
-"""The heap is rebuilt when more entries than this, and more than are due, are outdated."""
+"""The heap is rebuilt when its outdated entries outnumber the others by more than this."""
 
 
 class DueTimes(Generic[Name]):

@@ -133,7 +133,7 @@ class InputCheck(Protocol):
     """Checks of inputs against what is known of their models, beyond the rules of `inputs.py`."""
 
     async def check(self, given: Input) -> InputCheckResult:
-        """Check an input that passed those rules. Makes no call and raises nothing."""
+        """Check an input that passed those rules. Waits for no call and raises nothing."""
 
     def kind(self, model_id: str) -> MediaKind:
         """Return the kind of a model's outputs, if it is known. Makes no call."""

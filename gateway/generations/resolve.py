@@ -40,7 +40,10 @@ BY_OPERATOR = Failure(Reason.SUBMISSION_UNRESOLVED, "declared lost by an operato
 
 
 class Resolver:
-    """Resolves generations of all tenants. Its methods raise a GatewayError that says why they refuse."""
+    """Resolves generations of all tenants. Its methods raise a GatewayError that says why they refuse.
+
+    They also raise UnconfirmedError.
+    """
 
     def __init__(
         self,

@@ -295,10 +295,11 @@ class Sender:
             return await self._settle(generation, Ambiguous(marker, UNRESOLVED, due_steps.PAUSE_AFTER_SILENCE))
 
     async def handle_stray(self, before: Generation, after: Generation, accepted: RequestId) -> None:
-        """If the accepted request is a stray one, cancel it, and turn repeats off for the account.
+        """If the accepted request is a stray one, log it, cancel it, and turn repeats off for the account.
 
         A stray request is one that Higgsfield accepted for a generation that already has another request or has ended.
-        Only the first one of a generation is stored.
+        Only the first one of a generation is stored. A stray request of the v1 API is only logged, and so is one that
+        is the only request of its generation.
         """
         if not after.stray_request_id or accepted in {after.request_id, before.stray_request_id}:
             return

@@ -1,4 +1,4 @@
-"""The use cases of generations, and `observe`, through which every change is made."""
+"""The use cases of generations, and `observe`, which makes every change but the marker before a POST."""
 
 import asyncio
 import logging
@@ -111,9 +111,9 @@ class Submission:
 class Generations(Reads):
     """The use cases. They raise GatewayError.
 
-    While it is `draining`, nothing more is sent. New submissions are still stored for the next leader until `refusing`.
+    While it is `draining`, no submission is sent. New ones are still stored for the next leader until `refusing`.
 
-    `contradictions` counts reports of another final state than the one reported before.
+    `contradictions` counts reports of another final state than the stored one.
     """
 
     def __init__(
@@ -350,7 +350,9 @@ class Generations(Reads):
         return bool(await self._read(self._deletions.deleted(tenant, generation_id)))
 
     async def observe(self, generation: Generation, observation: Observation) -> Generation:
-        """Apply an observation to a generation, and return the result. No other code changes generations.
+        """Apply an observation to a generation, and return the result.
+
+        Only the sender changes generations without it: it stores the marker before a POST.
 
         If another write comes first, the observation is applied to what it left. Raises UnconfirmedError and
         RequestIdTakenError.

@@ -1,6 +1,7 @@
 """The timeline of a generation: its changes, and the upstream calls and webhooks that concern it.
 
-Calls are buffered and written every FLUSH_INTERVAL seconds. A crash may lose the last of them, but never a change.
+Calls are buffered and written every FLUSH_INTERVAL seconds. A crash may lose the last of them, and a write that the
+store refuses is not repeated. Changes are never lost.
 Calls in a row with the same outcome are one record with a count.
 """
 
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 FLUSH_INTERVAL = 0.25
 """Seconds."""
 MAX_WAITING = 20_000
-"""Records buffered while the store is unavailable; beyond that, new ones are dropped."""
+"""Records buffered until the next write, which may take long; beyond that, new ones are dropped."""
 
 
 class _Row:

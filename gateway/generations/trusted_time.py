@@ -1,7 +1,8 @@
-"""Decides whether an irreversible step may be taken by age. No other code makes that decision.
+"""Decides whether the gateway may take an irreversible step by age. No other code makes that decision.
 
-Irreversible steps are: giving up a wait, canceling at a start_timeout, LOST, forgetting keys, pruning, and a repeat
-under a key that Higgsfield may have forgotten.
+Irreversible steps are: giving up a wait, canceling at a start_timeout, LOST, giving up a copy for the archive,
+forgetting keys, pruning, and a repeat under a key that Higgsfield may have forgotten. What an operator declares LOST is
+the operator's decision.
 
 Within one process the steady clock measures ages exactly. Between two processes only the machine's wall clock does, and
 a wrong wall clock looks like a long pause. The `Date` header of Higgsfield's responses distinguishes the two. Therefore
@@ -14,8 +15,8 @@ since such a time is open. A process therefore learns Higgsfield's time before i
 that POST leaves a time whose age the next process knows.
 
 Reading the Date of each response costs no call. Higgsfield is asked for the time only before an irreversible step,
-before the first submission of a process that has read no Date, when a Date contradicts what is known, and when the
-first calls of a process get no response.
+before the first submission or the first change of limits of a process that has read no Date, when a Date contradicts
+what is known, and when the first calls of a process get no response.
 """
 
 import asyncio

@@ -101,7 +101,7 @@ def _generations(core: Core) -> list[_Row]:
         ("generations_uncertain", "Generations whose submission has an unknown outcome", uncertain),
         (
             "ends_contradicted_total",
-            "Final statuses that contradict an earlier final status of the same request",
+            "Final statuses that contradict the stored final state of the generation",
             lambda: service.contradictions,
         ),
         (

@@ -86,7 +86,7 @@ class Watches:
         """Yield every revision after `after_revision`, in order, up to the final one.
 
         Yields None as a heartbeat after each `tick` seconds without a change. `check` is called after each wait; what
-        it raises ends the watch. Raises NOT_FOUND, or INVALID_ARGUMENT for a revision that does not exist yet.
+        it raises ends the watch. Raises NOT_FOUND, or INVALID_INPUT for a revision that does not exist yet.
         """
         entry = await self._service.entry(tenant, generation_id)
         if after_revision < 0:
@@ -132,7 +132,9 @@ class Watches:
     async def many(
         self, tenant: str, wanted: Filter, resume: Position | None, tick: float, check: Callable[[], None]
     ) -> AsyncIterator[WatchMessage]:
-        """Yield the present state of all matching generations, and then every change.
+        """Yield the present state of the matching generations, and then every change.
+
+        Of those that have ended, only the ones in the filter's `ids` are part of the present state.
 
         With a position to resume from, the watch sends the changes since then and the rest of the present state, if
         the log still has these changes. An empty message is a heartbeat, after each `tick` seconds without another
