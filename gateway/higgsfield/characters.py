@@ -37,7 +37,7 @@ PAGE_SIZE = 20
 """Items on a page. No other size is documented."""
 MAX_PAGES = 500
 MAX_READINGS = 3
-"""How many times the list is read again because it changed while it was read."""
+"""How many times the list is read if it changes while it is read."""
 
 
 class Reference(BaseModel):

@@ -39,7 +39,7 @@ def without_tokens(text: str) -> str:
 
 
 def redacted(text: str, secrets: tuple[str, ...]) -> str:
-    """Return a text without secrets, tokens, credentials and URL queries, printable and at most 500 characters."""
+    """Return a text without secrets, tokens, credentials and URL queries, printable and cut after 500 characters."""
     if not text:
         return text
     text = without_tokens(without_secrets(text, secrets))

@@ -1,7 +1,7 @@
 """Sends requests over aiohttp, and raises httpx's errors, which say whether a request may have been processed.
 
-A submission may be repeated only if no byte of it was sent. This transport therefore raises `ConnectError`,
-`ConnectTimeout` and `PoolTimeout` only in that case. Every failure with an unknown outcome is a `ReadError`.
+A submission may be repeated only if no byte of it was sent. This transport therefore raises `ConnectError` and
+`ConnectTimeout` only in that case. After any other error the outcome is unknown.
 
 It never repeats a POST. A GET or DELETE is sent a second time if an idle connection turns out to be closed. It does not
 follow redirects or keep cookies. It is also faster: the pool of httpx walks all its connections for every request,
