@@ -134,7 +134,10 @@ class Access:
         self._tasks = OwnedTasks()
 
     def several_tenants(self) -> bool:
-        """Return whether more than one tenant has valid keys that may submit."""
+        """Return whether more than one tenant may submit, by valid keys or by tokens of the issuer.
+
+        The tenants of an issuer are not known, so there may always be several.
+        """
         # Each submission asks several times, so the clock is not read if none of the keys expires.
         if self._several_until < math.inf and (now := self._clock.moment().wall) >= self._several_until:
             tenants, ends = set[str](), [math.inf]

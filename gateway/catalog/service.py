@@ -45,7 +45,7 @@ class Catalogs:
     """All catalogs. They are the same for all tenants.
 
     `timeout` is the number of seconds for which a call waits if the catalog was never fetched; otherwise no call
-    waits. The methods raise UPSTREAM_UNAVAILABLE if there is no catalog.
+    waits. Motions, styles and presets raise UPSTREAM_UNAVAILABLE if there is no catalog.
     """
 
     def __init__(self, source: CatalogSource, store: CatalogStore, clock: Clock) -> None:

@@ -62,7 +62,10 @@ class Chain:
         """Whether calls may have to be forwarded to a leader, so that they need the caller's credentials."""
 
     def identify(self, rpc: str, authorization: str) -> Identity:
-        """Return the caller of an RPC, given by its name. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
+        """Return the caller of an RPC, given by its name.
+
+        Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, NOT_ALLOWED.
+        """
         return OPERATOR if self.access is None else self.access.identify(authorization, rpc)
 
     def is_replica(self, secret: str) -> bool:
@@ -138,7 +141,7 @@ class Guard:
             tracing.current.set(self._span)
 
     async def call(self, authorization: str, remaining: float | None, peer: str = "", *, replica: str = "") -> Call:
-        """Identify the caller and take a place. Raises INVALID_CREDENTIALS, NOT_ALLOWED, GATEWAY_OVERLOADED.
+        """Identify the caller and take a place. Raises what `identify` does, and GATEWAY_OVERLOADED.
 
         `peer` is the address of the caller, for log lines; "" for streams, which would have to remember it.
         `replica` is the text with which another replica forwards calls.

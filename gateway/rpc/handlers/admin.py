@@ -55,7 +55,7 @@ class AdminHandlers:
     audit: AuditStore
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
-        """Resolve an UNCERTAIN generation."""
+        """Resolve a generation; see `Resolver`."""
         require(request, "id", "resolution")
         generation_id = GenerationId(request.id)
         match request.WhichOneof("resolution"):
