@@ -111,7 +111,8 @@ class Creator:
     async def resolve(self, tenant: str, key: str, character_id: str | None) -> None:
         """Resolve an open creation for an operator: bind it to a character, or free its key if that is None.
 
-        Raises NOT_FOUND, INVALID_INPUT, or UPSTREAM_UNAVAILABLE if the character's account is not configured.
+        Raises NOT_FOUND, INVALID_INPUT, or UPSTREAM_UNAVAILABLE if the character's account is not configured or
+        Higgsfield gives no usable response.
         """
         known = self._registry.by_key(tenant, key)
         if known is None:

@@ -13,7 +13,7 @@ from gateway.characters.ports import Listing
 CREATION_TIMEOUT = 900.0
 """Seconds after sending within which the character must have been created.
 
-No proxy holds a request longer. During this time no other order with the name is sent.
+No proxy holds a request longer. While the outcome is unknown, no other order with the name is sent for this time.
 """
 CLOCK_TOLERANCE = 120.0
 """Seconds by which `created_at` may precede the sending, because Higgsfield's clocks may differ."""

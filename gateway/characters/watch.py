@@ -19,7 +19,10 @@ log = logging.getLogger(__name__)
 PAUSE_GROWTH = 1.5
 """The factor by which the pause between polls grows while nothing changes."""
 MAX_PAUSE = 10.0
-"""The most seconds between polls. A longer HFGATEWAY_POLL_MAX does not apply, because a caller is waiting."""
+"""The most seconds between polls, unless HFGATEWAY_POLL_MIN is longer.
+
+A longer HFGATEWAY_POLL_MAX does not apply, because a caller is waiting.
+"""
 MAX_SILENCE = 60.0
 """The most seconds between polls while Higgsfield does not respond."""
 

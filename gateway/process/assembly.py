@@ -90,9 +90,11 @@ async def assemble(
     broken: Callable[[Exception], None],
     machine: Machine = Machine(),
 ) -> Core:
-    """Open the store and build the core. Raises StoreOpenError, or SettingError if the archive cannot be used.
+    """Open the store and build the core.
 
-    `broken` is called once if the store can no longer be used: a commit fails on the disk, or another gateway has it.
+    Raises StoreOpenError, or SettingError if the archive, a key of a setting, or a library that a setting needs cannot
+    be used. `broken` is called, perhaps more than once, when the store can no longer be used: a commit fails on the
+    disk, or another gateway has it.
     """
     archive = open_archive(settings)
     async with contextlib.AsyncExitStack() as undo:

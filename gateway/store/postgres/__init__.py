@@ -1,1 +1,1 @@
-"""The store on PostgreSQL, for one gateway at a time (docs/postgresql.md)."""
+"""The store on PostgreSQL: many gateways read it, and one at a time writes it (docs/postgresql.md)."""
