@@ -26,7 +26,7 @@ QUEUE_FULL = "account_queue_full"
 """The code of the 429 for a full queue. Higgsfield documents the code, and not where it is in the response."""
 KEY_MISMATCH_TEXT = "idempotency-key"
 """The text of the 422 for a key that belongs to other content, as another client recognizes it."""
-CERTAIN_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+CERTAIN_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout)
 
 REASONS = {
     400: Reason.INPUT_REFUSED,

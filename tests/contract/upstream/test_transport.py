@@ -23,7 +23,7 @@ from tests.support.running import WAIT_TIMEOUT, eventually
 MAX_BYTES = 100
 HOUR = 3600.0
 """The timeouts of the clients here, longer than a test may take."""
-CERTAIN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+CERTAIN = (httpx.ConnectError, httpx.ConnectTimeout)
 
 UNASKED = b"HTTP/1.1 422 Unprocessable Entity\r\nContent-Length: 15\r\n\r\n" + b'{"detail":"no"}'
 
