@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli import exit_codes
 from gateway.cli.output import OutputWriteError, echo, echo_error
+
+if TYPE_CHECKING:
+    from hfgateway_client import GatewayError
 
 
 class Advice:
@@ -16,6 +20,8 @@ class Advice:
 
     def __init__(self, *lines: str) -> None:
         self._lines = lines
+        self._acts = False
+        self._in_doubt = False
         self._continues = False
         self._code = exit_codes.OUTPUT_NOT_WRITTEN
 
@@ -26,8 +32,16 @@ class Advice:
         output is lost. Otherwise the code says that the output is missing.
         """
         self._lines = lines
+        self._acts, self._in_doubt = True, False
         self._continues = continues
         self._code = code or exit_codes.OUTPUT_NOT_WRITTEN
+
+    def retried(self, error: GatewayError, _delay: float) -> None:
+        """Note an attempt that failed and is repeated: it may have had its effect, also if the next one is refused.
+
+        Before the first lines are replaced, no call has an effect.
+        """
+        self._in_doubt |= self._acts and exit_codes.of_error(error) in exit_codes.UNKNOWN_OUTCOMES
 
     def show(self) -> None:
         """Print the lines to standard error."""
@@ -48,7 +62,8 @@ class Advice:
             self.show()
             raise click.exceptions.Exit(self._code) from None
         except click.exceptions.Exit as end:
-            code = exit_codes.UNRESOLVED if self._continues and end.exit_code == exit_codes.REFUSED else end.exit_code
+            unknown = (self._continues or self._in_doubt) and end.exit_code == exit_codes.REFUSED
+            code = exit_codes.UNRESOLVED if unknown else end.exit_code
             if code in exit_codes.UNKNOWN_OUTCOMES:
                 self.show()
             raise click.exceptions.Exit(code) from None

@@ -90,7 +90,7 @@ class _Conversation:
 
         key = new_idempotency_key() if key is None else key
         shown, advice = _AnswerPrinter(), Advice()
-        with advice.given(), closing(shown), self._connection.client() as client:
+        with advice.given(), closing(shown), self._connection.client(on_retry=advice.retried) as client:
             check_reachable(client)
             if not self.session_id:
                 self.session_id = client.agents.create_session().id

@@ -66,7 +66,7 @@ def create(
 
     key = new_idempotency_key() if key is None else key
     advice = Advice()
-    with advice.given(), connection.client() as client:
+    with advice.given(), connection.client(on_retry=advice.retried) as client:
         # All images are checked before the first upload, so that no unused file is uploaded.
         types = [_content_type(image) for image in images]
         check_reachable(client)

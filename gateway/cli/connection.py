@@ -20,6 +20,7 @@ from gateway.cli.output import fail
 
 if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError, TlsConfig
+    from hfgateway_client.retry import OnRetry
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _OPTIONS = frozenset({"address", "api_key", "tls", "tls_ca", "tls_cert", "tls_key", "insecure"})
@@ -77,15 +78,15 @@ class Connection:
         return is_loopback_host(urlsplit(f"//{self.address}").hostname or "")
 
     @contextmanager
-    def client(self, repeat_for: float = _RESPONSE_TIMEOUT) -> Iterator[Client]:
+    def client(self, repeat_for: float = _RESPONSE_TIMEOUT, on_retry: OnRetry | None = None) -> Iterator[Client]:
         """Open a client. Its errors are printed and end the command with their exit code.
 
-        `repeat_for` is how long calls are repeated, in seconds.
+        `repeat_for` is how long calls are repeated, in seconds. `on_retry` is called with each error before that.
         """
         from hfgateway_client import Client, GatewayError, RetryPolicy
 
         retry = RetryPolicy(repeat_calls_for=repeat_for)
-        client = Client(self.address, **self.options, retry=retry)
+        client = Client(self.address, **self.options, retry=retry, on_retry=on_retry)
         try:
             yield client
         except GatewayError as error:

@@ -64,7 +64,7 @@ def generate(
         f"--key {key}"
     )
     with advice.given():
-        with connection.client() as client:
+        with connection.client(on_retry=advice.retried) as client:
             check_reachable(client)
             message = upload_first(connection, input)
             if message is not input:

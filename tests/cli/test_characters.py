@@ -52,6 +52,14 @@ async def test_a_training_that_cannot_be_followed_is_not_called_refused(
     assert ended.err.endswith("The training continues. Watch it with: hfgateway characters watch c1\n")
 
 
+async def test_a_refused_repetition_of_a_lost_order_is_no_refusal(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    overloaded = refusal("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", "is overloaded", retry_delay=60)
+    gateway.on("CreateCharacter", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"), overloaded)
+    ended = await hfgateway("characters", "create", "Anna", URL, "--key", "mine")
+    assert ended.code == 5
+    assert ended.err.endswith("--key mine\n")
+
+
 async def test_json_prints_one_line_per_change(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("CreateCharacter", created())
     gateway.on("WatchCharacter", [change("QUEUED"), change("FAILED")])

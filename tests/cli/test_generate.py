@@ -255,6 +255,20 @@ async def test_a_lost_submission_may_have_been_submitted(
     assert ended.err.endswith("--key order-7\n")
 
 
+async def test_a_refused_repetition_of_a_lost_submission_is_no_refusal(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    """The first attempt may have been stored. A script that took this for a refusal would submit with another key."""
+    overloaded = refusal("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", "is overloaded", retry_delay=60)
+    gateway.on("SubmitGeneration", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"), overloaded)
+    lost = await hfgateway("generate", "x", "--key", "order-7")
+    gateway.on("SubmitGeneration", overloaded)
+    refused = await hfgateway("generate", "x", "--key", "order-7")
+
+    assert (lost.code, lost.err.endswith("--key order-7\n")) == (5, True)
+    assert (refused.code, refused.err) == (3, "error: GATEWAY_OVERLOADED: is overloaded\n")
+
+
 async def test_higgsfield_away_is_not_the_gateway_away(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.unscripted["EstimateGeneration"] = refusal(
         "UNAVAILABLE", "UPSTREAM_UNAVAILABLE", "Higgsfield is unavailable"
