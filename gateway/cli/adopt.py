@@ -96,7 +96,7 @@ def adopt(
     if counts.total() > 1:
         echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()), err=True)
     if stopped is not None and stopped.fatal_error is not None:
-        echo(f"Stopped at {stopped.request_id}: later requests were not tried. Run the same command again.", err=True)
+        echo(f"Stopped at {stopped.request_id}: later requests may not have been tried. Repeat the command.", err=True)
         raise click.exceptions.Exit(exit_codes.of_error(stopped.fatal_error))
     if counts.keys() - {"adopted", "known"}:
         raise click.exceptions.Exit(exit_codes.REFUSED)
