@@ -6,7 +6,7 @@ second effect:
 - after UNAVAILABLE, which is also the error of a lost response;
 - after CANCELLED, which a stopping server returns for calls that it has not started;
 - after INTERNAL and UNKNOWN without a reason, which gRPC reports for a stream that a proxy has cut off;
-- after GATEWAY_OVERLOADED, which means that the call had no effect;
+- after GATEWAY_OVERLOADED, which means that this attempt had no effect;
 - after SUBMISSION_UNRESOLVED, which asks for a retry.
 
 The retries of gRPC itself are not used: they cover only the first case, and ignore RetryInfo.
