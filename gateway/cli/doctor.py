@@ -41,6 +41,8 @@ LITTLE_ROOM, NO_ROOM = 1 << 30, 64 << 20
 """Bytes free on the store's disk: less than the first is a warning, less than the second is a problem."""
 RENEW_WITHIN = 14 * 86_400.0
 """A certificate that expires within this number of seconds is a warning."""
+_UNTRUSTED = "its certificate is not valid here: set SSL_CERT_FILE to a PEM file with the authorities to trust"
+"""The advice if a server's certificate is refused."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,8 @@ async def _issuer(settings: Settings) -> list[Finding]:
         keys = await issuer.fetch()
     except IssuerError as error:
         advice = "check HFGATEWAY_OIDC_ISSUER and the firewall: calls with its tokens fail"
+        if "Certificate" in str(error):
+            advice = _UNTRUSTED
         return [Finding("issuer", PROBLEM, f"the keys of {url} cannot be fetched: {error}", advice)]
     if not keys:
         return [Finding("issuer", WARNING, f"{url} has no keys", "its tokens are refused until it has one")]
@@ -318,7 +322,7 @@ async def _upstream(settings: Settings, credentials: Credentials) -> list[Findin
     except httpx.TransportError as error:
         advice = f"check HFGATEWAY_UPSTREAM_URL, {'HTTPS_PROXY, NO_PROXY' if proxied else 'DNS'} and the firewall"
         if "Certificate" in str(error):
-            advice = "its certificate is not valid here: set SSL_CERT_FILE to a PEM file with the authorities to trust"
+            advice = _UNTRUSTED
         return [Finding("higgsfield", PROBLEM, f"{url} cannot be reached ({error})", advice)]
     return [_judge_response(url, response), *_clock(response.date)]
 

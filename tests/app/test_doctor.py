@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from email.utils import formatdate
@@ -269,6 +271,23 @@ async def test_the_keys_of_the_issuer_are_fetched(doctor: Doctor) -> None:
         assert (await doctor(given))["issuer"] == [expected]
     refused = ("problem", f"the keys of {issuer.url} cannot be fetched: ClientConnectorError")
     assert (await doctor(given))["issuer"] == [refused]
+
+
+@pytest.mark.toolchain("openssl")
+async def test_an_issuer_whose_certificate_is_not_trusted_needs_its_authority(doctor: Doctor, tmp_path: Path) -> None:
+    pair = Authority.made(tmp_path).signed("issuer")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.cert, pair.key)
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context) as server:
+        given = {
+            "HFGATEWAY_UPSTREAM_URL": doctor.sandbox.url,
+            "HFGATEWAY_AUTH": "keys",
+            "HFGATEWAY_OIDC_ISSUER": "https://{}:{}".format(*server.sockets[0].getsockname()),
+            "HFGATEWAY_OIDC_AUDIENCE": "hfgateway",
+        }
+        ended = await run("doctor", environment=environment(tmp_path, given))
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("problem  issuer ")]
+    assert line.endswith(": set SSL_CERT_FILE to a PEM file with the authorities to trust")
 
 
 async def test_the_libraries_of_traces_and_mcp_are_checked(doctor: Doctor) -> None:
