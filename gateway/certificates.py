@@ -97,6 +97,8 @@ class Certificates:
             _, expire_time = validity(context, self._cert)
         except ssl.SSLError:
             expire_time = math.nan
+        if expire_time < time.time():
+            log.warning("the TLS certificate has expired: clients refuse it", extra={"file": str(self._cert)})
         return Loaded(
             self._cert.read_bytes(),
             self._key.read_bytes(),

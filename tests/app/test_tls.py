@@ -191,7 +191,9 @@ def test_a_failed_reload_names_the_setting_as_a_failed_start_does(
 
 
 @pytest.mark.parametrize("asks_clients", [False, True])
-def test_the_time_of_expiry_is_that_of_the_served_certificate(authority: Authority, asks_clients: bool) -> None:
+def test_the_time_of_expiry_is_that_of_the_served_certificate(
+    authority: Authority, caplog: pytest.LogCaptureFixture, asks_clients: bool
+) -> None:
     served = authority.signed("served", -1)
     loader = Certificates(served.cert, served.key, authority.cert if asks_clients else None)
 
@@ -199,8 +201,11 @@ def test_the_time_of_expiry_is_that_of_the_served_certificate(authority: Authori
         return (loader.current().expire_time - time.time()) / 86_400
 
     assert days() == pytest.approx(-1, abs=0.1)
+    assert "the TLS certificate has expired: clients refuse it" in caplog.messages
+    caplog.clear()
     replace(served, authority.signed("renewed", 20))
     assert days() == pytest.approx(20, abs=0.1)
+    assert "the TLS certificate has expired: clients refuse it" not in caplog.messages
     replace(served, authority.signed("unusable", kind="secp256k1"))
     assert math.isnan(days())
 
