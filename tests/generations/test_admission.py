@@ -528,6 +528,26 @@ def test_what_higgsfield_queues_holds_back_the_next_until_it_starts() -> None:
     assert room.send_due() == [4]
 
 
+def queued(generation: Generation) -> Generation:
+    return replace(generation, state=State.QUEUED, request_id=generation.id, marker=None)
+
+
+def test_what_has_not_started_for_long_does_not_hold_back_the_next_again_when_it_is_canceled() -> None:
+    room = shared(*map(waiting, range(1, 6)))
+    for number in room.send_due():
+        room.admission.answered(f"{number:06}", NOW, usable=True)
+        room.track(queued(room.known[f"{number:06}"]))
+    late = NOW + UNSTARTED_COUNTS_FOR
+    for name in (room.admission.next(late), room.admission.next(late)):
+        assert name is not None
+        sent = advance(room.known[name], Marked("owner"), Moment(late, late))
+        assert sent is not None
+        room.track(queued(sent))
+    room.track(canceled(room.known["000001"]))
+    room.end(3)
+    assert room.send_due(late) == [5]
+
+
 def test_a_generation_that_does_not_start_holds_back_the_next_for_a_while() -> None:
     room = shared(*map(waiting, range(1, 6)))
     assert room.send_due() == [1, 2]
