@@ -39,7 +39,7 @@ class SystemClock:
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
-        # Later than every stored time, so that times of this process can be distinguished from earlier ones.
+        # Later than `not_before`, so that times of this process can be distinguished from earlier ones.
         self._offset = max(wall(), not_before + MIN_ADVANCE) - monotonic()
         self._apart, self._apart_since = 0.0, 0.0
 

@@ -287,7 +287,7 @@ class DeletionStore(Protocol):
         """Record that Higgsfield has confirmed a removal."""
 
     async def prunable(self, ended_before: Steady, keys_before: Steady) -> bool:
-        """Return whether `prune` would remove anything."""
+        """Return whether `prune` has anything to remove. Run times count when a model has twice as many as are kept."""
 
     async def prune(self, ended_before: Steady, keys_before: Steady) -> int:
         """Remove generations that ended before a steady time, and return their number.
@@ -375,7 +375,10 @@ class TimeStore(Protocol):
     """The steady time of the store, and its corrections."""
 
     async def newest_steady(self) -> Steady:
-        """Return the latest stored steady time, from which the clock continues; 0 in an empty store."""
+        """Return the latest stored steady time, from which the clock continues; 0 in an empty store.
+
+        It is one of a generation, catalog, character or correction. Those of agents and callbacks are not read.
+        """
 
     async def corrections(self) -> Sequence[Correction]:
         """Return the corrections of the steady clock, oldest first."""

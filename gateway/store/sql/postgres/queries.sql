@@ -615,7 +615,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- Retention -----------------------------------------------------------------------------------------------------------
 
 -- name: has_prunable
--- Check whether retention would remove anything.
+-- Check whether retention has anything to remove. Run times are removed when a model has twice as many as are kept.
 SELECT EXISTS (SELECT FROM generations WHERE done AND ended_at < :ended_before)
     OR EXISTS (SELECT FROM changes WHERE revision = 0 AND time < :ended_before)
     OR EXISTS (SELECT FROM keys WHERE orphaned AND used_at < :keys_before)
@@ -779,8 +779,8 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 SELECT since, ahead, placed FROM corrections ORDER BY since;
 
 -- name: read_newest_steady_time
--- Read the latest steady time in the store, from which the clock of the next process continues. A generation ends after
--- it was created and sent.
+-- Read the latest steady time of generations, catalogs, characters and corrections, from which the clock of the next
+-- process continues. A generation ends after it was created and sent.
 SELECT greatest(
     0, max(created_at), max(sent_at), (SELECT max(ended_at) FROM generations WHERE done),
     (SELECT max(fetched_at) FROM catalogs), (SELECT max(sent_at) FROM characters), (SELECT max(since) FROM corrections)

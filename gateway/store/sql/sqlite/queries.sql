@@ -219,7 +219,7 @@ DELETE FROM removals WHERE generation_id = :generation_id;
 -- Retention -----------------------------------------------------------------------------------------------------------
 
 -- name: has_prunable
--- Check whether retention would remove anything.
+-- Check whether retention has anything to remove. Run times are removed when a model has twice as many as are kept.
 SELECT EXISTS (SELECT 1 FROM generations WHERE done = 1 AND ended_at < :ended_before)
     OR EXISTS (SELECT 1 FROM changes WHERE revision = 0 AND time < :ended_before)
     OR EXISTS (SELECT 1 FROM keys WHERE orphaned = 1 AND used_at < :keys_before)
@@ -335,8 +335,8 @@ DELETE FROM corrections WHERE since = :since;
 SELECT since, ahead, placed FROM corrections ORDER BY since;
 
 -- name: read_newest_steady_time
--- Read the latest steady time in the store, from which the clock of the next process continues. A generation ends after
--- it was created and sent.
+-- Read the latest steady time of generations, catalogs, characters and corrections, from which the clock of the next
+-- process continues. A generation ends after it was created and sent.
 SELECT max(
     coalesce(max(created_at), 0), coalesce(max(sent_at), 0),
     coalesce((SELECT max(ended_at) FROM generations WHERE done = 1), 0),
