@@ -4,10 +4,10 @@
 -- Fragments -----------------------------------------------------------------------------------------------------------
 
 -- fragment: fenced
--- Every statement that writes begins with it: lock the lease against a takeover until the commit. There is no row if
--- another gateway has taken it over, or if the server lacks writes that it has acknowledged (`log.writes`). Then the
--- statement changes nothing, because every other part depends on that row. After a restore, fences are used again, but by
--- another replica.
+-- Every statement that writes begins with it, except those of the lease itself: lock the lease against a takeover until
+-- the commit. There is no row if another gateway has taken it over, or if the server lacks writes that it has
+-- acknowledged (`log.writes`). Then the statement changes nothing, because every other part depends on that row. After a
+-- restore, fences are used again, but by another replica.
 fenced AS (
     SELECT FROM lease WHERE fence = :fence AND replica = :replica AND (SELECT writes FROM log) >= :writes FOR SHARE
 );
