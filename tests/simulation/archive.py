@@ -226,7 +226,12 @@ class ArchiveReader:
             lacking = []
             for generation_id, files in (await core.store.copies.archived(ids)).items():
                 generation = await core.service.get(history.tenant, GenerationId(generation_id))
-                lacking += [self._archive.lacks(generation.outputs[part.output].url, files[part]) for part in files]
+                outputs = dict(enumerate(generation.outputs))  # none, if this replica does not know the end yet
+                lacking += [
+                    self._archive.lacks(outputs[part.output].url, files[part])
+                    for part in files
+                    if part.output in outputs
+                ]
             return lacking
 
         try:
