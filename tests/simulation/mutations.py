@@ -163,7 +163,7 @@ def _wait_with_a_wrong_clock(planned: Plan) -> None:
     planned.restores = planned.accounts = False
 
 
-@mutation("stuck in PENDING", 843, "wrong_wall_clock", focus=_wait_with_a_wrong_clock)
+@mutation("stuck in PENDING", 1540, "wrong_wall_clock", focus=_wait_with_a_wrong_clock)
 def an_age_needs_the_last_call_for_the_time() -> Iterator[None]:
     """A generation looks as old as the wrong clock says after a call for Higgsfield's time that had no response."""
     seen_from = TrustedTime.seen_from
@@ -183,7 +183,7 @@ async def _before_by_own_clock(self: TrustedTime, seconds: float, *, unanswered:
 # -- Callers that leave, and drains ------------------------------------------------------------------------------------
 
 
-@mutation("SIGTERM cut the submission", 4826, "repeated_sigterm")
+@mutation("SIGTERM cut the submission", 367, "repeated_sigterm")
 def drain_does_not_await_claims() -> Iterator[None]:
     """A claim that commits during a drain starts a submission, which the end of the process aborts."""
     with replaced(OwnedTasks, "finish", _run_in_the_call):
@@ -311,7 +311,7 @@ def unknown_claim_counts_as_stored() -> Iterator[None]:
         yield
 
 
-@mutation("s late", 2)
+@mutation("s late", 911)
 def each_error_doubles_the_pause_before_a_poll() -> Iterator[None]:
     """The pause between polls doubles with each error in a row, without a limit."""
 
@@ -424,7 +424,7 @@ def an_adoption_submits_the_request_again() -> Iterator[None]:
         yield
 
 
-@mutation("adopted as 2 generations", 971)
+@mutation("adopted as 2 generations", 1099)
 def a_deleted_request_is_adopted_again() -> Iterator[None]:
     """The key of an adopted generation is another one each time, so that a deletion does not keep it used."""
     numbers = itertools.count()
@@ -564,7 +564,7 @@ def _repeat_and_crash(planned: Plan) -> None:
     planned.receiver = ReceiverBehaviour(unreachable=0.3, managed=True)
 
 
-@mutation("was not delivered again", 38, focus=_repeat_and_crash)
+@mutation("was not delivered again", 179, focus=_repeat_and_crash)
 def a_repeated_delivery_is_not_stored() -> Iterator[None]:
     """A delivery that its owner repeats is sent again by this process alone."""
 
