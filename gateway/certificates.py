@@ -190,4 +190,5 @@ def _context(cert: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
     if client_ca is not None:
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # gRPC accepts an intermediate authority alone, too
     return context

@@ -44,13 +44,20 @@ class Authority:
 
         `kind` is that of its key: a curve, or rsa with its length, such as rsa:2048.
         """
+        return self._sign(name, days, f"subjectAltName={hosts}\n", kind)
+
+    def intermediate(self, name: str) -> Authority:
+        """Create an authority whose certificate is signed by this one."""
+        return Authority(self._sign(name, 90, "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n"), self.folder)
+
+    def _sign(self, name: str, days: int, extensions: str, kind: str = "prime256v1") -> Pair:
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={hosts}\n")
+        request, extension_file = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
+        extension_file.write_text(extensions)
         _openssl("req", *_key(pair.key, kind), "-out", request, "-subj", f"/CN={name}")
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.pair.key, "-CAcreateserial",
-            "-out", pair.cert, "-days", str(days), "-extfile", extensions,
+            "-out", pair.cert, "-days", str(days), "-extfile", extension_file,
         )  # fmt: skip
         return pair
 

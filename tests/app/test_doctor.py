@@ -333,7 +333,8 @@ async def test_a_certificate_that_other_replicas_refuse_is_a_warning(doctor: Doc
 @pytest.mark.toolchain("openssl")
 async def test_a_certificate_that_other_replicas_may_not_present_is_a_warning(doctor: Doctor, tmp_path: Path) -> None:
     """With a client CA, a replica presents its own certificate to the leader."""
-    authority, other = Authority.made(tmp_path), Authority.made(tmp_path, "other")
+    other = Authority.made(tmp_path, "other")
+    authority = Authority.made(tmp_path, "root").intermediate("authority")
     served = authority.signed("gateway")
     given = {
         "HFGATEWAY_TLS_CERT": str(served.cert),

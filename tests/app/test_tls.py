@@ -117,6 +117,17 @@ async def test_with_a_client_ca_only_clients_with_its_certificate_are_served(
         assert await over_connect(process.http_address, authority.cert, known) == price
 
 
+async def test_both_ports_accept_clients_of_an_intermediate_authority_that_is_the_client_ca(
+    authority: Authority, tmp_path: Path
+) -> None:
+    clients = Authority.made(tmp_path, "root").intermediate("clients")
+    known = clients.signed("known")
+    async with gateway(tmp_path, authority.signed("gateway"), tls_client_ca=str(clients.cert)) as process:
+        price = await over_grpc(process.address, authority.cert, known)
+        assert float(price) > 0
+        assert await over_connect(process.http_address, authority.cert, known) == price
+
+
 async def test_a_separate_webhook_port_serves_tls_and_asks_for_no_client_certificate(
     authority: Authority, tmp_path: Path
 ) -> None:
