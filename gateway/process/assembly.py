@@ -127,7 +127,7 @@ async def join(
 async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> Core:
     """Build the core of a replica that leads now. It shares the feed and the keys, so that open watches continue.
 
-    Raises as `assemble` does.
+    Raises as `assemble` does, except for the archive, which was opened at the start.
     """
     settings = replica.settings
     base = _base(replica.store, settings, credentials, machine)
