@@ -581,7 +581,9 @@ async def test_a_watch_after_a_failed_one_goes_on_while_a_slow_client_still_hold
     removed = dict(sessions)
     sessions.clear()
     await timed.advance(30.0, until=failing.task.done)
-    await eventually(failing.task.done)
+    with pytest.raises(RpcFailure, match="NOT_FOUND"):
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            await failing.task
     sessions.update(removed)
 
     again = Watcher(talk.watch(session_id))
