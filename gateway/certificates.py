@@ -145,9 +145,7 @@ def validity(context: ssl.SSLContext, cert: Path, host: str = "") -> tuple[float
     client_context.check_hostname = bool(host)
     client_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
     client_context.load_verify_locations(cert)
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = context.wrap_bio(to_server, to_client, server_side=True)
-    client = client_context.wrap_bio(to_client, to_server, server_hostname=host or None)
+    server, client = _connected(context, client_context, host)
     for _ in range(_HANDSHAKE_ROUNDS):
         with contextlib.suppress(ssl.SSLWantReadError):
             client.do_handshake()
@@ -167,9 +165,7 @@ def client_error(cert: Path, key: Path, client_ca: Path) -> str:
     client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_context.check_hostname, client_context.verify_mode = False, ssl.CERT_NONE
     client_context.load_cert_chain(cert, key, password="")
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = _context(cert, key, client_ca).wrap_bio(to_server, to_client, server_side=True)
-    client = client_context.wrap_bio(to_client, to_server)
+    server, client = _connected(_context(cert, key, client_ca), client_context)
     for _ in range(_HANDSHAKE_ROUNDS):
         with contextlib.suppress(ssl.SSLWantReadError):
             client.do_handshake()
@@ -181,6 +177,13 @@ def client_error(cert: Path, key: Path, client_ca: Path) -> str:
             return error.verify_message
         break
     return ""
+
+
+def _connected(server: ssl.SSLContext, client: ssl.SSLContext, host: str = "") -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Return the server's and the client's end of a connection in memory, before the handshake."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server_end = server.wrap_bio(to_server, to_client, server_side=True)
+    return server_end, client.wrap_bio(to_client, to_server, server_hostname=host or None)
 
 
 def _context(cert: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:

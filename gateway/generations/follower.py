@@ -411,7 +411,7 @@ class Follower:
             failed = True
             self._retry_delays[generation_id] = DECISION_RETRY_DELAY
         else:
-            self._backoff.ended(self._clock.moment().steady)
+            self._backoff.ended()
         finally:
             self._busy.discard(generation_id)
             if (refreshing := self._refreshing.pop(generation_id, None)) is not None:

@@ -64,13 +64,13 @@ class StoreBackoff:
             self._trying = True
             self._until = now + self._pause
 
-    def ended(self, now: Steady) -> None:
+    def ended(self) -> None:
         """Record the end of a step without a refused write. It may have written nothing, so the next one may start.
 
         Otherwise many generations that do not change would each wait for a pause, long after the store has recovered.
         """
         if self._trying:
-            self._until = now
+            self._until = 0.0
 
     def resumes_at(self, now: Steady) -> float | None:
         """Return the time at which the next step may start; None if now."""

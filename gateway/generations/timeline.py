@@ -1,8 +1,7 @@
 """The timeline of a generation: its changes, and the upstream calls and webhooks that concern it.
 
 Calls are buffered and written every FLUSH_INTERVAL seconds. A crash may lose the last of them, and a write that the
-store refuses is not repeated. Changes are never lost.
-Calls in a row with the same outcome are one record with a count.
+store refuses is not repeated. Changes are never lost. Calls in a row with the same outcome are one record with a count.
 """
 
 import asyncio

@@ -44,11 +44,11 @@ def test_pauses_grow_to_a_limit_and_end_with_a_committed_write() -> None:
 def test_a_step_that_writes_nothing_is_followed_by_the_next_one_at_once() -> None:
     backoff = StoreBackoff()
     backoff.failed(Steady(NOW))
-    backoff.ended(Steady(NOW))
+    backoff.ended()
     assert backoff.resumes_at(Steady(NOW)) == NOW + FIRST_REST, "it began before the first refusal"
     now = NOW + FIRST_REST
     backoff.started(Steady(now))
-    backoff.ended(Steady(now))
+    backoff.ended()
     assert backoff.resumes_at(Steady(now)) is None
     backoff.started(Steady(now))
     backoff.failed(Steady(now))

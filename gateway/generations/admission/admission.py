@@ -125,14 +125,11 @@ class Admission:
             self._learned = max(self._learned, self._running.outputs_in(FOLLOWED))
         if generation.state is State.IN_PROGRESS:
             self._most_started = max(self._most_started, self._running.outputs_in({State.IN_PROGRESS}))
-        if generation.marker is not None or generation.state is State.QUEUED:
-            if before is None or before.state is not State.QUEUED:  # no later change lets it count again
-                sent = self._unstarted.setdefault(generation.tenant, {})
-                sent.setdefault(
-                    generation_id, (generation.spec.weight, generation.sent_at or generation.spec.created_at)
-                )
-        else:
+        if generation.marker is None and generation.state is not State.QUEUED:
             self._drop_unstarted(generation.tenant, generation_id)
+        elif before is None or before.state is not State.QUEUED:  # no later change lets it count again
+            sent = self._unstarted.setdefault(generation.tenant, {})
+            sent.setdefault(generation_id, (generation.spec.weight, generation.sent_at or generation.spec.created_at))
         if generation.waiting:
             self._queue(generation)
         elif generation_id in self._waits:

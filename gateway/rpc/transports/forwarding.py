@@ -87,18 +87,30 @@ class ToLeader:
         with self._counted():
             return await _answer(self._open(call).unary_unary(method)(request, **self._call_options(call)))
 
-    async def client_stream(
-        self, method: str, requests: AsyncIterator[bytes], call: Call, stop: Callable[[object], None]
-    ) -> bytes:
-        """Forward a call with a stream of requests.
+    async def client_stream(self, method: str, requests: AsyncIterator[bytes], call: Call) -> bytes:
+        """Forward a call with a stream of requests. None of them is being read any more when it returns."""
+        readers = set[asyncio.Task[Any]]()
 
-        `stop` must cancel the tasks that read `requests`. It is called when the leader has responded: gRPC replaces an
-        early response by INTERNAL if such a task finds afterwards that its request cannot be sent any more.
-        """
+        async def read() -> AsyncIterator[bytes]:
+            if (reader := asyncio.current_task()) is not None:
+                readers.add(reader)
+            async for request in requests:
+                yield request
+
+        def stop(_: object = None) -> None:
+            for task in readers:
+                task.cancel()
+
         with self._counted():
-            forwarded = self._open(call).stream_unary(method)(requests, **self._call_options(call))
+            forwarded = self._open(call).stream_unary(method)(read(), **self._call_options(call))
+            # gRPC replaces an early response by INTERNAL if it finds later that it cannot send a request any more.
             forwarded.add_done_callback(stop)
-            return await _answer(forwarded)
+            try:
+                return await _answer(forwarded)
+            finally:
+                stop()
+                if readers:
+                    await asyncio.wait(readers)
 
     async def stream(self, method: str, request: bytes, call: Call) -> AsyncIterator[bytes]:
         """Forward a call with a stream of responses."""
@@ -239,11 +251,8 @@ class Replicated:
 
         async def client_stream(requests: AsyncIterator[Message], call: Call) -> bytes:
             broken: list[Exception] = []
-            readers = set[asyncio.Task[Any]]()
 
             async def read() -> AsyncIterator[bytes]:
-                if (reader := asyncio.current_task()) is not None:
-                    readers.add(reader)
                 try:
                     async for request in requests:
                         yield request.SerializeToString()
@@ -251,21 +260,12 @@ class Replicated:
                     broken.append(error)  # gRPC only cancels the call, as if the connection were lost
                     raise
 
-            def stop(_: object = None) -> None:
-                for task in readers:
-                    task.cancel()
-
             try:
                 with leader.awaited():
-                    return await leader.client_stream(full_name, read(), call, stop)
+                    return await leader.client_stream(full_name, read(), call)
             except GatewayError:
                 if not broken:
                     raise
-            finally:
-                # After an early response, gRPC would read on, and the transport could not close the stream meanwhile.
-                stop()
-                if readers:
-                    await asyncio.wait(readers)
             raise broken[0]
 
         def stream(request: Message, call: Call) -> AsyncIterator[bytes]:
