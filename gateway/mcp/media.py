@@ -40,7 +40,7 @@ def upload_tool(files: Files | None) -> Tool:
             media, content_type = files.find(arguments["path"])
             response = await _upload(gateway, media, content_type)
         else:
-            missing = [Violation(name, "is required") for name in ("data", "content_type") if name not in arguments]
+            missing = [Violation(name, "is required") for name in ("data", "content_type") if not arguments.get(name)]
             if missing:
                 raise invalid(missing)
             response = await _upload(gateway, _decode_base64(arguments["data"]), arguments["content_type"])
