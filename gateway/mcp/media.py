@@ -60,14 +60,16 @@ def upload_tool(files: Files | None) -> Tool:
 
 
 async def _upload(gateway: GatewayPort, media: bytes | Path, content_type: str) -> UploadMediaResponse:
-    """Upload media. A refusal names the argument `content_type`, which the RPC has in its header."""
+    """Upload media. A refusal names the arguments instead of the fields of the RPC's header."""
     try:
         return await gateway.upload(media, content_type)
     except RefusedError as refused:
         failure = refused.failure
-        failure.message = failure.message.replace("header.content_type", "content_type")
-        for violation in failure.field_violations:
-            violation.field = violation.field.replace("header.content_type", "content_type")
+        # Only a file may have a size that is refused: that of data has been checked.
+        for field, argument in (("header.content_type", "content_type"), ("header.size", "path")):
+            failure.message = failure.message.replace(field, argument)
+            for violation in failure.field_violations:
+                violation.field = violation.field.replace(field, argument)
         raise
 
 

@@ -84,7 +84,7 @@ class Uploads:
         `size` None: unknown. Raises INVALID_INPUT for a wrong size or content type.
         """
         if size is not None and not 0 < size <= MAX_MEDIA_BYTES:
-            raise invalid_field("header.size", f"must be 1 to {MAX_MEDIA_BYTES}")
+            raise invalid_field("header.size", f"must be 1 to {MAX_MEDIA_BYTES} bytes")
         slot = await self._slot(tenant, content_type, "header.content_type")
         if size is not None:
             await self._storage.put(slot, size, _with_size_check(size, chunks))

@@ -412,6 +412,7 @@ async def test_files_are_read_only_below_the_named_folder(start: Start, tmp_path
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "fox.PNG").write_bytes(b"a fox")
     (folder / "notes.txt").write_text("not media")
+    (folder / "empty.png").touch()
     outside.write_bytes(b"a secret")
     (folder / "link.png").symlink_to(outside)
     (folder / "loop.png").symlink_to("loop.png")
@@ -426,11 +427,14 @@ async def test_files_are_read_only_below_the_named_folder(start: Start, tmp_path
                 "../secret.png", str(outside), "link.png", "loop.png", "missing.png", "deep", "a\0b.png", "notes.txt",
             )
         ]  # fmt: skip
+        empty = await client.call_tool("upload_media", {"path": "empty.png"})
         both = await client.call_tool("upload_media", {"path": "deep/fox.PNG", "data": "eA=="})
     assert str(folder) in str(tool.input_schema)
     assert [await stored(content_of(result)["url"]) for result in (below, absolute)] == [b"a fox", b"a fox"]
     assert set(refusals[:-1]) == {f"is not a file below {folder}"}
     assert refusals[-1].startswith("must end in .jpg")
+    assert text(empty) == "INVALID_INPUT: path: must be 1 to 5000000000 bytes"
+    assert [violation["field"] for violation in error(empty)["field_violations"]] == ["path"]
     assert error(both)["reason"] == "INVALID_INPUT"
 
 
