@@ -1,5 +1,6 @@
 """The files that a tool may read: media below the folders that the user has named, and no others."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,8 +28,8 @@ class Files:
     def find(self, named: str) -> tuple[Path, str]:
         """Return a file and its content type.
 
-        Raises RefusedError if there is no such file below the folders. A file outside them, even behind a link, is
-        reported like one that does not exist.
+        Raises RefusedError if there is no such file below the folders, or if it cannot be read. A file outside them,
+        even behind a link, is reported like one that does not exist.
         """
         for folder in self._folders:
             try:
@@ -40,5 +41,7 @@ class Files:
             content_type = CONTENT_TYPES.get(file.suffix.lower())
             if content_type is None:
                 raise invalid([Violation("path", f"must end in {', '.join(CONTENT_TYPES)}")])
+            if not os.access(file, os.R_OK):
+                raise invalid([Violation("path", "cannot be read")])
             return file, content_type
         raise invalid([Violation("path", f"is not a file below {self.description}")])

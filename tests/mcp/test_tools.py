@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ import pytest
 
 from gateway.catalog import builtin
 from gateway.catalog.model import Model, Origin
+from gateway.mcp.files import Files
+from gateway.mcp.port import RefusedError
 from gateway.rpc.errors import Code, RpcError
 from gateway.rpc.transports.over_mcp import _refused
 from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
@@ -436,6 +439,14 @@ async def test_files_are_read_only_below_the_named_folder(start: Start, tmp_path
     assert text(empty) == "INVALID_INPUT: path: must be 1 to 5000000000 bytes"
     assert [violation["field"] for violation in error(empty)["field_violations"]] == ["path"]
     assert error(both)["reason"] == "INVALID_INPUT"
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fox.png").write_bytes(b"a fox")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root can read files of any mode
+    with pytest.raises(RefusedError) as refused:
+        Files([tmp_path]).find("fox.png")
+    assert refused.value.failure.message == "path: cannot be read"
 
 
 async def test_tenants_see_only_their_own_generations(start: Start, connect: Connect) -> None:
