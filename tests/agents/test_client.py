@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from hfgateway_client import AsyncClient
-from hfgateway_client.agents import Message
+from hfgateway_client.agents import Message, put
+from hfgateway_client.errors import Unavailable
 from tests.support.running import Running
 
 
@@ -35,6 +37,13 @@ async def test_the_python_client_holds_a_conversation(running: Running, tmp_path
     assert (asked.text, answered.text) == ("Which colour?", "Done: red")
     assert stopped.id == session.id
     assert len(running.ledger.agent_charges) == 2
+
+
+@pytest.mark.parametrize("name", ["red fox.png", "größe.png"])
+def test_an_invalid_upload_url_is_an_error_without_its_signature(name: str) -> None:
+    with pytest.raises(Unavailable) as failed:
+        put(b"a picture", f"http://127.0.0.1/{name}?X-Amz-Signature=canary", "image/png", 5.0)
+    assert "canary" not in str(failed.value)
 
 
 async def test_a_repeated_ask_returns_the_turn_of_its_own_message(running: Running) -> None:

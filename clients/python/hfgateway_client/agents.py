@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import mimetypes
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPException
-from os import PathLike
+from http.client import HTTPException, InvalidURL
+from os import PathLike, fstat
 from pathlib import Path
 from typing import IO, Literal
+from urllib.request import Request, urlopen
 
 from hfgateway.agents.v1alpha1.agent_service_pb2 import (
     AgentMediaKind,
@@ -156,13 +156,14 @@ def put(source: MediaSource, url: str, content_type: str, timeout: float | None)
     """
     with _opened(source) as (content, size):
         headers = {"Content-Type": content_type, "Content-Length": str(size)}
-        request = urllib.request.Request(url, data=content, headers=headers, method="PUT")  # noqa: S310 - the gateway's
-        try:
-            with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310 - the gateway has checked it
+        try:  # the gateway has checked the URL
+            with urlopen(Request(url, data=content, headers=headers, method="PUT"), timeout=timeout):  # noqa: S310
                 return
         except urllib.error.HTTPError as error:
             message = f"Higgsfield's storage responded with HTTP status {error.code}"
             error.close()
+        except (InvalidURL, UnicodeError):  # their texts contain the URL, whose query is a signature
+            message = "the URL for the upload to Higgsfield's storage is invalid"
         except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
             message = f"the upload to Higgsfield's storage failed: {getattr(error, 'reason', error)}"
     raise Unavailable(message, code=None, reason="", failure=Failure(message=message))
@@ -173,6 +174,5 @@ def _opened(source: MediaSource) -> Iterator[tuple[bytes | IO[bytes], int]]:
     if isinstance(source, bytes):
         yield source, len(source)
         return
-    path = Path(source)
-    with path.open("rb") as file:
-        yield file, path.stat().st_size
+    with open(source, "rb") as file:
+        yield file, fstat(file.fileno()).st_size
