@@ -9,6 +9,7 @@ import click
 from google.protobuf.message import Message
 
 from gateway.cli import exit_codes
+from gateway.cli.advice import Advice
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options
 from gateway.cli.numbers import Whole
@@ -37,11 +38,12 @@ def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) ->
     """
     with connection.client() as client:
         made = client.create_callback(url, **wanted)
-    if as_json:
-        print_json(pb.CreateCallbackResponse(callback=made.callback, secret=made.secret, replayed=made.replayed))
-        return
-    echo(made.id)
-    echo(made.secret or "(the secret was shown when the callback was created; `callbacks rotate` makes a new one)")
+    with _secret_advice(connection, made.id).given():
+        if as_json:
+            print_json(pb.CreateCallbackResponse(callback=made.callback, secret=made.secret, replayed=made.replayed))
+            return
+        echo(made.id)
+        echo(made.secret or "(the secret was shown when the callback was created; `callbacks rotate` makes a new one)")
 
 
 @callbacks.command(name="list")
@@ -90,7 +92,9 @@ def resume(connection: Connection, callback_id: str) -> None:
 def rotate(connection: Connection, callback_id: str) -> None:
     """Make a new secret for the callback ID and print it once. Old secrets sign as well for another 24 h."""
     with connection.client() as client:
-        echo(client.rotate_callback_secret(callback_id))
+        secret = client.rotate_callback_secret(callback_id)
+    with _secret_advice(connection, callback_id).given():
+        echo(secret)
 
 
 @callbacks.command()
@@ -128,6 +132,12 @@ def redeliver(connection: Connection, delivery_id: str) -> None:
     with connection.client() as client:
         client.redeliver(delivery_id)
     echo(f"{delivery_id} is due")
+
+
+def _secret_advice(connection: Connection, callback_id: str) -> Advice:
+    """Return what to do if a new secret cannot be printed."""
+    again = connection.command("callbacks", "rotate", callback_id)
+    return Advice(f"The secret of the callback {callback_id} is not shown again. Make another one: {again}")
 
 
 def _print(message: Message, as_json: bool, *cells: str) -> None:

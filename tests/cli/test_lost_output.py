@@ -14,7 +14,7 @@ from clients.python.tests.test_characters import change as trained
 from clients.python.tests.test_characters import character, created
 from gateway.cli.exit_codes import USAGE
 from gateway.cli.output import OutputWriteError, flush
-from hfgateway.v1 import character_service_pb2
+from hfgateway.v1 import callback_service_pb2, character_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.cli.conftest import Command, Finished, finish
 from tests.cli.test_agents import ANSWER, sent
@@ -221,6 +221,20 @@ async def test_a_new_key_that_cannot_be_shown_can_be_revoked(
     (made,) = set(listed) - {first}
     assert ended.code == LOST
     assert ended.err.endswith(f"its text is lost. Revoke it: hfgateway keys revoke {made} --offline\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("create", "https://a.test/hook"), ("create",), ("create", "--json"), ("rotate", "cb1")]
+)
+async def test_a_new_secret_of_a_callback_that_cannot_be_shown_can_be_replaced(
+    gateway: ScriptedGateway, hfgateway: Command, kind: str, arguments: tuple[str, ...]
+) -> None:
+    made = callback_service_pb2.Callback(id="cb1")
+    gateway.on("CreateCallback", callback_service_pb2.CreateCallbackResponse(callback=made, secret="whsec_1"))
+    gateway.on("RotateCallbackSecret", callback_service_pb2.RotateCallbackSecretResponse(secret="whsec_2"))
+    ended = await run(hfgateway, kind, "callbacks", *arguments)
+    assert ended.code == LOST
+    assert ended.err.endswith("is not shown again. Make another one: hfgateway callbacks rotate cb1\n")
 
 
 def test_output_that_is_written_at_the_end_is_not_lost_silently(monkeypatch: pytest.MonkeyPatch) -> None:
