@@ -49,13 +49,20 @@ def outcome(error: psycopg.Error) -> Outcome:
 
 
 ADVICE = (
-    ("password authentication failed|no password supplied", "check the user and the password in HFGATEWAY_STORE_URL"),
+    (
+        "(password|SASL) authentication failed|no password supplied",
+        "check the user and the password in HFGATEWAY_STORE_URL",
+    ),
     ("no pg_hba.conf entry", "allow the gateway's user, database, address and encryption in the server's pg_hba.conf"),
     ('database "[^"]*" does not exist', "create it, for example: createdb NAME"),
     ("too many (connections|clients)|connection slots", "raise max_connections, or lower HFGATEWAY_STORE_CONNECTIONS"),
     ("max_client_conn", "raise max_client_conn of the pooler, or lower HFGATEWAY_STORE_CONNECTIONS"),
     ("unsupported startup parameter", "the pooler refuses it: set it for the role, and not in HFGATEWAY_STORE_URL"),
     ("statement pooling mode", "set pool_mode = transaction in the pooler"),
+    (
+        r"^(connection is bad: )?invalid \S+( \S+)? (value|number)|URI query parameter",
+        "correct it in HFGATEWAY_STORE_URL, or in libpq's variables",
+    ),
     ("certificate|SSL", "check sslmode and sslrootcert in HFGATEWAY_STORE_URL"),
     ("hot standby", "name the primary, or all servers with target_session_attrs=read-write"),
     ("starting up|shutting down|recovery", "wait until the server is ready"),

@@ -39,6 +39,11 @@ async def test_a_gateway_works_through_pgbouncer_and_survives_cut_connections(tm
     [
         ({}, "?options=-c%20jit%3Doff", "unsupported startup parameter: options.*set it for the role, and not in"),
         ({"pool_mode": "statement"}, "", "transaction blocks not allowed.*set pool_mode = transaction"),
+        (
+            {"auth_type": "scram-sha-256"},
+            "?password=wrong",
+            r"SASL authentication failed.*check the user and the password",
+        ),
         ({"max_client_conn": "0"}, "", r"no more connections allowed.*raise max_client_conn of the pooler"),
     ],
 )

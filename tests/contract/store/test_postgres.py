@@ -1433,6 +1433,16 @@ async def test_a_server_that_refuses_is_reported_without_the_password(
             assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("parameters", ["sslmod=require", "sslmode=foo", "keepalives_idle=x", "options=-ca=b"])
+async def test_a_wrong_parameter_is_not_reported_as_an_unreachable_server(postgres: Server, parameters: str) -> None:
+    from gateway.store.postgres.errors import ServerError
+    from gateway.store.postgres.store import examine
+
+    for opens in (open_only, examine):  # a gateway, and `hfgateway doctor`
+        with pytest.raises(ServerError, match=r"; correct it in HFGATEWAY_STORE_URL, or in libpq's variables$"):
+            await opens(f"{postgres.url('postgres')}?{parameters}", "the store")
+
+
 async def test_a_refusal_in_another_language_is_not_reported_as_an_unreachable_server() -> None:
     from gateway.store.postgres.errors import ServerError
     from gateway.store.postgres.store import examine
