@@ -14,8 +14,9 @@ import (
 // [Client.Close].
 //
 // The methods cover what needs more than one call, and the common calls of a generation. They take functions that set
-// optional fields of the request. For everything else use the generated stubs in the fields. Their unary calls have the
-// client's timeout and retries, and their errors are [*Error]; their streams are not resumed.
+// optional fields of the request, of which nil ones are left out. For everything else use the generated stubs in the
+// fields. Their unary calls have the client's timeout and retries, and their errors are [*Error]; their streams are not
+// resumed.
 type Client struct {
 	Generations pb.GenerationServiceClient
 	Uploads     pb.UploadServiceClient
@@ -41,7 +42,9 @@ func New(address string, options ...Option) (*Client, error) {
 	config.timeout, config.timers = defaultTimeout, realTimers
 	config.address = cmp.Or(address, os.Getenv("HFGATEWAY_ADDRESS"), DefaultAddress)
 	for _, option := range options {
-		option(&config)
+		if option != nil {
+			option(&config)
+		}
 	}
 	if err := config.connect(); err != nil {
 		return nil, err
@@ -102,10 +105,12 @@ func (c *Client) Cancel(ctx context.Context, id string) (*Generation, error) {
 	return response.GetGeneration(), err
 }
 
-// with returns the message after setting its optional fields.
+// with returns the message after setting its optional fields. A nil function sets none.
 func with[Message any](message *Message, set []func(*Message)) *Message {
 	for _, apply := range set {
-		apply(message)
+		if apply != nil {
+			apply(message)
+		}
 	}
 	return message
 }

@@ -26,7 +26,7 @@ func TestKeyStaysOffPlaintext(t *testing.T) {
 		"unix:/run/gateway":       {key},
 		"unix-abstract:gateway":   {key},
 		"gateway.example:1":       {key, hfgateway.WithInsecure()},
-		"gateway.example:2":       {key, hfgateway.WithTLS(nil)},
+		"gateway.example:2":       {key, nil, hfgateway.WithTLS(nil)},
 		"dns:///gateway.example:": {},
 	} {
 		client, err := hfgateway.New(address, options...)

@@ -170,7 +170,7 @@ func TestSubmitSendsWhatTheFunctionsSet(t *testing.T) {
 	client, _ := newClient(t, g.address())
 
 	_, err := client.Submit(within(t), input,
-		key, func(r *hfgateway.SubmitRequest) { r.Labels, r.WaitFor = labels, pb.WaitFor_WAIT_FOR_ACCEPTED })
+		key, nil, func(r *hfgateway.SubmitRequest) { r.Labels, r.WaitFor = labels, pb.WaitFor_WAIT_FOR_ACCEPTED })
 
 	if err != nil {
 		t.Fatal(err)
