@@ -199,9 +199,14 @@ class PostgresStore(SharedStore):
         A state that became too old between two looks counts, too: calls may have begun in between.
         """
         reported = 0.0  # `_known_at` before the first read
+        refusing = False
         while True:
-            if not self.current and self._known_at != reported:
-                reported = self._known_at
+            if self.current:
+                if refusing:
+                    log.info("the store can be used again")
+                refusing = False
+            elif self._known_at != reported:
+                reported, refusing = self._known_at, True
                 log.warning("the store cannot be used; refusing calls until it can")
                 self._on_stale()
             await asyncio.sleep(CHECK_STALENESS_INTERVAL)

@@ -828,11 +828,16 @@ async def test_the_next_leader_uses_the_accounts_that_an_operator_has_added_at_a
 
 
 async def test_a_replica_that_cannot_read_the_log_refuses_calls(
-    sandbox: Sandbox, settings: dict[str, str], postgres: Server, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox,
+    settings: dict[str, str],
+    postgres: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It cannot know what is true. It serves again when it has read what it has missed."""
     from gateway.store.postgres import tail
 
+    caplog.set_level("INFO")
     monkeypatch.setattr(tail, "STALE_AFTER", 0.5)
     monkeypatch.setattr("gateway.process.replica.REPORT_SERVING_INTERVAL", 0.05)
     async with Proxy() as proxy:
@@ -856,6 +861,7 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             revisions = await watched
             assert revisions == list(range(1, len(revisions) + 1))
             assert (await other.get(known.id)).done
+            await eventually(lambda: "the store can be used again" in caplog.messages)
             await leader.access.create_key("team", "")
             await eventually(replica.access.listed)
 
