@@ -841,7 +841,7 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
     monkeypatch.setattr(tail, "STALE_AFTER", 0.5)
     monkeypatch.setattr("gateway.process.replica.REPORT_SERVING_INTERVAL", 0.05)
     async with Proxy() as proxy:
-        proxy.target = f"127.0.0.1:{postgres.port}"
+        proxy.target = server = f"127.0.0.1:{postgres.port}"
         behind = settings["HFGATEWAY_STORE_URL"].replace(str(postgres.port), proxy.address.rpartition(":")[2])
         async with (
             gateways(settings, {}, {"HFGATEWAY_STORE_URL": behind}) as (leader, replica),
@@ -852,11 +852,13 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             known = (await client.submit(soul("a fox"))).generation
             watched = asyncio.create_task(to_the_end(other, known.id))
             await other.get(known.id)
+            proxy.target = ""  # the log would be read through a new connection
             proxy.mute()
             await until_refused(channel, known.id)
             assert (await fetched(f"{replica.http_address}/readyz"))[0] == 503
             advance(sandbox, 5.0)
             assert (await client.wait(known.id)).done
+            proxy.target = server
             proxy.cut()
             revisions = await watched
             assert revisions == list(range(1, len(revisions) + 1))
