@@ -56,7 +56,10 @@ class TlsConfig:
 
         Raises:
             OSError: A file cannot be read.
+            ValueError: A certificate has no key, or a key no certificate. gRPC would end the process.
         """
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("a certificate and its key are both needed")
         return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.cert))
 
 

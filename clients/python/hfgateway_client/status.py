@@ -114,9 +114,7 @@ def _read_details(error: grpc.RpcError) -> tuple[Failure, str]:
                 standard.field_violations.add(field=violation.field, description=violation.description)
         elif detail.Unpack(retry):
             standard.retry_delay.CopyFrom(retry.retry_delay)
-    if not found:
-        return standard, reason
-    return failure, reason or reason_name(failure)
+    return (failure, reason or reason_name(failure)) if found else (standard, reason)
 
 
 def _status(error: grpc.RpcError) -> status_pb2.Status:

@@ -41,3 +41,10 @@ async def test_a_client_presents_its_certificate(certificate: tuple[Path, Path])
     async with AsyncClient(secured.address, tls=TlsConfig(ca=cert, cert=cert, key=key)) as client:
         assert (await client.get("g1")).id == "g1"
     await secured.stop()
+
+
+def test_a_certificate_and_its_key_are_both_needed(certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    for half in (TlsConfig(cert=cert), TlsConfig(key=key)):
+        with pytest.raises(ValueError, match="both needed"):
+            AsyncClient(tls=half)
