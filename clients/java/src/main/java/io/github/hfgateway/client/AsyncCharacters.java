@@ -3,6 +3,7 @@ package io.github.hfgateway.client;
 import io.github.hfgateway.v1.*;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.UUID;
 import java.util.function.Consumer;
 import java.util.concurrent.CompletableFuture;
@@ -57,6 +58,7 @@ public final class AsyncCharacters extends CharacterRpcs {
    */
   public CompletableFuture<SoulCharacter> train(
       CreateCharacterRequest request, Duration timeout, Consumer<? super SoulCharacter> onProgress) {
+    Objects.requireNonNull(onProgress); // before anything is created
     CreateCharacterRequest keyed = keyed(request);
     long deadline = calls.connection().deadline(timeout);
     return Operation.of(keyed.getIdempotencyKey(), all -> all

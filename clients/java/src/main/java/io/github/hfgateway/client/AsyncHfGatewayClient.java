@@ -6,6 +6,7 @@ import io.github.hfgateway.v1.*;
 import io.grpc.Context;
 import io.grpc.Status;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -105,6 +106,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
    * @throws GatewayException.DeadlineExceeded after the timeout
    */
   public CompletableFuture<Generation> generate(Submit submit, Consumer<? super Generation> onProgress) {
+    Objects.requireNonNull(onProgress); // before anything is submitted
     long deadline = calls.connection().deadline(submit.timeout);
     SubmitGenerationRequest request =
         submit.request().toBuilder().setWaitFor(WaitFor.WAIT_FOR_STORED).clearWaitTimeout().build();

@@ -1,5 +1,6 @@
 package io.github.hfgateway.client;
 
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
@@ -26,9 +27,8 @@ final class Blocking {
       throw interrupted(cause, operation);
     } catch (ExecutionException failed) {
       Throwable error = failed.getCause();
-      if (error instanceof GatewayException) {
-        error.fillInStackTrace(); // the caller's, instead of that of a thread of the client
-      }
+      // The stack of the caller, instead of that of a thread of the client.
+      if (error instanceof GatewayException) error.fillInStackTrace();
       throw Blocking.<RuntimeException>unchecked(error);
     }
   }
@@ -41,6 +41,7 @@ final class Blocking {
 
   /** Waits for a result. Until then it calls {@code onProgress} on this thread. */
   static <T, R> R await(Consumer<? super T> onProgress, Function<Consumer<T>, CompletableFuture<R>> start) {
+    Objects.requireNonNull(onProgress); // before anything is sent
     BlockingQueue<Optional<T>> progress = new LinkedBlockingQueue<>();
     CompletableFuture<R> operation = start.apply(item -> progress.add(Optional.of(item)));
     operation.whenComplete((result, error) -> progress.add(Optional.empty()));

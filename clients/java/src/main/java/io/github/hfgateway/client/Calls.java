@@ -72,9 +72,8 @@ record Calls(Connection connection, Duration timeout) {
     AtomicReference<T> last = new AtomicReference<>(first);
     onProgress.accept(first);
     Consumer<T> changed = item -> {
-      if (!item.equals(last.getAndSet(item))) { // a watch may begin with what is known
-        onProgress.accept(item);
-      }
+      // A watch may begin with what is known.
+      if (!item.equals(last.getAndSet(item))) onProgress.accept(item);
     };
     return done ? CompletableFuture.completedFuture(first)
         : operation.step(() -> changes.forEach(changed)).thenApply(read -> last.get());

@@ -157,6 +157,14 @@ class CharactersTest {
   }
 
   @Test
+  void withoutAConsumerOfProgressNothingIsCreated() {
+    gateway.answers(created(COMPLETED));
+    CreateCharacterRequest request = CreateCharacterRequest.newBuilder().setName("Ann").build();
+    assertThrows(NullPointerException.class, () -> client.characters().train(request, null, null));
+    assertEquals(List.of(), gateway.requests);
+  }
+
+  @Test
   void timeoutOfTrainCoversAllCalls() {
     gateway.then(
         (request, caller) -> {

@@ -170,6 +170,13 @@ class ClientTest {
     assertThrows(NullPointerException.class, () -> Submit.of(Inputs.soul("a fox")).onWarning(null));
   }
 
+  @Test
+  void withoutAConsumerOfProgressNothingIsSubmitted() {
+    gateway.answers(submitted(COMPLETED));
+    assertThrows(NullPointerException.class, () -> client.generate(Inputs.soul("a fox"), null));
+    assertEquals(List.of(), gateway.requests);
+  }
+
   private static Message forecast(double progress) {
     return WatchGenerationResponse.newBuilder().setForecast(Forecast.newBuilder().setProgress(progress)).build();
   }
