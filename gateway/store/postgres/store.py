@@ -198,15 +198,14 @@ class PostgresStore(SharedStore):
 
         A state that became too old between two looks counts, too: calls may have begun in between.
         """
-        reported = 0.0  # `_known_at` before the first read
-        refusing = False
+        reported = 0.0  # as `_known_at` before the first read; also while the store can be used
         while True:
             if self.current:
-                if refusing:
+                if reported:
                     log.info("the store can be used again")
-                refusing = False
+                reported = 0.0
             elif self._known_at != reported:
-                reported, refusing = self._known_at, True
+                reported = self._known_at
                 log.warning("the store cannot be used; refusing calls until it can")
                 self._on_stale()
             await asyncio.sleep(CHECK_STALENESS_INTERVAL)
