@@ -856,6 +856,7 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             proxy.mute()
             await until_refused(channel, known.id)
             assert (await fetched(f"{replica.http_address}/readyz"))[0] == 503
+            await eventually(lambda: "the store cannot be used; refusing calls until it can" in caplog.messages)
             advance(sandbox, 5.0)
             assert (await client.wait(known.id)).done
             proxy.target = server
