@@ -7,6 +7,7 @@ store refuses is not repeated. Changes are never lost. Calls in a row with the s
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.generations.clock import sleep
 from gateway.generations.model import Event, Generation, GenerationId, Source, State, UpstreamCall
@@ -23,14 +24,12 @@ MAX_WAITING = 20_000
 """Records buffered until the next write, which may take long; beyond that, new ones are dropped."""
 
 
+@dataclass(slots=True)
 class _Row:
     """The last call for a generation, and how many times in a row it had this outcome."""
 
-    __slots__ = ("call", "times")
-
-    def __init__(self, call: UpstreamCall) -> None:
-        self.call = call
-        self.times = 1
+    call: UpstreamCall
+    times: int = 1
 
 
 class Recorder:
@@ -66,7 +65,7 @@ class Recorder:
         if last is not None:
             self._write(generation_id, last)
 
-    def _write(self, generation_id: GenerationId, row: "_Row") -> None:
+    def _write(self, generation_id: GenerationId, row: _Row) -> None:
         call = row.call
         self.note(
             generation_id, Event(call.time, _describe_call(call), source=_source_of(call), call=call, times=row.times)
