@@ -152,7 +152,7 @@ def _catalogs(core: Core) -> list[_Row]:
 
 def _webhooks(core: Core) -> list[_Row]:
     def reader(outcome: str) -> Callable[[], float]:
-        return lambda: core.webhook_inbox.received.get(outcome, 0)
+        return lambda: core.webhook_inbox.received[outcome]
 
     return [
         (f"webhooks_{outcome}_total", f"Webhooks with a known token and the result {outcome}", reader(outcome))

@@ -8,7 +8,7 @@ does not cover the path, so a genuine webhook for one generation could be replay
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
@@ -89,7 +89,7 @@ class WebhookInbox:
         """The tasks by generation and by the name of the webhook. No inner dict is empty."""
         self._came_again: set[tuple[GenerationId, str]] = set()
         self._asking = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MAX_CONCURRENT_STATUS_CALLS))
-        self.received: dict[str, int] = {}
+        self.received = Counter[str]()
 
     async def resume(self) -> None:
         """Process the webhooks that an earlier process stored and did not finish."""
@@ -116,9 +116,9 @@ class WebhookInbox:
             self._start(webhook)
             return True
         if kept is WebhookReceipt.TOO_MANY:
-            self._count("too_many")
+            self.received["too_many"] += 1
             return False
-        self._count("duplicate")
+        self.received["duplicate"] += 1
         if webhook.name in self._processing.get(webhook.generation_id, ()):
             # Higgsfield's response to the status call for the first one may be older than this one.
             self._came_again.add(_name(webhook))
@@ -175,7 +175,7 @@ class WebhookInbox:
 
     async def _finish(self, webhook: Webhook, effect: str, *, again: bool) -> None:
         """Record the outcome of a webhook, and store that it was processed."""
-        self._count(effect)
+        self.received[effect] += 1
         text = f"webhook: {webhook.status} for request {webhook.request_id}: {effect}"
         self._recorder.note(webhook.generation_id, Event(self._clock.moment().wall, text, source=Source.WEBHOOK))
         # Repeat only the write: if the webhook were processed again, it would also count as late.
@@ -249,9 +249,6 @@ class WebhookInbox:
         """Record that a webhook was true, so that polls can rely on webhooks from now on."""
         if generation.spec.expects_webhook:
             self._reliability.arrive = True
-
-    def _count(self, what: str) -> None:
-        self.received[what] = self.received.get(what, 0) + 1
 
 
 def _name(webhook: Webhook) -> tuple[GenerationId, str]:
