@@ -246,7 +246,7 @@ async def test_a_gateway_stops_although_its_disk_hangs(tmp_path: Path, monkeypat
             await running.stop_gateway()
             assert running.gateway.hangs
         await asyncio.gather(call, return_exceptions=True)
-        await eventually(running.database.writer._closed.done)
+        await eventually(running.database.writer._closed.is_set)
 
 
 async def test_retention_waits_for_a_store_that_refuses_writes(start: Start, caplog: pytest.LogCaptureFixture) -> None:

@@ -122,7 +122,7 @@ class Writer:
         self._mark: Mark | None = None
         self._commits = self._changes = 0
         self._syncing: asyncio.TimerHandle | None = None
-        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._closed = asyncio.Event()
         self._worker = worker()
 
     @property
@@ -163,7 +163,7 @@ class Writer:
         self._closing = True
         if not self._busy:
             self._next()
-        await self._closed
+        await self._closed.wait()
         await self._worker.close()
 
     # -- On the loop ---------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class Writer:
                 self._syncing.cancel()
             self._ended = True
             self._worker.run(self._close_files)
-            self._resolve_closed()
+            self._closed.set()
             return
         self._busy, self._since = True, self._loop.time()
         if self._watching is None:
@@ -235,10 +235,6 @@ class Writer:
         if not future.done():
             future.set_exception(StoreError(CLOSED if self._ended else HUNG))
 
-    def _resolve_closed(self) -> None:
-        if not self._closed.done():
-            self._closed.set_result(None)
-
     def _resolve(self, results: Sequence[Result]) -> None:
         saved = [effect[1] for _, effect, error in results if error is None and effect[1] is not None]
         if saved:
@@ -280,7 +276,7 @@ class Writer:
             # A rollback failed, too. No write could ever be executed again.
             self._connection.close()
             self._loop.call_soon_threadsafe(self._broken, error)
-            self._loop.call_soon_threadsafe(self._resolve_closed)
+            self._loop.call_soon_threadsafe(self._closed.set)
             raise
 
     def _transact(self, group: list[Job]) -> list[Result]:
