@@ -29,11 +29,4 @@ class SqliteAgents(StorePart, AgentReads, AgentWrites):
 
     async def bind_agent_message(self, record: KeyRecord, message_id: str) -> bool:
         row = {"tenant": record.tenant, "key": record.key, "used_at": record.used_at, "message_id": message_id}
-
-        def write(connection: sqlite3.Connection) -> Effect:
-            try:
-                return connection.execute(self._sql["bind_agent_message"], row).rowcount == 1, None
-            except sqlite3.IntegrityError:
-                return False, None
-
-        return bool(await self._writer.write("agent message bound", write))
+        return await self._change("agent message bound", "bind_agent_message", row)

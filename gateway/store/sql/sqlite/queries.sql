@@ -809,8 +809,8 @@ INSERT INTO characters (
 ) ON CONFLICT (tenant, idempotency_key) DO UPDATE SET id = excluded.id WHERE characters.id = excluded.id;
 
 -- name: bind_character
--- Store the id of the character that an order created.
-UPDATE characters SET character_id = :character_id WHERE id = :id;
+-- Store the id of the character that an order created, unless it belongs to another order.
+UPDATE OR IGNORE characters SET character_id = :character_id WHERE id = :id;
 
 -- name: delete_unbound_character
 -- Delete an order that created no character, which frees its key.
@@ -852,8 +852,9 @@ SELECT tenant, key, fingerprint, session_id, after_message_id, message_id, used_
 WHERE tenant = :tenant AND key = :key;
 
 -- name: bind_agent_message
--- Store Higgsfield's id of the message that was sent with a key, in the record that was written for this sending.
-UPDATE agent_keys SET message_id = :message_id
+-- Store Higgsfield's id of the message that was sent with a key, in the record that was written for this sending, unless
+-- another record has it.
+UPDATE OR IGNORE agent_keys SET message_id = :message_id
 WHERE tenant = :tenant AND key = :key AND used_at = :used_at AND (message_id IS NULL OR message_id = :message_id);
 
 -- name: delete_unbound_agent_key
