@@ -136,15 +136,16 @@ class TrustedTime:
         now = self._clock.moment().steady
         if now - since > seconds:
             return False
-        uncorrected = since >= self._born and self._ahead_at(since) == self._ahead_now()
+        uncorrected = since >= self._born and self._correction_at(since).ahead == self._ahead_now()
         if uncorrected and self._clock.agrees():
             return True
         reading = await self._read()
         if reading.ahead is None:
             return None
-        if not self._correction_at(since).placed:
+        correction = self._correction_at(since)
+        if not correction.placed:
             return False  # its age is unknown, and will remain so
-        age = (now - reading.ahead) - self._true(since)
+        age = (now - reading.ahead) - (since - correction.ahead)
         # A stored time in Higgsfield's future was stored by a wrong clock, so its age is unknown.
         return -DISAGREEMENT < age <= seconds
 
@@ -153,11 +154,12 @@ class TrustedTime:
         moment = self._clock.moment()
         if since >= self._born:
             return moment
-        if not self._correction_at(since).placed:
+        correction = self._correction_at(since)
+        if not correction.placed:
             return moment._replace(steady=Steady(since + moment.steady - self._born))
         if not self._placed:
             return moment
-        off = self._ahead_now() - self._ahead_at(since)
+        off = self._ahead_now() - correction.ahead
         return moment._replace(steady=Steady(min(moment.steady, moment.steady - off)))
 
     def higgsfield_now(self) -> float | None:
@@ -169,7 +171,8 @@ class TrustedTime:
 
     def by_higgsfield(self, at: Steady) -> float | None:
         """Return a stored steady time by Higgsfield's clock; None if the clock of its process is not known."""
-        return self._true(at) if self._correction_at(at).placed else None
+        correction = self._correction_at(at)
+        return at - correction.ahead if correction.placed else None
 
     def note_date(self, theirs: Wall | None) -> None:
         """Note the Date of a response; None if a call got no response.
@@ -252,15 +255,9 @@ class TrustedTime:
     def _ahead_now(self) -> float:
         return self._corrections[-1].ahead if self._corrections else 0.0
 
-    def _ahead_at(self, at: Steady) -> float:
-        """Return by how much the steady clock was ahead of Higgsfield's when a time was stored."""
-        return self._correction_at(at).ahead
-
     def _correction_at(self, at: Steady) -> Correction:
+        """Return by how much the steady clock was ahead of Higgsfield's when a time was stored."""
         return next((correction for correction in reversed(self._corrections) if correction.since <= at), UNCORRECTED)
-
-    def _true(self, at: Steady) -> float:
-        return at - self._ahead_at(at)
 
     def _long_ago(self, now: Steady, ahead: float, seconds: float) -> Steady:
         """Return the latest stored time that is so old by our clock and by Higgsfield's."""
