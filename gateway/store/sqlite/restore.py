@@ -52,7 +52,6 @@ def backup(store: Path, target: Path) -> None:
 def apply_migrations(path: Path) -> int:
     """Apply the migrations that a store lacks, and return the number that it has. Raises StoreFileError."""
     path = path.resolve()
-    _check_exists(path)
     with _lock(path):
         files.prepare(path).close()
         return files.examine(path, None).schema  # `prepare` has checked its pages
@@ -61,7 +60,6 @@ def apply_migrations(path: Path) -> int:
 def declare_moved(path: Path) -> None:
     """Declare a file the newest state of its store. Raises StoreFileError if its mark proves otherwise."""
     path = path.resolve()
-    _check_exists(path)
     with _lock(path):
         doubt = files.examine(path).doubt
         if doubt is not None and not doubt.may_be_newest:
@@ -75,7 +73,6 @@ async def declare_restored(path: Path) -> Declared:
     It gets a new epoch. Submissions that were not accepted are held, because they may have been sent since the backup.
     Raises StoreFileError.
     """
-    _check_exists(path)
     _refuse_empty(path)
     store = SqliteStore(path, lambda _: None, declared=True)
     try:
@@ -93,7 +90,9 @@ async def declare_restored(path: Path) -> Declared:
 
 
 def _lock(path: Path) -> contextlib.ExitStack:
-    """Lock a store. Raises StoreFileError, also if a gateway has it."""
+    """Lock a store. Raises StoreFileError, also if there is none, or a gateway has it."""
+    if not path.is_file():
+        raise StoreFileError(f"{path}: there is no store")
     try:
         return files.lock(path)
     except InUseError as error:
@@ -104,11 +103,6 @@ def _refuse_empty(path: Path) -> None:
     with _lock(path):
         if not path.stat().st_size:
             raise StoreFileError(f"{path}: is empty; {mark.empty_store_advice(path)}")
-
-
-def _check_exists(path: Path) -> None:
-    if not path.is_file():
-        raise StoreFileError(f"{path}: there is no store")
 
 
 async def _renew_epoch(store: SqliteStore) -> None:
