@@ -450,12 +450,10 @@ def _apply_restored(generation: Generation, _: Restored, moment: Moment) -> Gene
 UNRESOLVED = Failure(
     Reason.SUBMISSION_UNRESOLVED,
     "it was sent to Higgsfield without a response: it may be running",
-    retryable=False,
 )
 HELD = Failure(
     Reason.SUBMISSION_UNRESOLVED,
     "the gateway's store was restored from a backup: it may have been sent since then, so an operator must resolve it",
-    retryable=False,
 )
 FORGOTTEN = Failure(Reason.SUBMISSION_UNRESOLVED, "Higgsfield no longer knows the request it had accepted")
 
