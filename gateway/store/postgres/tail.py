@@ -11,13 +11,12 @@ Positions may be missing: a deletion removes the changes of its generation, and 
 """
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from psycopg.rows import DictRow
 
-from gateway.concurrency import set_signal
+from gateway.concurrency import Wakeup, set_signal
 from gateway.generations.clock import since_boot
 from gateway.generations.model import Change, GenerationId, Spec
 from gateway.generations.stores import Saved, SpecOf, StoreError, UnconfirmedError
@@ -69,7 +68,7 @@ class Tail:
         """The reads that have begun."""
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         """The callers of `caught_up`, each with the number of the read that it waits for."""
-        self._pause: asyncio.Future[None] | None = None
+        self._wakeup = Wakeup()
         self.leader = Leader()
         self.following = False
         """Whether the changes of other processes are announced, from `begin` to the end of `run`."""
@@ -119,8 +118,7 @@ class Tail:
         """Return when all changes have been announced that were stored before this call. Raises StoreError."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((self._turns + 1, done))
-        if self._pause is not None:
-            set_signal(self._pause)
+        self._wakeup.wake()
         try:
             async with asyncio.timeout(STALE_AFTER):
                 await done
@@ -140,13 +138,9 @@ class Tail:
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, unless a caller of `caught_up` waits."""
-        if self._waiting:
-            return
-        self._pause = asyncio.get_running_loop().create_future()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._pause
-        self._pause = None
+        signal = self._wakeup.signal()
+        if not self._waiting:
+            await asyncio.wait({signal}, timeout=seconds)
 
     async def _read(self) -> tuple[bool, bool]:
         """Read and announce what is new. Returns whether the lease may be taken, and whether there may be more."""
