@@ -5,13 +5,13 @@ Credentials are stored encrypted. Nothing shows them again: they leave this modu
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from gateway.access.keys import NAME_RULE, is_name
-from gateway.concurrency import OwnedTasks
+from gateway.concurrency import OwnedTasks, uninterrupted
 from gateway.errors import Violation, gateway_unavailable, invalid_field, not_found, raise_if_invalid
 from gateway.frozen import frozen
 from gateway.generations.accounts import DEFAULT, Account, Accounts, Pool
@@ -120,6 +120,7 @@ class AccountManager:
         self._pools: dict[str, Pool] = {}
         self._tasks = OwnedTasks()
         self._changing = asyncio.Lock()
+        """Held by each change, so that it sees what it depends on."""
 
     async def load(self) -> None:
         """Decrypt and connect the stored credentials. Raises SettingError if a key is missing or wrong.
@@ -148,25 +149,91 @@ class AccountManager:
         """Call `act` with the ids of credentials that were added or removed, after each such change."""
         self._on_change.append(act)
 
+    @uninterrupted
     async def add(self, name: str, text: str, tenant: str) -> AccountState:
         """Add an account with its first credentials. With a `tenant`, only that one may use it."""
-        return await self._change(lambda: self._add(name, text, tenant))
+        async with self._changing:
+            wrong = []
+            if not is_name(name):
+                wrong.append(Violation("name", NAME_RULE))
+            elif name in self._accounts.by_name and not self._has(name, tenant, text):
+                wrong.append(Violation("name", "is the name of an account already"))
+            if tenant and not is_name(tenant):
+                wrong.append(Violation("tenant", "is not the name of a tenant"))
+            raise_if_invalid(wrong)
+            if name not in self._accounts.by_name:
+                await self._keep(name, text, tenant)
+            return self._state(name, self._in_flight())
 
+    @uninterrupted
     async def rotate(self, name: str, text: str) -> AccountState:
         """Add credentials to an account. New submissions use them at once; the older ones stay until `remove`."""
-        return await self._change(lambda: self._rotate(name, text))
+        async with self._changing:
+            account = self._existing(name)
+            if not self._has(name, account.tenant, text):
+                await self._keep(name, text, account.tenant)
+            return self._state(name, self._in_flight())
 
+    @uninterrupted
     async def remove(self, name: str, *, only_old: bool, force: bool) -> None:
         """Remove an account, or with `only_old` the secrets of its older credentials.
 
         It is refused while unfinished generations or trainings of unknown outcome need them, unless with `force`, and
         while a tenant uses the account.
         """
-        await self._change(lambda: self._remove(name, only_old=only_old, force=force))
+        async with self._changing:
+            account = self._existing(name)
+            # Not those in memory: an assignment whose outcome is unknown is in the store only.
+            pools = {} if only_old else await self._confirmed(self._store.pools)
+            if tenants := [tenant for tenant, pool in pools.items() if name in pool]:
+                raise invalid_field("name", f"is used by the tenant {tenants[0]}: assign other accounts first")
+            gone = account.credentials[1:] if only_old else account.credentials
+            in_flight = self._in_flight()
+            needed = sum(in_flight.get(account_id, 0) for account_id in gone)
+            if needed and not force:
+                why = f"has credentials that unfinished generations need ({needed}): wait, or force it"
+                raise invalid_field("name", why)
+            if not (only_old or force) and not set(gone).isdisjoint(self._trainings()):
+                raise invalid_field(
+                    "name", "has trainings of characters with an unknown outcome: resolve them, or force it"
+                )
+            if only_old:
+                for place, one in enumerate(self._stored):
+                    if one.id in gone and one.sealed:
+                        await self._confirmed(partial(self._store.seal_credentials, one.id, b""))
+                        self._stored[place] = replace(one, sealed=b"")
+            else:
+                await self._confirmed(lambda: self._store.delete_account(name))
+                self._stored = [row for row in self._stored if row.account != name]
+            self._publish()
+            for credentials in gone:
+                self._connections.disconnect(credentials)
+            await self._changed(gone)
 
+    @uninterrupted
     async def assign(self, tenant: str, pool: Sequence[tuple[str, int]]) -> Pool:
         """Set the accounts of a tenant, as names and weights; without any, it uses the default account."""
-        return await self._change(lambda: self._assign(tenant, pool))
+        async with self._changing:
+            wrong = [] if is_name(tenant) else [Violation("tenant", "is not the name of a tenant")]
+            for place, (name, weight) in enumerate(pool):
+                account = self._accounts.by_name.get(name)
+                if account is None:
+                    wrong.append(Violation(f"accounts[{place}].name", "is not the name of an account"))
+                elif account.tenant not in {"", tenant}:
+                    wrong.append(Violation(f"accounts[{place}].name", "belongs to another tenant"))
+                if not 1 <= weight <= MAX_WEIGHT:
+                    wrong.append(Violation(f"accounts[{place}].weight", f"must be 1 to {MAX_WEIGHT}"))
+            names = [name for name, _ in pool]
+            if len(set(names)) < len(names):
+                wrong.append(Violation("accounts", "must have each account once"))
+            raise_if_invalid(wrong)
+            assigned = dict(pool)
+            await self._confirmed(lambda: self._store.set_pool(tenant, assigned))
+            self._pools.pop(tenant, None)
+            if assigned:
+                self._pools[tenant] = assigned
+            self._publish()
+            return assigned
 
     async def listed(self, *, check: bool) -> tuple[Sequence[AccountState], Mapping[str, Pool]]:
         """Return all accounts and the accounts of tenants. With `check`, Higgsfield is asked about the credentials."""
@@ -178,34 +245,6 @@ class AccountManager:
     async def drained(self) -> None:
         """Wait until all changes that were started have finished."""
         await self._tasks.drained()
-
-    async def _change(self, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Make a change when the one before it has ended, so that each sees what it depends on."""
-
-        async def in_turn() -> T:
-            async with self._changing:
-                return await change()
-
-        return await self._tasks.finish(in_turn())
-
-    async def _add(self, name: str, text: str, tenant: str) -> AccountState:
-        wrong = []
-        if not is_name(name):
-            wrong.append(Violation("name", NAME_RULE))
-        elif name in self._accounts.by_name and not self._has(name, tenant, text):
-            wrong.append(Violation("name", "is the name of an account already"))
-        if tenant and not is_name(tenant):
-            wrong.append(Violation("tenant", "is not the name of a tenant"))
-        raise_if_invalid(wrong)
-        if name not in self._accounts.by_name:
-            await self._keep(name, text, tenant)
-        return self._state(name, self._in_flight())
-
-    async def _rotate(self, name: str, text: str) -> AccountState:
-        account = self._existing(name)
-        if not self._has(name, account.tenant, text):
-            await self._keep(name, text, account.tenant)
-        return self._state(name, self._in_flight())
 
     def _has(self, name: str, tenant: str, text: str) -> bool:
         """Return whether an account has these newest credentials: then an earlier call has stored them."""
@@ -244,57 +283,6 @@ class AccountManager:
         self._connections.connect(text, accepted)
         self._publish()
         await self._changed([credentials])
-
-    async def _remove(self, name: str, *, only_old: bool, force: bool) -> None:
-        account = self._existing(name)
-        # Not those in memory: an assignment whose outcome is unknown is in the store only.
-        pools = {} if only_old else await self._confirmed(self._store.pools)
-        if tenants := [tenant for tenant, pool in pools.items() if name in pool]:
-            raise invalid_field("name", f"is used by the tenant {tenants[0]}: assign other accounts first")
-        gone = account.credentials[1:] if only_old else account.credentials
-        in_flight = self._in_flight()
-        needed = sum(in_flight.get(account_id, 0) for account_id in gone)
-        if needed and not force:
-            why = f"has credentials that unfinished generations need ({needed}): wait, or force it"
-            raise invalid_field("name", why)
-        if not (only_old or force) and not set(gone).isdisjoint(self._trainings()):
-            raise invalid_field(
-                "name", "has trainings of characters with an unknown outcome: resolve them, or force it"
-            )
-        if only_old:
-            for place, one in enumerate(self._stored):
-                if one.id in gone and one.sealed:
-                    await self._confirmed(partial(self._store.seal_credentials, one.id, b""))
-                    self._stored[place] = replace(one, sealed=b"")
-        else:
-            await self._confirmed(lambda: self._store.delete_account(name))
-            self._stored = [row for row in self._stored if row.account != name]
-        self._publish()
-        for credentials in gone:
-            self._connections.disconnect(credentials)
-        await self._changed(gone)
-
-    async def _assign(self, tenant: str, pool: Sequence[tuple[str, int]]) -> Pool:
-        wrong = [] if is_name(tenant) else [Violation("tenant", "is not the name of a tenant")]
-        for place, (name, weight) in enumerate(pool):
-            account = self._accounts.by_name.get(name)
-            if account is None:
-                wrong.append(Violation(f"accounts[{place}].name", "is not the name of an account"))
-            elif account.tenant not in {"", tenant}:
-                wrong.append(Violation(f"accounts[{place}].name", "belongs to another tenant"))
-            if not 1 <= weight <= MAX_WEIGHT:
-                wrong.append(Violation(f"accounts[{place}].weight", f"must be 1 to {MAX_WEIGHT}"))
-        names = [name for name, _ in pool]
-        if len(set(names)) < len(names):
-            wrong.append(Violation("accounts", "must have each account once"))
-        raise_if_invalid(wrong)
-        assigned = dict(pool)
-        await self._confirmed(lambda: self._store.set_pool(tenant, assigned))
-        self._pools.pop(tenant, None)
-        if assigned:
-            self._pools[tenant] = assigned
-        self._publish()
-        return assigned
 
     def _existing(self, name: str) -> Account:
         """Return an account that was added. Raises NOT_FOUND, or INVALID_INPUT for the default one."""
