@@ -115,7 +115,7 @@ class AccountManager:
         self._clock = clock
         self._in_flight = in_flight
         self._trainings = trainings
-        self._on_change: list[Callable[[Collection[str]], Awaitable[None]]] = []
+        self._on_change: Callable[[Collection[str]], Awaitable[None]]
         self._stored: list[StoredCredentials] = []
         self._pools: dict[str, Pool] = {}
         self._tasks = OwnedTasks()
@@ -147,7 +147,7 @@ class AccountManager:
 
     def on_change(self, act: Callable[[Collection[str]], Awaitable[None]]) -> None:
         """Call `act` with the ids of credentials that were added or removed, after each such change."""
-        self._on_change.append(act)
+        self._on_change = act
 
     @uninterrupted
     async def add(self, name: str, text: str, tenant: str) -> AccountState:
@@ -208,7 +208,7 @@ class AccountManager:
             self._publish()
             for credentials in gone:
                 self._connections.disconnect(credentials)
-            await self._changed(gone)
+            await self._on_change(gone)
 
     @uninterrupted
     async def assign(self, tenant: str, pool: Sequence[tuple[str, int]]) -> Pool:
@@ -282,7 +282,7 @@ class AccountManager:
         self._connections.disconnect(credentials)
         self._connections.connect(text, accepted)
         self._publish()
-        await self._changed([credentials])
+        await self._on_change([credentials])
 
     def _existing(self, name: str) -> Account:
         """Return an account that was added. Raises NOT_FOUND, or INVALID_INPUT for the default one."""
@@ -320,10 +320,6 @@ class AccountManager:
                 credentials.account, (credentials.id, *(newer.credentials if newer else ())), credentials.tenant
             )
         self._accounts.replace([*found.values()], self._pools)
-
-    async def _changed(self, credentials: Collection[str]) -> None:
-        for act in self._on_change:
-            await act(credentials)
 
     async def _confirmed(self, access: Callable[[], Awaitable[T]]) -> T:
         """Access the store. Raises GatewayError if it does not confirm it."""
