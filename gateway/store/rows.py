@@ -124,8 +124,8 @@ def _columns(row: Row, names: Sequence[str]) -> dict[str, Any]:
 def callback_row(callback: Callback) -> dict[str, object]:
     return _fields(callback, _CALLBACK) | {
         "wanted": _filter_text(callback.wanted),
-        "every_change": int(callback.every_change),
-        "paused": int(callback.paused),
+        "every_change": callback.every_change,
+        "paused": callback.paused,
         "problem": None if callback.problem is None else callback.problem.value,
     }
 

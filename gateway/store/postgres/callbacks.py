@@ -14,11 +14,11 @@ class PostgresCallbacks(StorePart, CallbackReads, CallbackWrites):
     """The methods are described in `gateway/callbacks/ports.py`."""
 
     async def add_callback(self, callback: Callback) -> bool:
-        row = await self._write("callback", "insert_callback", _row(callback) | _secrets(callback))
+        row = await self._write("callback", "insert_callback", callback_row(callback) | _secrets(callback))
         return bool(row["written"])
 
     async def change_callback(self, callback: Callback, due: float | None = None) -> None:
-        row = _row(callback) | _secrets(callback) | {"due": due}
+        row = callback_row(callback) | _secrets(callback) | {"due": due}
         await self._write("callback changed", "update_callback", row)
 
     async def delete_callback(self, callback_id: str) -> None:
@@ -32,7 +32,7 @@ class PostgresCallbacks(StorePart, CallbackReads, CallbackWrites):
     async def delivery_attempted(
         self, delivery: Delivery, callback: Callback, before: Callback, due: float | None
     ) -> None:
-        health = _row(callback)
+        health = callback_row(callback)
         health["callback_problem"] = health.pop("problem")
         row = health | delivery_row(delivery) | {"due": due, "callback_changed": callback != before}
         await self._write("delivery attempted", "attempt_delivery", row)
@@ -42,11 +42,6 @@ DELIVERY_COLUMNS = (
     "generation_id", "revision", "create_time", "next_at", "state", "attempts", "refusals", "problem", "http_status",
     "last_attempt_time",
 )  # fmt: skip
-
-
-def _row(callback: Callback) -> dict[str, Any]:
-    row = callback_row(callback)
-    return row | {name: bool(row[name]) for name in ("every_change", "paused")}
 
 
 def _secrets(callback: Callback) -> dict[str, Any]:

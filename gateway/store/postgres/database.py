@@ -392,13 +392,10 @@ class StorePart(StoreReads, StoreWrites):
             pass
 
 
-def arrays(rows: Sequence[Mapping[str, Any]], booleans: frozenset[str] = frozenset()) -> dict[str, list[Any]]:
-    """Return the columns of rows with equal names, as parameters of a statement that takes an array for each.
-
-    Rows of the codec have the numbers 0 and 1 in the columns `booleans`.
-    """
+def arrays(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the columns of rows with equal names, as parameters of a statement that takes an array for each."""
     names = rows[0] if rows else ()
-    return {name: [bool(row[name]) if name in booleans else row[name] for row in rows] for name in names}
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def _storable(values: Sequence[object]) -> Sequence[object]:

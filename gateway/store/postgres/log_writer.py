@@ -42,10 +42,6 @@ OVER_TOGETHER, UNPRICED, MAY_BE_STORED = 2, 3, 4
 lost one may still be executed, once there is room. All others but 0 are a refusal."""
 CLAIM, SAVE, DELETE = "claim", "save", "delete"
 """The kinds of jobs: the names of their statements."""
-BOOLEANS = frozenset(
-    ("done", "ambiguous", "repeats_over", "cancel_requested", "held", "fail_when_saturated", "adopted", "limited")
-)
-"""The columns in which rows of the codec have 0 and 1."""
 LARGE_COLUMNS = ("input", "request_body", "shown", "audit")
 """The parameters that may be large."""
 
@@ -231,7 +227,7 @@ class LogWriter:
 
     async def _statement(self, jobs: Sequence[Job], write_id: uuid.UUID) -> Sequence[Stored]:
         database, kind = self._database, jobs[0].kind
-        about = jobs[0].row if kind == DELETE else arrays([job.row for job in jobs], BOOLEANS) | {"write_id": write_id}
+        about = jobs[0].row if kind == DELETE else arrays([job.row for job in jobs]) | {"write_id": write_id}
         rows = await database.run(database.reserved, kind, {**about, **database.condition})
         await database.check_fence(rows)
         return [
