@@ -1,15 +1,13 @@
 """Reads generations: live ones from memory, all others from the store. Every replica of a gateway has them."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 from gateway.errors import gateway_unavailable, generation_not_found
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.ports import Clock
-from gateway.generations.stores import ChangeLog, Filter, GenerationStore, UnconfirmedError
+from gateway.generations.stores import ChangeLog, Filter, GenerationStore, or_store_unavailable
 from gateway.generations.watching.feed import Entry, Feed
 
-T = TypeVar("T")
 CHECK_INTERVAL = 15.0
 """Seconds after which a wait calls its `check` again, as often as a watch: a key may have expired."""
 
@@ -38,11 +36,11 @@ class Reads:
         entry = self.live(tenant, generation_id)
         if entry is not None:
             return entry
-        stored = await self._read(self._generations.get(tenant, generation_id))
+        stored = await or_store_unavailable(self._generations.get(tenant, generation_id))
         if stored is not None and not stored.done and self.live(tenant, generation_id) is None:
             # It was just committed. Only a live entry receives later changes, so wait until there is one.
-            await self._read(self._change_log.announced())
-            stored = await self._read(self._generations.get(tenant, generation_id))
+            await or_store_unavailable(self._change_log.announced())
+            stored = await or_store_unavailable(self._generations.get(tenant, generation_id))
         if stored is None:
             raise generation_not_found(generation_id)
         return self.live(tenant, generation_id) or Entry(stored)
@@ -52,16 +50,16 @@ class Reads:
 
         The store may have a later one, which is committed and not announced yet: other calls do not show it.
         """
-        found = await self._read(self._change_log.history(entry.generation.id, after_revision, limit))
+        found = await or_store_unavailable(self._change_log.history(entry.generation.id, after_revision, limit))
         return [generation for generation in found if generation.revision <= entry.generation.revision]
 
     async def page(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
         """Return a page of generations; see `GenerationStore.page`."""
-        found, last = await self._read(self._generations.page(tenant, wanted, before, limit))
+        found, last = await or_store_unavailable(self._generations.page(tenant, wanted, before, limit))
         if any(self._is_unannounced(generation) for generation in found):
-            await self._read(self._change_log.announced())  # otherwise a later call could show an earlier state
+            await or_store_unavailable(self._change_log.announced())  # else a later call could show an earlier state
         return found, last
 
     async def wait(
@@ -105,10 +103,3 @@ class Reads:
         """Return whether a generation was read from the store at a revision that its entry does not have yet."""
         known = self._feed.entries.generation(stored.id)
         return known is not None and known.revision < stored.revision
-
-    async def _read(self, access: Awaitable[T]) -> T:
-        """Await an access to the store. An UnconfirmedError becomes UNAVAILABLE."""
-        try:
-            return await access
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from gateway import tracing
@@ -59,13 +58,13 @@ from gateway.generations.stores import (
     Filter,
     GenerationStore,
     UnconfirmedError,
+    or_store_unavailable,
 )
 from gateway.generations.watching.feed import Feed
 from gateway.generations.webhooks.addresses import WebhookAddresses
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Warn = Callable[[Sequence[Violation]], None]
 
 Refuses = Callable[[str, Input, str], Sequence[Violation]]
@@ -227,7 +226,7 @@ class Generations(Reads):
                 self._budgets.check_model(*whose, prepared.model_id)
                 if self._budgets.needs_price(*whose):
                     wanted = fingerprint(submission.given, submission.outputs_ttl)
-                    claimed = await self._read(self._claims.known(tenant, submission.key, wanted))
+                    claimed = await or_store_unavailable(self._claims.known(tenant, submission.key, wanted))
                     if claimed is not None:  # Higgsfield may not respond, and the generation has its price
                         return self._claimed(claimed, submission)
                     price = await self._price(submission, prepared)
@@ -281,10 +280,10 @@ class Generations(Reads):
 
     async def _known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
         """Return what a key was used for; None if nothing was submitted with it, and no earlier call will be stored."""
-        claimed = await self._read(self._claims.known(tenant, key, fingerprint))
+        claimed = await or_store_unavailable(self._claims.known(tenant, key, fingerprint))
         if claimed is None:
             await self._await_commits()
-            claimed = await self._read(self._claims.known(tenant, key, fingerprint))
+            claimed = await or_store_unavailable(self._claims.known(tenant, key, fingerprint))
         return claimed
 
     async def _await_commits(self) -> None:
@@ -294,7 +293,7 @@ class Generations(Reads):
         """
         try:
             async with asyncio.timeout(COMMIT_WAIT_TIMEOUT):
-                await self._read(self._change_log.announced())
+                await or_store_unavailable(self._change_log.announced())
         except TimeoutError:
             raise gateway_unavailable("it is not known yet whether earlier submissions are stored") from None
 
@@ -322,7 +321,7 @@ class Generations(Reads):
         try:
             generation = await self.get(tenant, generation_id)
         except GatewayError:
-            if await self._read(self._deletions.deleted(tenant, generation_id)) is None:
+            if await or_store_unavailable(self._deletions.deleted(tenant, generation_id)) is None:
                 raise
         else:
             if not generation.done:
@@ -337,17 +336,17 @@ class Generations(Reads):
         at_upstream = spec.api == "v2" and self._upstream.can_delete(spec.account, spec.origin)
         steady = self._clock.moment().steady
         try:
-            await self._read(self._deletions.delete(generation, at_upstream=at_upstream, steady=steady))
+            await or_store_unavailable(self._deletions.delete(generation, at_upstream=at_upstream, steady=steady))
         finally:
             self._removals.wake()  # it may be stored even if the write failed
 
     async def _remove_upstream(self, tenant: str, generation_id: GenerationId) -> bool:
         """Remove the data of a deleted generation at Higgsfield, unless Higgsfield has confirmed that or cannot."""
-        removal = await self._read(self._deletions.removal(generation_id))
+        removal = await or_store_unavailable(self._deletions.removal(generation_id))
         # Without its credentials nothing can be removed, and a caller that retries would never get another answer.
         if removal is not None and self._upstream.can_delete(removal.account, removal.origin):
-            await self._read(or_unavailable(self._removals.remove(removal)))
-        return bool(await self._read(self._deletions.deleted(tenant, generation_id)))
+            await or_store_unavailable(or_unavailable(self._removals.remove(removal)))
+        return bool(await or_store_unavailable(self._deletions.deleted(tenant, generation_id)))
 
     async def observe(self, generation: Generation, observation: Observation) -> Generation:
         """Apply an observation to a generation, and return the result.
@@ -537,7 +536,7 @@ class Generations(Reads):
 
     async def _observe_for_caller(self, generation: Generation, observation: Observation) -> Generation:
         """Observe, and finish that even if the caller leaves: what follows the commit must not be left out."""
-        return await self._read(self._sender.tasks.finish(self.observe(generation, observation)))
+        return await or_store_unavailable(self._sender.tasks.finish(self.observe(generation, observation)))
 
     async def _status(self, generation: Generation) -> StatusReport | None:
         """Ask for the status now, unless a Retry-After forbids it.

@@ -8,11 +8,12 @@ already. A stored write is announced to the listeners of the log in any case, al
 caller.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from gateway.errors import gateway_unavailable
 from gateway.frozen import frozen
 from gateway.generations.accounts import Pool
 from gateway.generations.limits.model import Limits, SubjectLimits, SubmissionTime
@@ -32,6 +33,8 @@ from gateway.generations.model import (
     Steady,
     Wall,
 )
+
+T = TypeVar("T")
 
 MAX_WEBHOOKS = 20
 """Webhooks that are stored for one generation; more are noise or an attack."""
@@ -435,3 +438,11 @@ class UnknownCommitError(UnconfirmedError):
 
 class RequestIdTakenError(Exception):
     """Another generation has this request id."""
+
+
+async def or_store_unavailable(access: Awaitable[T]) -> T:
+    """Return the result of an access to the store. An UnconfirmedError becomes GATEWAY_UNAVAILABLE."""
+    try:
+        return await access
+    except UnconfirmedError as error:
+        raise gateway_unavailable("the store is not available") from error

@@ -34,7 +34,15 @@ from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, Submission
 from gateway.generations.store_backoff import StoreBackoff
-from gateway.generations.stores import Claim, Claimed, ClaimStore, Correction, Removal, UnknownCommitError
+from gateway.generations.stores import (
+    Claim,
+    Claimed,
+    ClaimStore,
+    Correction,
+    Removal,
+    UnknownCommitError,
+    or_store_unavailable,
+)
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watching.feed import Entry, Feed
 from gateway.generations.watching.watch import Position, Watches
@@ -332,7 +340,7 @@ def deletion_precedes_its_record() -> Iterator[None]:
         if generation.request_id and spec.api == "v2":
             await self._upstream.delete(Removal(generation.id, generation.request_id, spec.account, spec.origin))
         steady = self._clock.moment().steady
-        await self._read(self._deletions.delete(generation, at_upstream=False, steady=steady))
+        await or_store_unavailable(self._deletions.delete(generation, at_upstream=False, steady=steady))
         return True
 
     with replaced(Generations, "_delete", delete):
@@ -349,7 +357,7 @@ def a_watch_shows_what_is_not_announced() -> Iterator[None]:
     """A watch that starts late reads a change from the store, while other calls do not know it yet."""
 
     async def history(self: Reads, entry: Entry, after_revision: int, limit: int) -> Sequence[Generation]:
-        return await self._read(self._change_log.history(entry.generation.id, after_revision, limit))
+        return await or_store_unavailable(self._change_log.history(entry.generation.id, after_revision, limit))
 
     with replaced(Reads, "history", history):
         yield

@@ -25,7 +25,7 @@ from gateway.generations.limits.prices import Prices
 from gateway.generations.model import Moment
 from gateway.generations.ports import Clock
 from gateway.generations.read_back import repeated_if_unknown
-from gateway.generations.stores import LimitStore, UnconfirmedError
+from gateway.generations.stores import LimitStore, UnconfirmedError, or_store_unavailable
 from gateway.generations.trusted_time import TrustedTime
 
 
@@ -115,10 +115,7 @@ class Budgets:
 
     async def uncertain_credits(self, limited: Sequence[SubjectLimits]) -> Sequence[int]:
         """Return the uncertain credits as `LimitStore.uncertain_credits` does. Raises GATEWAY_UNAVAILABLE."""
-        try:
-            return await self._store.uncertain_credits(limited)
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error
+        return await or_store_unavailable(self._store.uncertain_credits(limited))
 
     async def refresh(self, tenant: str) -> Sequence[SubjectLimits]:
         """Read the limits of a tenant again, and return them. Raises GATEWAY_UNAVAILABLE."""
@@ -132,10 +129,7 @@ class Budgets:
     async def _read(
         self, tenant: str, after: tuple[str, str] = ("", ""), limit: int | None = None
     ) -> Sequence[SubjectLimits]:
-        try:
-            return await self._store.limits(tenant, after, limit)
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error
+        return await or_store_unavailable(self._store.limits(tenant, after, limit))
 
     def _with_present_use(self, stored: Sequence[SubjectLimits]) -> Sequence[SubjectLimits]:
         now = self.submission_time(self._clock.moment())
