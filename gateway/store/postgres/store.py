@@ -86,9 +86,9 @@ class PostgresStore(SharedStore):
     It is read without the lease, and written from the moment on in which this gateway has it, until `close`.
     """
 
-    def __init__(self, database: Database, lease: Lease, url: str, shown: str) -> None:
-        self.database = database
-        self.lease = lease
+    def __init__(self, url: str, shown: str, broken: Callable[[Exception], None], connections: int) -> None:
+        self.database = database = Database(url, connections, broken)
+        self.lease = Lease(database, shown, migrations.newest())
         self.others_send_for = 0.0
         self._url = url
         self._shown = shown
@@ -101,7 +101,7 @@ class PostgresStore(SharedStore):
         self._watching: asyncio.Task[None] | None = None
         self._on_stale: Callable[[], None] = lambda: None
         self._writer = writer = LogWriter(database)
-        self.tail = Tail(database, lease, self._take)
+        self.tail = Tail(database, self.lease, self._take)
         self.health = PostgresHealth(database)
         self.claims = PostgresClaims(database, writer)
         self.generations = PostgresGenerations(database, writer)
@@ -140,12 +140,9 @@ class PostgresStore(SharedStore):
         it restored.
         """
         await _prepare(url, shown)
-        database = Database(url, connections, broken)
-        lease = Lease(database, shown, migrations.newest())
-        async with _opening(database, lease, shown) as undo:
-            orderly = await lease.take()
-            store = cls(database, lease, url, shown)
-            undo.push_async_callback(store._writer.close)
+        store = cls(url, shown, broken, connections)
+        async with store._opening():
+            orderly = await store.lease.take()
             await store._prepare_to_lead(orderly=orderly, moving=moving, declaring=declaring)
         return store
 
@@ -153,18 +150,27 @@ class PostgresStore(SharedStore):
     async def join(cls, url: str, shown: str, broken: Callable[[Exception], None], connections: int) -> Self:
         """Open a store as `open` does, but without the lease if another gateway has it: see `leads`."""
         await _prepare(url, shown)
-        database = Database(url, connections, broken)
-        lease = Lease(database, shown, migrations.newest())
-        async with _opening(database, lease, shown) as undo:
-            orderly = await lease.take_soon()
-            store = cls(database, lease, url, shown)
-            undo.push_async_callback(store._writer.close)
+        store = cls(url, shown, broken, connections)
+        async with store._opening():
+            orderly = await store.lease.take_soon()
             if orderly is None:
                 await store._read_meta()
             else:
                 await store._prepare_to_lead(orderly=orderly)
             store._watching = asyncio.create_task(keep_running(store._report_staleness))
         return store
+
+    @contextlib.asynccontextmanager
+    async def _opening(self) -> AsyncIterator[None]:
+        """Open the connections. If the body fails, close the store."""
+        try:
+            await self.database.open()
+            yield
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, UnconfirmedError):
+                raise ServerError(f"{self._shown}: {error}; see the log") from error
+            raise
 
     @property
     def leads(self) -> bool:
@@ -293,22 +299,6 @@ class PostgresStore(SharedStore):
         await self.database.finish_writes()
         await self.lease.give_back()
         await self.database.close()
-
-
-@contextlib.asynccontextmanager
-async def _opening(database: Database, lease: Lease, shown: str) -> AsyncIterator[contextlib.AsyncExitStack]:
-    """Open the connections of a store. If the body fails, undo its steps, give the lease back and close them."""
-    undo = contextlib.AsyncExitStack()
-    try:
-        await database.open()
-        yield undo
-    except BaseException as error:
-        await undo.aclose()
-        await lease.give_back()
-        await database.close()
-        if isinstance(error, UnconfirmedError):
-            raise ServerError(f"{shown}: {error}; see the log") from error
-        raise
 
 
 async def examine(url: str, shown: str) -> str:
