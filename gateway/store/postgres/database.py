@@ -163,11 +163,6 @@ class Database:
                     raise StoreError("the store cannot be read") from error
         raise AssertionError
 
-    async def one(self, name: str, /, **values: object) -> DictRow | None:
-        """Return the first row that a statement reads; None if there is none. Raises StoreError."""
-        rows = await self.rows(name, **values)
-        return rows[0] if rows else None
-
     # -- Writes --------------------------------------------------------------------------------------------------------
 
     async def write(

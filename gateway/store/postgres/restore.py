@@ -15,9 +15,9 @@ async def declare_restored(store: PostgresStore) -> Declared:
     declaration is repeated.
     """
     database = store.database
-    newest = await database.one("read_newest_change_time")
+    newest = next((row["time"] for row in await database.rows("read_newest_change_time")), None)
     await database.write(None, "write_epoch", {"epoch": NO_EPOCH, "audit": None})
     held = await hold_submissions(store)
     epoch = secrets.token_hex(4)
     await database.write(None, "write_epoch", {"epoch": epoch, "audit": auditor.restored(epoch)})
-    return Declared(held, None if newest is None else newest["time"])
+    return Declared(held, newest)

@@ -265,15 +265,13 @@ class PostgresStore(SharedStore):
 
     async def _read_meta(self, *, moving: bool = False, declaring: bool = False) -> None:
         """Read what the store knows about itself. Raises ServerError if it cannot be used."""
-        row = await self.database.one("read_meta", name="epoch")
-        assert row is not None
+        (row,) = await self.database.rows("read_meta", name="epoch")
         self.database.epoch = row["value"]
         if row["value"] == NO_EPOCH and not declaring:
             raise ServerError(f"{self._shown}: {UNDECLARED}")
-        row = await self.database.one("read_writes")
-        assert row is not None
+        (row,) = await self.database.rows("read_writes")
         self.database.writes = max(self.database.writes, row["writes"])
-        if not moving and await self.database.one("read_meta", name="moving") is not None:
+        if not moving and await self.database.rows("read_meta", name="moving"):
             raise ServerError(f"{self._shown}: {MOVING}")
 
     async def reachable_at(self, peer: str) -> None:
@@ -415,8 +413,7 @@ async def _check(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> N
         " current_schema(), current_setting('standard_conforming_strings'), current_setting('array_nulls'),"
         " current_setting('client_min_messages')"
     )
-    row = await cursor.fetchone()
-    assert row is not None
+    (row,) = await cursor.fetchall()
     standby, read_only, synchronous, synced, encoding, schema, conforming, nulls, messages = row
     if standby:
         advice = "name the primary, or all servers with target_session_attrs=read-write"
@@ -443,9 +440,7 @@ async def _check(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> N
 async def _check_create(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> None:
     """Raise ServerError if the role may not create tables."""
     cursor = await connection.execute("SELECT current_schema(), has_schema_privilege(current_schema(), 'CREATE')")
-    row = await cursor.fetchone()
-    assert row is not None
-    schema, may = row
+    ((schema, may),) = await cursor.fetchall()
     if not may:
         raise ServerError(f"{shown}: permission denied for schema {schema}; {RIGHTS}")
 

@@ -38,7 +38,7 @@ async def test_idle_connections_that_are_dead_are_found_before_they_delay_a_read
         for one in sockets:
             fall_silent(one)
         await eventually(lambda: all(map(is_closed, sockets)))
-        assert await database.one("read_writes") is not None
+        assert await database.rows("read_writes")
 
 
 async def test_one_statement_without_a_response_discards_all_idle_connections(
@@ -50,7 +50,7 @@ async def test_one_statement_without_a_response_discards_all_idle_connections(
     async with opened(emptied) as database, all_connections(database) as sockets:
         for one in sockets:
             fall_silent(one)
-        assert await database.one("read_writes") is not None
+        assert await database.rows("read_writes")
 
 
 async def test_one_connection_that_has_ended_discards_all_idle_connections(emptied: str) -> None:
@@ -59,10 +59,10 @@ async def test_one_connection_that_has_ended_discards_all_idle_connections(empti
         first.shutdown(socket.SHUT_RDWR)
         for one in others:
             fall_silent(one)
-        reading = asyncio.create_task(database.one("read_writes"))
+        reading = asyncio.create_task(database.rows("read_writes"))
         await asyncio.wait({reading}, timeout=WAIT_TIMEOUT)  # psycopg may not end when it is canceled
         assert reading.done()
-        assert reading.result() is not None
+        assert reading.result()
 
 
 async def test_connections_that_the_server_has_ended_because_they_were_idle_fail_no_statement(emptied: str) -> None:
@@ -87,7 +87,7 @@ async def test_connections_that_the_server_has_ended_because_they_were_idle_fail
             return await rows.fetchone() is None
 
         await eventually(are_gone)
-        assert await database.one("read_writes") is not None
+        assert await database.rows("read_writes")
         assert not database.trouble
 
 
