@@ -137,7 +137,7 @@ async def test_a_job_set_shows_its_outputs_and_the_input_that_higgsfield_used(
     found = (await adopted(grpc, request_id, api_version=V1)).generation
     assert (name_of(found), len(found.outputs), found.cancelable) == ("QUEUED", 4, False)
     assert MessageToDict(found.used_input)["prompt"] == "a fox"
-    assert [admission.running for admission in running.gateway._core.service._admissions] == [4]
+    assert [admission.running for admission in running.gateway._core.admissions.by_name.values()] == [4]
     done = await running.finish(found.id)
     assert {name_of(output) for output in done.outputs} == {"COMPLETED"}
 

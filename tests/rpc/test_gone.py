@@ -61,7 +61,7 @@ async def assert_all_whole(running: Running, keys: list[str]) -> None:
         assert name_of(again.generation) == "QUEUED"
     summary = running.ledger.summary()
     assert summary["submissions_seen"] == summary["charge_count"] == len(keys)
-    assert sum(admission.running for admission in running.gateway._core.service._admissions) == len(keys)
+    assert sum(admission.running for admission in running.gateway._core.admissions.by_name.values()) == len(keys)
 
 
 async def test_a_deadline_at_any_moment_leaves_no_partial_submission(running: Running) -> None:

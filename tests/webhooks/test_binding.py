@@ -359,7 +359,7 @@ async def test_a_repeat_that_comes_after_a_binding_webhook_leaves_the_slot_of_it
     await running.until(uncertain.id, "QUEUED")
     bound.set()
     await eventually(lambda: uncertain.id not in core.follower._busy)
-    assert [admission.running for admission in core.admissions] == [1]
+    assert [admission.running for admission in core.admissions.by_name.values()] == [1]
 
 
 async def test_a_stray_request_is_canceled_again_if_higgsfield_has_trouble(

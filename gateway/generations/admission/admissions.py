@@ -1,6 +1,6 @@
 """The admissions of all accounts. Each account has its own queue, gate and limit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from gateway.errors import Reason
 from gateway.generations.accounts import Accounts
@@ -48,20 +48,13 @@ class Admissions:
 
     def wakes_at(self, now: Steady) -> float | None:
         """Return the time at which `next` may return another result without an event; None if there is none."""
-        return min((at for admission in self if (at := admission.wakes_at(now)) is not None), default=None)
-
-    @property
-    def waiting(self) -> int:
-        """The number of waiting generations."""
-        return sum(admission.waiting for admission in self)
+        times = (admission.wakes_at(now) for admission in self.by_name.values())
+        return min((at for at in times if at is not None), default=None)
 
     def waiting_of(self, tenant: str) -> int:
         """Return the number of waiting generations of a tenant."""
-        return sum(admission.waiting_of(tenant) for admission in self)
+        return sum(admission.waiting_of(tenant) for admission in self.by_name.values())
 
     def bytes_of(self, tenant: str) -> int:
         """Return the size in bytes of the inputs of a tenant's waiting generations."""
-        return sum(admission.bytes_of(tenant) for admission in self)
-
-    def __iter__(self) -> Iterator[Admission]:
-        return iter(self.by_name.values())
+        return sum(admission.bytes_of(tenant) for admission in self.by_name.values())
