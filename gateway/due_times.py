@@ -20,10 +20,6 @@ class DueTimes(Generic[Name]):
     def __len__(self) -> int:
         return len(self._at)
 
-    def names(self) -> set[Name]:
-        """Return all names."""
-        return set(self._at)
-
     def put(self, name: Name, at: float) -> bool:
         """Set the time of a name. Return whether it has changed."""
         if self._at.get(name) == at:

@@ -229,11 +229,6 @@ class Follower:
         """Wait for the steps under way. Cancel `run` first, so that it starts no new ones."""
         await self._tasks.drained()
 
-    @property
-    def following(self) -> int:
-        """The number of generations with a planned step."""
-        return len(self._due.names() | {generation_id for polls in self._polls.values() for generation_id in polls.due})
-
     def behind(self) -> float:
         """Return by how many seconds the oldest due step is late.
 
