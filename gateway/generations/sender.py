@@ -107,8 +107,8 @@ class Sender:
 
         Raises UnconfirmedError if the claim may not be stored; then nothing is sent, and the marker is taken back.
         """
-        generation = claim.generation
-        if generation.marker is None or claim.request is None:
+        generation, marker = claim.generation, claim.generation.marker
+        if marker is None or claim.request is None:
             with tracing.step("store submission"):
                 return await read_back.claim(self._claims, claim)
         self._attempts.add(generation.id)
@@ -116,12 +116,12 @@ class Sender:
             with tracing.step("store submission"):
                 claimed = await read_back.claim(self._claims, claim)
         except UnknownCommitError:
-            self.tasks.start(self._take_marker_back(generation, lambda: self._is_claimed(claim)))
+            self.tasks.start(self._take_marker_back(generation, marker, lambda: self._is_claimed(claim)))
             raise
         except BaseException:
             self._end_attempt(generation)
             raise
-        self._send_if_marked(generation, claim.request, marked=claimed.generation_id == generation.id)
+        self._send_if_marked(generation, marker, claim.request, marked=claimed.generation_id == generation.id)
         return claimed
 
     async def mark_and_send(self, generation: Generation) -> Generation | None:
@@ -141,24 +141,26 @@ class Sender:
         await self._trusted_time.learn()
         mark = Marked(self.owner)
         after = advance(generation, mark, self._clock.moment())
-        if after is None or self.is_attempting(generation.id):
+        if after is None or after.marker is None or self.is_attempting(generation.id):
             return None
         self._attempts.add(generation.id)
         try:
             marked = await read_back.save(self._generations, generation, after, step(mark))
         except UnknownCommitError:
-            self.tasks.start(self._take_marker_back(after, lambda: self._mark_again(generation, after)))
+            self.tasks.start(self._take_marker_back(after, after.marker, lambda: self._mark_again(generation, after)))
             raise
         except BaseException:
             self._end_attempt(after)
             raise
-        self._send_if_marked(after, request, marked=marked)
+        self._send_if_marked(after, after.marker, request, marked=marked)
         return after if marked else None
 
-    def _send_if_marked(self, generation: Generation, request: PreparedRequest, *, marked: bool) -> None:
+    def _send_if_marked(
+        self, generation: Generation, marker: Marker, request: PreparedRequest, *, marked: bool
+    ) -> None:
         """Send a marked generation in a new task, or end the attempt if it was not marked."""
         if marked:
-            self.tasks.start(self._send(generation, request))
+            self.tasks.start(self._send(generation, marker, request))
         else:
             self._end_attempt(generation)
 
@@ -168,15 +170,16 @@ class Sender:
         self._admissions.of(generation.spec.account).release(generation.id)
         self._on_attempt_ended(generation.id)
 
-    async def _take_marker_back(self, generation: Generation, is_stored: Callable[[], Awaitable[bool]]) -> None:
+    async def _take_marker_back(
+        self, generation: Generation, marker: Marker, is_stored: Callable[[], Awaitable[bool]]
+    ) -> None:
         """Find out whether a marker was stored, and take it back. A drain waits for that.
 
         Otherwise the next process would find the marker of another one, and could not know that nothing was sent.
         """
         named = _ids(generation)
         if await until_stored(self._clock, "the marker of an attempt", is_stored, **named):
-            assert generation.marker is not None
-            await self._settle(generation, Unsent(generation.marker))
+            await self._settle(generation, Unsent(marker))
         self._end_attempt(generation)
 
     async def _mark_again(self, generation: Generation, after: Generation) -> bool:
@@ -204,7 +207,7 @@ class Sender:
         """Wait until no submission is under way and every outcome is stored."""
         await self.tasks.drained()
 
-    async def _send(self, generation: Generation, request: PreparedRequest) -> None:
+    async def _send(self, generation: Generation, marker: Marker, request: PreparedRequest) -> None:
         """POST the request of a marked generation (step 2), and store the outcome (step 3)."""
         may_send = _SendCheck(self._clock, generation.send_by or 0.0)
         try:
@@ -216,13 +219,17 @@ class Sender:
                 extra={"generation_id": generation.id},
             )
             outcome = MaybeTaken(UNRESOLVED, is_complete=False)
-        if may_send.refused and generation.marker is not None:
+        if may_send.refused:
             self._admissions.of(generation.spec.account).release(generation.id)
-            observation: Observation = Unsent(generation.marker)
+            observation: Observation = Unsent(marker)
         else:
             self._update_admission(generation, outcome)
-            observation = self._judge(generation, outcome)
-        after = await self._settle(generation, observation)
+            observation = self._judge(generation, marker, outcome)
+        try:
+            after = await self._settle(generation, observation)
+        except RequestIdTakenError:
+            log.error("Higgsfield returned a request that belongs to another generation", extra=_ids(generation))
+            after = await self._settle(generation, Ambiguous(marker, UNRESOLVED, due_steps.PAUSE_AFTER_SILENCE))
         # Only now, and not if `_settle` fails: an attempt that may have been sent must not look like none.
         self._attempts.discard(generation.id)
         if after.waiting or self._admissions.of(generation.spec.account).waiting:
@@ -230,10 +237,8 @@ class Sender:
         if isinstance(observation, Accepted):
             await self.handle_stray(generation, after, observation.report.request_id)
 
-    def _judge(self, generation: Generation, outcome: Outcome) -> Observation:
+    def _judge(self, generation: Generation, marker: Marker, outcome: Outcome) -> Observation:
         """Return the observation for an outcome of the POST."""
-        marker = generation.marker
-        assert marker is not None
         match outcome:
             case Taken(report):
                 return Accepted(receipt(report))
@@ -278,21 +283,18 @@ class Sender:
             admission.answered(generation.id, now, usable=True)
 
     async def _settle(self, generation: Generation, observation: Observation) -> Generation:
-        """Store the outcome, with as many attempts as it takes, so that no accepted request is lost."""
+        """Store the outcome, with as many attempts as it takes, so that no accepted request is lost.
+
+        Raises RequestIdTakenError.
+        """
         request_id = observation.report.request_id if isinstance(observation, Accepted) else ""
-        try:
-            return await until_stored(
-                self._clock,
-                "the outcome of a submission",
-                lambda: self._observe(generation, observation),
-                generation_id=generation.id,
-                request_id=request_id,
-            )
-        except RequestIdTakenError:
-            marker = generation.marker
-            assert marker is not None
-            log.error("Higgsfield returned a request that belongs to another generation", extra=_ids(generation))
-            return await self._settle(generation, Ambiguous(marker, UNRESOLVED, due_steps.PAUSE_AFTER_SILENCE))
+        return await until_stored(
+            self._clock,
+            "the outcome of a submission",
+            lambda: self._observe(generation, observation),
+            generation_id=generation.id,
+            request_id=request_id,
+        )
 
     async def handle_stray(self, before: Generation, after: Generation, accepted: RequestId) -> None:
         """If the accepted request is a stray one, log it, cancel it, and turn repeats off for the account.
