@@ -342,8 +342,7 @@ class Ports:
         # Only the operator can open the socket, so there are no keys and no limits.
         add_service(server, ADMIN_SERVICE, self._admin, Chain(self._telemetry))
         self._bind_socket(server, self._sockets.admin)
-        await server.start()
-        self._exit.push_async_callback(server.stop, STOP_GRACE)
+        await self._start(server)
         self._exit.callback(self._sockets.remove_pointer)
         if isinstance(self._serving, Core) or not socket_in_use(self._settings.store):
             self._write_pointer()
