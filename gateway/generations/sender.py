@@ -257,12 +257,9 @@ class Sender:
                         "a truncated response to a submission names a request",
                         extra={"generation_id": generation.id, "request_id": outcome.request_id},
                     )
-                return self._unknown(marker, generation.sends, outcome)
-
-    def _unknown(self, marker: Marker, sends: int, outcome: MaybeTaken) -> Ambiguous:
-        first = due_steps.PAUSE_AFTER_WHOLE_ERROR if outcome.is_complete else due_steps.PAUSE_AFTER_SILENCE
-        pause = spread(max(due_steps.pause_before_repeat(sends, first), outcome.retry_after or 0.0))
-        return Ambiguous(marker, outcome.failure, pause)
+                first = due_steps.PAUSE_AFTER_WHOLE_ERROR if outcome.is_complete else due_steps.PAUSE_AFTER_SILENCE
+                pause = max(due_steps.pause_before_repeat(generation.sends, first), outcome.retry_after or 0.0)
+                return Ambiguous(marker, outcome.failure, spread(pause))
 
     def _update_admission(self, generation: Generation, outcome: Outcome) -> None:
         """Report the outcome to the admission, because it concerns the whole account.
