@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import pytest
@@ -267,6 +268,21 @@ async def test_models_are_filtered_by_output_kind(running: Running) -> None:
 
     assert kinds == {generation_pb2.MEDIA_KIND_IMAGE}
     assert 15 < len(images.models) < 50
+
+
+async def test_a_model_ends_on_time_though_the_gateway_has_shown_it_before(
+    running: Running, clock_offset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "higgsfield-ai/dop/turbo/first-last-frame"  # not in the sandbox's list
+    ending = replace(builtin.models()[name], ends=time.time() + 1000)
+    monkeypatch.setitem(builtin.models(), name, ending)
+    lifecycles = []
+
+    for seconds in (0, 1001):  # no list is fetched in this time
+        clock_offset.seconds += seconds
+        lifecycles.append((await running.grpc.call("GetModel", pb.GetModelRequest(id=name))).model.lifecycle)
+
+    assert lifecycles == [pb.MODEL_LIFECYCLE_DEPRECATED, pb.MODEL_LIFECYCLE_GONE]
 
 
 async def test_a_page_with_schemas_holds_at_most_two_mib(running: Running) -> None:

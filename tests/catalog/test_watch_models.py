@@ -71,6 +71,16 @@ async def test_a_watch_returns_new_changed_and_gone_models(
     assert (line.new, line.changed, line.gone) == (["d/comes"], ["b/changes"], ["c/goes"])  # type: ignore[attr-defined]
 
 
+async def test_a_change_shows_what_only_the_built_in_list_knows_of_a_model(running: Running, clock_offset: Any) -> None:
+    await lists(running, clock_offset, row("a/a"))
+    await lists(running, clock_offset, row("a/a"), {"slug": "sora-2/text-to-video"})
+
+    (new,) = await changes(running.grpc, 1, after=0)
+
+    listed = [one async for one in _all(running) if one.id == "sora-2/text-to-video"]
+    assert (new.model, new.model.tasks) == (listed[0], ["text-to-video"])
+
+
 async def test_a_watch_without_a_revision_starts_with_the_next_change(running: Running, clock_offset: Any) -> None:
     await lists(running, clock_offset, row("a/a"))
     await lists(running, clock_offset, row("a/a"), row("b/b"))

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from google.protobuf.struct_pb2 import Struct
 
 from gateway.catalog.merged import Entry, Models
 from gateway.catalog.model import Item, Lifecycle, Model, Motion, Preset, SoulStyle
@@ -20,7 +22,7 @@ CATALOG_TIMEOUT = 5.0
 """Seconds for which a call waits for a catalog that was never fetched."""
 SCHEMA_BATCH_SIZE = 10
 """Schemas that are converted before other tasks get a turn. Each takes most of a millisecond."""
-T = TypeVar("T", Model, Motion, SoulStyle, Preset)
+T = TypeVar("T", Motion, SoulStyle, Preset)
 
 
 class CatalogHandlers:
@@ -28,29 +30,28 @@ class CatalogHandlers:
 
     def __init__(self, catalogs: Catalogs) -> None:
         self._catalogs = catalogs
-        self._made_of: Models | None = None
-        self._messages: dict[str, pb.Model] = {}
-        """Messages with schemas, cached for the current list of models."""
+        self._structs: dict[str, tuple[Mapping[str, Any], Struct]] = {}
+        """The schema of each model by its id, and the message that it was converted to."""
 
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
         """Return a page of models, sorted by id."""
         if request.output_kind not in generation_pb2.MediaKind.values():
             raise invalid_field("output_kind", "is not a value this gateway knows")
-        page: SortedPage[Model] = SortedPage(request, _place)
+        page: SortedPage[Entry] = SortedPage(request, lambda entry: _place(entry.model))
         models = await self._models(call)
-        wanted = int(request.output_kind)
-        wall = self._catalogs.wall
+        kind, query, wall = int(request.output_kind), request.query.casefold(), self._catalogs.wall
         shown = [
-            entry.model
+            entry
             for entry in models.by_id.values()
-            if wanted in (0, entry.model.kind) and (request.include_gone or entry.lifecycle(wall) is not Lifecycle.GONE)
+            if kind in (0, entry.model.kind)
+            and query in entry.model.id.casefold()
+            and (request.include_gone or entry.lifecycle(wall) is not Lifecycle.GONE)
         ]
-        items = [*_matching(shown, request.query)]
         if request.include_schema:
-            await self._make_schemas(page.of(items))
+            await self._convert_schemas(page.of(shown))
         response = pb.ListModelsResponse()
         message = self._with_schema if request.include_schema else self._model_message
-        response.next_page_token = page.fill(response.models, items, message)
+        response.next_page_token = page.fill(response.models, shown, message)
         if models.fetched is not None and any(
             model.provenance.origin == pb.MODEL_ORIGIN_LIVE for model in response.models
         ):
@@ -64,7 +65,7 @@ class CatalogHandlers:
         entry = models.get(model_id)
         listing = entry.model.listing
         fetch_time = None if listing is None else wire.timestamp(listing.last_seen)
-        return pb.GetModelResponse(model=self._with_schema(entry.model), fetch_time=fetch_time)
+        return pb.GetModelResponse(model=self._with_schema(entry), fetch_time=fetch_time)
 
     async def watch_models(
         self, request: pb.WatchModelsRequest, call: Call
@@ -78,10 +79,10 @@ class CatalogHandlers:
             async for revision, model in changes:
                 message = pb.WatchModelsResponse(revision=revision)
                 if model is not None and (listing := model.listing) is not None:
-                    await self._models(call)
+                    entry = (await self._models(call)).by_id.get(model.id) or Entry(model)
                     message.MergeFrom(
                         pb.WatchModelsResponse(
-                            model=self._model_message(model),
+                            model=self._model_message(entry),
                             change=pb.ModelChange.ValueType(listing.change or 0),
                             details=listing.details,
                             time=wire.timestamp(listing.changed_at),
@@ -123,33 +124,35 @@ class CatalogHandlers:
         return response
 
     async def _models(self, call: Call) -> Models:
-        models = await self._catalogs.models(call.within_deadline(CATALOG_TIMEOUT))
-        if models is not self._made_of:
-            self._made_of, self._messages = models, {}
-        return models
+        return await self._catalogs.models(call.within_deadline(CATALOG_TIMEOUT))
 
-    async def _make_schemas(self, models: Sequence[Model]) -> None:
+    async def _convert_schemas(self, entries: Sequence[Entry]) -> None:
         """Convert the schemas of the models on a page in advance, and give other tasks turns in between."""
-        missing = [model for model in models if model.id not in self._messages]
-        for number, model in enumerate(missing, 1):
-            self._with_schema(model)
+        for number, entry in enumerate(entries, 1):
+            self._struct(entry.model)
             if number % SCHEMA_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
 
-    def _with_schema(self, model: Model) -> pb.Model:
-        message = self._messages.get(model.id)
-        if message is None:
-            message = self._model_message(model)
-            if model.schema is not None:
-                message.parameters_schema.update(model.schema)
-            self._messages[model.id] = message
+    def _with_schema(self, entry: Entry) -> pb.Model:
+        message = self._model_message(entry)
+        if (schema := self._struct(entry.model)) is not None:
+            message.parameters_schema.CopyFrom(schema)
         return message
 
-    def _model_message(self, model: Model) -> pb.Model:
+    def _struct(self, model: Model) -> Struct | None:
+        """Return the schema of a model as a message, converted once; None if it is not known."""
+        if model.schema is None:
+            return None
+        known = self._structs.get(model.id)
+        if known is None or known[0] is not model.schema:
+            message = Struct()
+            message.update(model.schema)
+            known = self._structs[model.id] = model.schema, message
+        return known[1]
+
+    def _model_message(self, entry: Entry) -> pb.Model:
         """Return the message of a model without its schema."""
-        assert self._made_of is not None
-        entry = self._made_of.by_id.get(model.id) or Entry(model)
-        known, listing = entry.built_in, entry.model.listing
+        model, known, listing = entry.model, entry.built_in, entry.model.listing
         return pb.Model(
             id=model.id,
             output_kind=generation_pb2.MediaKind.ValueType(model.kind),
