@@ -66,7 +66,7 @@ def doctor(config: Path | None, as_json: bool, production: bool) -> int:
 
     The exit code is 0 if a gateway can run, even with warnings, and 1 otherwise.
     """
-    findings = examine(config, production=production)
+    findings = asyncio.run(examine(config, production=production))
     healthy = all(finding.status != PROBLEM for finding in findings)
     if as_json:
         echo_lines(json.dumps({"healthy": healthy, "findings": [asdict(finding) for finding in findings]}, indent=2))
@@ -77,7 +77,7 @@ def doctor(config: Path | None, as_json: bool, production: bool) -> int:
     return 0 if healthy else 1
 
 
-def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
+async def examine(config: Path | None, *, production: bool) -> list[Finding]:
     """Run all checks. If the settings are invalid, the checks that need them are skipped."""
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
     from gateway.process.production import unsafe
@@ -100,18 +100,18 @@ def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
     else:
         findings.append(Finding("credentials", OK, f"set, for account {credentials.account}"))
     if settings is not None:
-        findings += _store(settings.store) if isinstance(settings.store, Path) else asyncio.run(_database(settings))
-        findings += asyncio.run(_archive(settings))
-        findings += asyncio.run(_issuer(settings))
+        findings += _store(settings.store) if isinstance(settings.store, Path) else await _database(settings)
+        findings += await _archive(settings)
+        findings += await _issuer(settings)
         findings += _libraries(settings)
         if production and credentials is not None:
             refused = unsafe(settings, credentials, os.environ, config)
             findings += [Finding("production", PROBLEM, text) for text in refused]
         if credentials is not None:
-            findings += asyncio.run(_upstream(settings, credentials))
-        findings += _accounts(settings)
+            findings += await _upstream(settings, credentials)
+        findings += await _accounts(settings)
         findings += _tls(settings)
-        findings += asyncio.run(_addresses(settings))
+        findings += await _addresses(settings)
     return findings
 
 
@@ -256,7 +256,7 @@ def _libraries(settings: Settings) -> Iterator[Finding]:
 # -- Accounts ----------------------------------------------------------------------------------------------------------
 
 
-def _accounts(settings: Settings) -> list[Finding]:
+async def _accounts(settings: Settings) -> list[Finding]:
     """Check that the credentials of added accounts can be decrypted, and that Higgsfield accepts them."""
     from gateway.accounts.manager import decrypted
     from gateway.higgsfield.credentials import parse_credentials
@@ -271,7 +271,7 @@ def _accounts(settings: Settings) -> list[Finding]:
         if not isinstance(store, Path):
             from gateway.store.postgres.store import credentials
 
-            stored = asyncio.run(credentials(store.url, str(store)))
+            stored = await credentials(store.url, str(store))
         else:
             stored = files.credentials(store) if store.exists() else []
         found = [(one.account, parse_credentials(text)) for one, text in decrypted(stored, encryption) if text]
@@ -279,7 +279,7 @@ def _accounts(settings: Settings) -> list[Finding]:
         return [Finding("accounts", PROBLEM, str(error), "see docs/accounts.md")]
     except (StoreOpenError, ModuleNotFoundError):
         return []  # the check of the store has reported it
-    return [asyncio.run(_account(settings, name, credentials)) for name, credentials in found]
+    return [await _account(settings, name, credentials) for name, credentials in found]
 
 
 async def _account(settings: Settings, name: str, credentials: Credentials) -> Finding:
