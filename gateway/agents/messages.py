@@ -96,7 +96,7 @@ class Messages:
                 self._raise_if_draining()
                 return await self._send(KeyRecord(tenant, key, fingerprint, session_id), text), False
             if record.fingerprint != fingerprint:
-                raise key_reused(record)
+                raise key_reused(record.session_id)
             if record.message_id is None:
                 return await self._look_up(record, text), True
         return await self._known(record, record.message_id, text), True
@@ -164,7 +164,7 @@ class Messages:
             self._tasks.start(self._until_stored(self._store.release_agent_key, record))
             raise
         if not marked:
-            raise key_reused(record)  # the key was just used in another session, which has another lock
+            raise key_reused()  # it was just used in another session, which has another lock
         return record
 
     def _raise_if_draining(self) -> None:

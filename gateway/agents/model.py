@@ -168,9 +168,8 @@ def media_not_found(media_id: str) -> GatewayError:
     return not_found("no such media", media_id=media_id)
 
 
-def key_reused(record: KeyRecord) -> GatewayError:
-    """Return IDEMPOTENCY_KEY_REUSED: the key belongs to another session or message."""
+def key_reused(session_id: str = "") -> GatewayError:
+    """Return IDEMPOTENCY_KEY_REUSED. `session_id` is the session for which the key was used, empty if not known."""
     message = "the idempotency_key was used for another session, or for another message"
-    return GatewayError(
-        Failure(Reason.IDEMPOTENCY_KEY_REUSED, message, metadata={"session_id": printable(record.session_id)})
-    )
+    metadata = {"session_id": printable(session_id)} if session_id else {}
+    return GatewayError(Failure(Reason.IDEMPOTENCY_KEY_REUSED, message, metadata=metadata))

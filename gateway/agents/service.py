@@ -82,7 +82,7 @@ class Agents:
                 return session, False
             record = await self._store.agent_key(tenant, key)
         if record is None or record.fingerprint != SESSION:
-            raise key_reused(record or KeyRecord(tenant, key, b"", ""))
+            raise key_reused("" if record is None else record.session_id)
         return await self.session(tenant, record.session_id), True
 
     async def session(self, tenant: str, session_id: str) -> Session:

@@ -402,6 +402,7 @@ async def test_a_key_that_is_used_in_two_sessions_at_once_sends_one_message(
         )
     assert not sent.replayed
     assert refused.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert not refused.failure.metadata  # its own session is not the one in which the key was used
     assert (len(talk.said), talk.charges) == (1, 1)
 
 
