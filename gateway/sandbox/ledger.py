@@ -194,7 +194,6 @@ class Ledger:
         return {
             "submissions_seen": len(self.submissions),
             "submissions_processed": sum(submission.processed for submission in self.submissions),
-            "requests_created": len(self.charges),
             "charge_count": len(self.charges),
             "refund_count": len(self.refunds),
             "charged_credits": str(sum((charge.credits for charge in self.charges), Decimal(0))),

@@ -39,7 +39,7 @@ async def test_a_client_sees_no_error_during_restarts_under_load(tmp_path: Path)
                 await gateway.start()
         summary = sandbox.ledger.summary()
     assert len(seen) == USERS * EACH
-    assert summary["charge_count"] == summary["requests_created"] == USERS * EACH
+    assert summary["charge_count"] == USERS * EACH
     assert summary["double_charged_prompts"] == {}
     for revisions in seen.values():
         assert revisions == list(range(revisions[0], revisions[-1] + 1))

@@ -42,7 +42,6 @@ async def test_the_summary_has_the_counts_without_the_records(api: Any) -> None:
     assert summary == {
         "submissions_seen": 2,
         "submissions_processed": 2,
-        "requests_created": 2,
         "charge_count": 2,
         "refund_count": 1,
         "charged_credits": "0.100",

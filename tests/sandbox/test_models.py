@@ -73,7 +73,7 @@ async def test_higgsfield_models_report_errors_like_pydantic(
         answer = await api.call("POST", path, json=body)
         assert answer.status == 422
         assert [(entry["type"], entry["loc"]) for entry in answer.detail] == [(kind, where)]
-    assert (await api.ledger())["requests_created"] == 0
+    assert (await api.ledger())["charge_count"] == 0
 
 
 async def test_a_missing_prompt_is_reported_as_by_the_real_service(api: Any) -> None:
@@ -112,7 +112,7 @@ async def test_hosted_models_report_errors_like_jsonschema(api: Any, model: str,
         answer = await api.call("POST", path, json=body)
         assert answer.status == 400
         assert answer.detail.endswith(text)
-    assert (await api.ledger())["requests_created"] == 0
+    assert (await api.ledger())["charge_count"] == 0
 
 
 @pytest.mark.parametrize("model", ["higgsfield-ai/soul/standard", "z-image/turbo"])

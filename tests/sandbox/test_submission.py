@@ -51,7 +51,7 @@ async def test_wrong_credentials_are_refused_by_every_call(api: Any, headers: di
 
     ledger = await api.ledger()
     assert (ledger["credentials_seen_ok"], ledger["credentials_seen_bad"]) == (1, 6)
-    assert ledger["requests_created"] == 1
+    assert ledger["charge_count"] == 1
     assert ledger["requests"][0]["status"] == "queued"
 
 
