@@ -38,19 +38,15 @@ class Sandbox:
     """A sandbox that listens on a real socket; an async context manager. With `tls` it serves https only."""
 
     def __init__(
-        self, options: SandboxOptions | None = None, clock: Clock | None = None, *, tls: ssl.SSLContext | None = None
+        self, options: SandboxOptions, clock: Clock | None = None, *, tls: ssl.SSLContext | None = None
     ) -> None:
-        self.options = options or SandboxOptions(port=0)
-        self.state = SandboxState(self.options, clock or ScaledClock(self.options.time_scale))
+        self.options = options
+        self.state = SandboxState(options, clock or ScaledClock(options.time_scale))
         self.webhook_sender = WebhookSender(self.state)
         self._tls = tls
         self._runner: web.AppRunner | None = None
-        self._url = ""
-
-    @property
-    def url(self) -> str:
+        self.url = ""
         """The base URL; empty until it has started."""
-        return self._url
 
     @property
     def ledger(self) -> Ledger:
@@ -76,7 +72,7 @@ class Sandbox:
         self._runner = runner
         self.webhook_sender.start()
         host, port = runner.addresses[0][:2]
-        self._url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def stop(self) -> None:
         """Stop the webhooks and the server, and close all connections. Idempotent."""

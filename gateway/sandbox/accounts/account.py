@@ -83,7 +83,7 @@ class Account:
     def settle(self) -> None:
         """Apply the starts, ends and refunds that are due by now."""
         for generation in self._run_queue.settle(self._clock.now()):
-            self._tell_of(generation)
+            self._queue_webhook(generation)
             if generation.refund_amount:
                 self._refund(generation, next(end for end in generation.outcomes if end != "completed"))
         self.credits += self.characters.settle()
@@ -162,7 +162,7 @@ class Account:
             raise errors.cancel_too_late()
         generation.canceled_at = self._clock.now()
         self._run_queue.remove(generation)
-        self._tell_of(generation)
+        self._queue_webhook(generation)
         self._refund(generation, "canceled")
 
     def delete(self, request_id: str) -> Generation:
@@ -239,7 +239,7 @@ class Account:
             wait = self._run_queue.seconds_to_next_end(self._clock.now()) / self._clock.scale
             raise errors.queue_full(places, retry_after=max(1, math.ceil(wait)))
 
-    def _tell_of(self, generation: Generation) -> None:
+    def _queue_webhook(self, generation: Generation) -> None:
         if generation.webhook is not None:
             self._with_webhook -= 1
             self.ended.append(generation)

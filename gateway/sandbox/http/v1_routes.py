@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.sandbox import errors
-from gateway.sandbox.accounts.account import SubmitRequest
+from gateway.sandbox.accounts.account import Account, SubmitRequest
 from gateway.sandbox.catalog.models import V1_MODELS
-from gateway.sandbox.generations.generation import describe_job_set
+from gateway.sandbox.generations.generation import Generation, describe_job_set
 from gateway.sandbox.generations.prompt_directives import Outcome, read_directives
 from gateway.sandbox.http.call import call_and_account, json_body, origin_of
 from gateway.sandbox.schema import Schema, Violation, violations
@@ -59,19 +59,16 @@ class JobSetRoutes:
             origin=origin_of(request),
         )
         call.generation, call.created = account.submit(submission)
-        return self._answer(request)
+        return self._answer(request, account, call.generation)
 
     async def status(self, request: web.Request) -> web.Response:
         """Return the job set with the status of each job."""
         call, account = call_and_account(request)
-        call.generation = account.find_job_set(call.request_id)
-        return self._answer(request)
+        return self._answer(request, account, account.find_job_set(call.request_id))
 
-    def _answer(self, request: web.Request) -> web.Response:
-        call, account = call_and_account(request)
-        assert call.generation is not None
+    def _answer(self, request: web.Request, account: Account, generation: Generation) -> web.Response:
         with_input = account.settings.v1_input_params
-        content = describe_job_set(call.generation, self._state.clock, origin_of(request), with_input=with_input)
+        content = describe_job_set(generation, self._state.clock, origin_of(request), with_input=with_input)
         return web.json_response(content)
 
 
