@@ -223,9 +223,15 @@ class Dispatcher:
         self._woken[callback_id] = None
         self._wakeup.wake()
 
-    async def deliverable(self, delivery: Delivery) -> bool:
-        """Return whether the revision of a delivery still exists. Raises UnconfirmedError."""
-        return await self._version(delivery) is not None
+    async def version(self, delivery: Delivery) -> Generation | None:
+        """Return the version to deliver; None if the generation was deleted or the revision pruned.
+
+        Raises UnconfirmedError.
+        """
+        versions = await self._change_log.history(delivery.generation_id, delivery.revision - 1, 1)
+        if not versions or versions[0].revision != delivery.revision:
+            return None
+        return versions[0]
 
     async def run(self) -> None:
         """Create and send deliveries until canceled."""
@@ -378,7 +384,7 @@ class Dispatcher:
         queue.attempted(replace(queue.current(delivery), next_at=self._clock.moment().steady + pause))
 
     async def _try_once(self, queue: CallbackQueue, delivery: Delivery) -> None:
-        version = await self._version(delivery)
+        version = await self.version(delivery)
         if version is None:
             await self._store.drop_delivery(delivery)
             queue.attempted(replace(delivery, state=DeliveryState.FAILED))
@@ -411,13 +417,6 @@ class Dispatcher:
                 queue.make_due(moment.steady, everything=False)
         if result.callback.paused and not before.paused:
             log.warning("a callback was paused after failures of its receiver", extra=_log_fields(before))
-
-    async def _version(self, delivery: Delivery) -> Generation | None:
-        """Return the version to deliver; None if the generation was deleted or the revision pruned."""
-        versions = await self._change_log.history(delivery.generation_id, delivery.revision - 1, 1)
-        if not versions or versions[0].revision != delivery.revision:
-            return None
-        return versions[0]
 
 
 def _log_fields(callback: Callback) -> dict[str, str]:

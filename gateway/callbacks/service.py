@@ -256,7 +256,7 @@ class TenantCallbacks:
             raise _quota("too many deliveries of this callback are pending", "deliveries", retryable=True)
         async with self._changing(tenant, parts[0]) as queue:
             known = await self._store.delivery(*parts)
-            if known is None or not await self._dispatcher.deliverable(known):
+            if known is None or await self._dispatcher.version(known) is None:
                 raise not_found("no such delivery", delivery_id=delivery_id)
             now = self._clock.moment().steady
             again = replace(
