@@ -23,12 +23,6 @@ _PAGES = frozenset({"application/json", "application/xml", "application/xhtml+xm
 _TYPES = {suffix: media_type for media_type, suffix in SUFFIXES.items()} | {".jpeg": "image/jpeg"}
 
 
-def media_type(content_type: str) -> str | None:
-    """Return the media type of a Content-Type, UNKNOWN if it is empty; None for a type without a suffix."""
-    name = _name(content_type)
-    return name if name in SUFFIXES else None
-
-
 def is_archived(content_type: str, planned: str) -> bool:
     """Return whether a file with this Content-Type is archived under a planned media type.
 
@@ -41,7 +35,8 @@ def is_archived(content_type: str, planned: str) -> bool:
 def type_of(content_type: str, url: str) -> str:
     """Return the media type of an output: the reported one, else the one of its URL's suffix, else UNKNOWN."""
     if content_type:
-        return media_type(content_type) or UNKNOWN
+        name = _name(content_type)
+        return name if name in SUFFIXES else UNKNOWN
     try:
         suffix = PurePosixPath(urlsplit(url).path).suffix.lower()
     except ValueError:  # an invalid URL, which will fail when it is fetched

@@ -229,7 +229,8 @@ class Creator:
 
     async def _look_up(self, creation: Creation, response: Any = None) -> Character:
         for pause in LOOKUP_PAUSES:
-            await self._sleep(pause)
+            if pause:
+                await sleep(self._clock, jittered(pause))
             try:
                 listing = await self._upstream(creation.account).listing()
             except GatewayError:
@@ -272,10 +273,6 @@ class Creator:
 
     async def _until_stored(self, write: Callable[[], Awaitable[None]]) -> None:
         await until_stored(self._clock, "the outcome of a creation", write)
-
-    async def _sleep(self, seconds: float) -> None:
-        if seconds:
-            await sleep(self._clock, jittered(seconds))
 
 
 def _log_fields(creation: Creation) -> dict[str, str]:

@@ -93,13 +93,8 @@ class Registry:
         """The ids of the characters that belong to creations."""
         return frozenset(self._by_character)
 
-    @property
-    def open_count(self) -> int:
-        """The number of creations without an outcome, including those being sent."""
-        return sum(creation.open for creation in self._creations.values())
-
     def open(self) -> list[Creation]:
-        """Return the creations without an outcome, oldest first."""
+        """Return the creations without an outcome, oldest first, including those being sent."""
         return [creation for creation in self._creations.values() if creation.open]
 
     # -- Characters --

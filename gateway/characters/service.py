@@ -124,7 +124,7 @@ class Characters:
     @property
     def open_count(self) -> int:
         """The number of creations without an outcome."""
-        return self._registry.open_count
+        return len(self._registry.open())
 
     def unresolved(self) -> Sequence[Creation]:
         """Return the creations of all tenants without an outcome, including those being sent. For operators."""
