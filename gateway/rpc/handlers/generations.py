@@ -120,7 +120,7 @@ class GenerationReads:
         return wire.embedded(GENERATION, self._shown(call, generation))
 
     async def forward_submission(
-        self, request: pb.SubmitGenerationRequest, call: Call, forward: Callable[[Message, Call], Awaitable[bytes]]
+        self, forward: Callable[[Message, Call], Awaitable[bytes]], request: pb.SubmitGenerationRequest, call: Call
     ) -> bytes:
         """Forward a submission to the leader, which waits for the acceptance. This replica waits for the end.
 

@@ -6,6 +6,7 @@ unchanged. A call is forwarded once: a replica that gets one and does not lead r
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 import time
@@ -226,7 +227,7 @@ class Replicated:
     """
 
     def __init__(
-        self, service: ServiceDescriptor, here: object, leader: ToLeader, catch_up: Callable[[], Awaitable[None]]
+        self, service: ServiceDescriptor, here: Any, leader: ToLeader, catch_up: Callable[[], Awaitable[None]]
     ) -> None:
         self._leader = leader
         self._catch_up = catch_up
@@ -236,7 +237,7 @@ class Replicated:
             if method.name == "ListGenerations":
                 handler = _list(handler, self._forwarded(service, method))
             elif method.name == "SubmitGeneration":
-                handler = _submit(here, handler)
+                handler = functools.partial(here.forward_submission, handler)
             setattr(self, name, handler)
 
     def _forwarded(self, service: ServiceDescriptor, method: MethodDescriptor) -> Any:
@@ -282,15 +283,6 @@ def _list(here: Any, forwarded: Any) -> Any:
 
     def handler(request: pb.ListGenerationsRequest, call: Call) -> Any:
         return (forwarded if request.filter.idempotency_key else here)(request, call)
-
-    return handler
-
-
-def _submit(here: Any, forwarded: Any) -> Any:
-    """Return the handler of SubmitGeneration."""
-
-    def handler(request: pb.SubmitGenerationRequest, call: Call) -> Any:
-        return here.forward_submission(request, call, forwarded)
 
     return handler
 
