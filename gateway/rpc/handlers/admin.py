@@ -27,7 +27,6 @@ from gateway.rpc.messages.subject_limits import NO_KEY, limits_message, limits_o
 from gateway.rpc.messages.usage import query_of, response_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-GENERATION = 1
 ENTRIES_PER_BATCH = 500
 """Entries of the audit log that are read at once."""
 OVERLAP = 86_400.0
@@ -66,7 +65,8 @@ class AdminHandlers:
             case _:
                 twice = request.resubmit.may_charge_twice
                 generation = await self.resolver.resubmit(generation_id, may_charge_twice=twice)
-        return wire.embedded(GENERATION, wire.shown(generation, include_input=False))
+        content = wire.shown(generation, include_input=False)
+        return wire.embedded(pb.ResolveGenerationResponse.GENERATION_FIELD_NUMBER, content)
 
     async def list_unresolved(self, _: pb.ListUnresolvedRequest, __: Call) -> pb.ListUnresolvedResponse:
         """List the characters and messages with an unknown outcome."""

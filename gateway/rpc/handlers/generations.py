@@ -31,10 +31,9 @@ from hfgateway.v1 import generation_service_pb2 as pb
 
 DEFAULT_SUBMIT_WAIT = 10.0
 DEFAULT_WAIT = 30.0
-GENERATION = 1
+GENERATION = pb.GetGenerationResponse.GENERATION_FIELD_NUMBER
 """The field number of the generation in all responses that contain one."""
-FORECAST = 2
-"""The field number of the forecast in WatchGenerationResponse."""
+FORECAST = pb.WatchGenerationResponse.FORECAST_FIELD_NUMBER
 MAX_FORECASTS = 10_000
 """Forecasts in one message. Most clients accept no messages of more than 4 MiB, which is about 65,000 forecasts."""
 MIN_INTERVAL = 1.0
