@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from gateway.sandbox.generations.generation import Generation
-
 _EARLY_TOLERANCE = 0.05
 """Seconds by which a client may ignore a Retry-After: clocks and timers are not exact."""
 
@@ -150,25 +148,6 @@ class Ledger:
         self.peak_calls_per_second = 0
         self._this_second = (0, 0)
         self._not_before: dict[str, float] = {}
-
-    def record_generation_charge(self, generation: Generation) -> None:
-        """Record the charge for a new generation."""
-        self.record_charge(
-            generation.request_id, generation.model.slug, generation.prompt, generation.price, generation.created_at
-        )
-
-    def record_charge(self, request_id: str, model: str, prompt: str, credits: Decimal, at: float) -> None:
-        """Record a charge."""
-        self.charges.append(Charge(at, request_id, model, prompt, credits))
-
-    def record_generation_refund(self, generation: Generation, reason: str) -> None:
-        """Record the refund of a generation at the time of its end."""
-        assert generation.finished_at is not None
-        self.record_refund(generation.request_id, generation.refund_amount, reason, generation.finished_at)
-
-    def record_refund(self, request_id: str, credits: Decimal, reason: str, at: float) -> None:
-        """Record a refund."""
-        self.refunds.append(Refund(at, request_id, credits, reason))
 
     def record_retry_after(self, retry_key: str, until: float) -> None:
         """Record that a call was answered with a Retry-After: a retry before the time `until` ignores it."""

@@ -24,7 +24,7 @@ from gateway.sandbox.clock import Clock
 from gateway.sandbox.generations.generation import Generation
 from gateway.sandbox.generations.prompt_directives import Outcome
 from gateway.sandbox.generations.run_queue import RunQueue
-from gateway.sandbox.ledger import AgentCharge, Ledger
+from gateway.sandbox.ledger import AgentCharge, Charge, Ledger, Refund
 from gateway.sandbox.options import SandboxOptions
 from gateway.sandbox.schema import whole_number
 
@@ -224,7 +224,8 @@ class Account:
         self.generations[generation.request_id] = generation
         self._run_queue.add(generation)
         self.credits -= price
-        self._ledger.record_generation_charge(generation)
+        charge = Charge(now, generation.request_id, generation.model.slug, generation.prompt, price)
+        self._ledger.charges.append(charge)
         return generation
 
     def _check_queue(self, outputs: int) -> None:
@@ -245,5 +246,7 @@ class Account:
             self.ended.append(generation)
 
     def _refund(self, generation: Generation, reason: str) -> None:
-        self.credits += generation.refund_amount
-        self._ledger.record_generation_refund(generation, reason)
+        assert generation.finished_at is not None
+        amount = generation.refund_amount
+        self.credits += amount
+        self._ledger.refunds.append(Refund(generation.finished_at, generation.request_id, amount, reason))

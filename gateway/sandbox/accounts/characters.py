@@ -14,7 +14,7 @@ from typing import Any
 from gateway.sandbox import errors
 from gateway.sandbox.clock import Clock, timestamp
 from gateway.sandbox.generations.prompt_directives import read_directives
-from gateway.sandbox.ledger import Ledger
+from gateway.sandbox.ledger import Charge, Ledger, Refund
 from gateway.sandbox.schema import Schema, violations
 
 PRICE = Decimal(40)
@@ -100,7 +100,7 @@ class Characters:
             fails=directives.outcome is not None,
         )
         self._all[character.id] = character
-        self._ledger.record_charge(character.id, MODEL, character.name, PRICE, now)
+        self._ledger.charges.append(Charge(now, character.id, MODEL, character.name, PRICE))
         return character
 
     def _later_than_all(self, now: float) -> float:
@@ -114,7 +114,7 @@ class Characters:
         for character in self._all.values():
             if character.fails and not character.refunded and character.finished_at <= now:
                 character.refunded = True
-                self._ledger.record_refund(character.id, PRICE, "failed", character.finished_at)
+                self._ledger.refunds.append(Refund(character.finished_at, character.id, PRICE, "failed"))
                 back += PRICE
         return back
 
