@@ -7,7 +7,7 @@ from typing import IO
 import click
 
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo, echo_cells, print_json, time_text
+from gateway.cli.output import echo, echo_cells, json_option, print_json, time_text
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 
@@ -49,7 +49,7 @@ def rotate(operator: Operator, name: str, credentials: IO[str]) -> None:
 @accounts.command(name="list")
 @operator_options
 @click.option("--check", is_flag=True, help="Ask Higgsfield first whether it accepts the credentials, which is free.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_accounts(operator: Operator, check: bool, as_json: bool) -> None:
     """List accounts and who uses them. A line for each set of credentials, then one for each tenant."""
     response = operator.ask(lambda admin: admin.ListAccounts, pb.ListAccountsRequest(check=check))

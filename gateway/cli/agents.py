@@ -13,7 +13,7 @@ from gateway.cli import exit_codes
 from gateway.cli.advice import Advice
 from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.numbers import Seconds
-from gateway.cli.output import echo, echo_lines, fail, print_json
+from gateway.cli.output import echo, echo_lines, fail, json_option, print_json
 
 if TYPE_CHECKING:
     from hfgateway_client import Client
@@ -23,7 +23,6 @@ _session = click.option("--session", "session_id", metavar="ID", help="Continue 
 _timeout = click.option(
     "--timeout", type=Seconds(), metavar="SECONDS", help="Stop following a turn after this time. Default: no limit."
 )
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print only JSON, a line for each change.")
 
 
 @click.group()
@@ -40,7 +39,7 @@ def agents() -> None:
     help="Idempotency key: the same text with the same key and --session is sent and charged once. Default: a new key.",
 )
 @_timeout
-@_as_json
+@json_option
 @client_options
 def ask(
     *, connection: Connection, text: str, session_id: str | None, key: str | None, timeout: float | None, as_json: bool
@@ -63,7 +62,7 @@ def ask(
 @agents.command()
 @_session
 @_timeout
-@_as_json
+@json_option
 @client_options
 def chat(*, connection: Connection, session_id: str | None, timeout: float | None, as_json: bool) -> None:
     """Send each line of standard input as a message. Exit codes: 0 at the end of input, otherwise those of `ask`."""

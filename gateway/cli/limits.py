@@ -73,7 +73,7 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
 
 @limits.command()
 @_whose
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> None:
     """Show the limits of a tenant, key or label. Each has what is used of it."""
     found = next((entry for entry in _fetch_limits(operator, tenant) if entry.subject == subject), None)

@@ -10,7 +10,7 @@ import click
 
 from gateway.cli import exit_codes
 from gateway.cli.advice import Advice, key_advice
-from gateway.cli.output import echo, echo_error, plain
+from gateway.cli.output import echo, echo_error, json_option, plain
 from gateway.cli.progress import timeout_option
 from gateway.cli.save import save_outputs
 
@@ -25,7 +25,7 @@ def follow_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options `save`, `timeout` and `as_json`."""
     folder = click.Path(file_okay=False, path_type=Path)
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print only JSON, a line for each change."),
+        json_option,
         timeout_option,
         click.option("--save", type=folder, metavar="DIR", help="Save the outputs to this folder, as <id>-<n>.<ext>."),
     ):

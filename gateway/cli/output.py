@@ -19,7 +19,7 @@ import click
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print only JSON, a line for each item or change.")
 
 
 class OutputWriteError(Exception):
