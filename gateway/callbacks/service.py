@@ -39,7 +39,6 @@ class Tested:
     """The result of a test delivery. `id` is its webhook-id; the times are wall times."""
 
     id: str
-    callback_id: str
     outcome: Outcome
     create_time: float
     last_attempt_time: float
@@ -224,7 +223,7 @@ class TenantCallbacks:
         with self._testing.counted(tenant, MAX_TESTS, "tests of callbacks"):
             headers = signing.headers(delivery_id, moment.wall, body, callback.signing(moment.steady))
             outcome = await self._receivers.post(tenant, callback.url, headers, body, lambda: True)
-        return Tested(delivery_id, callback.id, outcome, moment.wall, self._clock.moment().wall)
+        return Tested(delivery_id, outcome, moment.wall, self._clock.moment().wall)
 
     async def deliveries(
         self,

@@ -82,7 +82,7 @@ class CallbackHandlers:
         taken = tested.outcome.problem is None
         message = pb.Delivery(
             id=tested.id,
-            callback_id=tested.callback_id,
+            callback_id=request.id,
             state=(DeliveryState.DELIVERED if taken else DeliveryState.FAILED).value,  # type: ignore[arg-type]
             attempts=1,
             problem=tested.outcome.problem or 0,  # type: ignore[arg-type]
