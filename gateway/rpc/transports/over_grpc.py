@@ -30,6 +30,7 @@ RPCS_WITH_OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGe
 FORWARDED_METADATA = "hfgateway-forwarded"
 """Metadata of a call that another replica has forwarded: a text that only replicas know."""
 NO_BACKLOGS: Mapping[str, Backlog] = {}
+NewGuard = Callable[[], Guard]
 Trailers = tuple[tuple[str, bytes], ...]
 STATUS_DETAILS = "grpc-status-details-bin"
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -75,20 +76,18 @@ def bound_handlers(
         else:
             serve = _client_stream if method.client_streaming else _unary
             register = grpc.stream_unary_rpc_method_handler
-        served = serve(full_name, handler, request_class, chain, arrivals)
+        served = serve(chain.guard(full_name), handler, request_class, arrivals)
         if full_name in backlogs:
             served = _limited(served, backlogs[full_name], chain.refusal_counter(full_name))
         bound[method.name] = register(served)
     return bound
 
 
-def _unary(method: str, handler: Unary, request_class: type[Message], chain: Chain, arrivals: Arrivals) -> Any:
-    guard = chain.guard(method)
-
+def _unary(new_guard: NewGuard, handler: Unary, request_class: type[Message], arrivals: Arrivals) -> Any:
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         _end_with_a_failpoint(context)
         try:
-            with guard() as entered:
+            with new_guard() as entered:
                 entered.read_headers("grpc", context.invocation_metadata)
                 call = await _enter(entered, context, unquote(context.peer()))  # gRPC encodes the brackets of IPv6
                 raw = await arrivals.within(context.read())
@@ -125,13 +124,11 @@ def _refusals() -> Iterator[tuple[grpc.StatusCode, str, Trailers]]:
     return itertools.cycle([(grpc.StatusCode.RESOURCE_EXHAUSTED, error.message, _trailers(error)) for error in errors])
 
 
-def _stream(method: str, handler: Stream, request_class: type[Message], chain: Chain, arrivals: Arrivals) -> Any:
-    guard = chain.guard(method)
-
+def _stream(new_guard: NewGuard, handler: Stream, request_class: type[Message], arrivals: Arrivals) -> Any:
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> AsyncIterator[bytes]:
         _end_with_a_failpoint(context)
         try:
-            with guard() as entered:
+            with new_guard() as entered:
                 call = await _enter(entered, context)
                 raw = await arrivals.within(context.read())
                 responses = handler(_decode(request_class, raw), call)
@@ -148,15 +145,11 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
     return serve
 
 
-def _client_stream(
-    method: str, handler: ClientStream, request_class: type[Message], chain: Chain, arrivals: Arrivals
-) -> Any:
-    guard = chain.guard(method)
-
+def _client_stream(new_guard: NewGuard, handler: ClientStream, request_class: type[Message], arrivals: Arrivals) -> Any:
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         _end_with_a_failpoint(context)
         try:
-            with guard() as entered:
+            with new_guard() as entered:
                 call = await _enter(entered, context)
                 response = _serialize(await handler(_requests(request_class, context, arrivals), call))
                 failpoints.before("gRPC answer")
@@ -167,14 +160,10 @@ def _client_stream(
     return serve
 
 
-def _bidi_stream(
-    method: str, handler: BidiStream, request_class: type[Message], chain: Chain, arrivals: Arrivals
-) -> Any:
-    guard = chain.guard(method)
-
+def _bidi_stream(new_guard: NewGuard, handler: BidiStream, request_class: type[Message], arrivals: Arrivals) -> Any:
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> AsyncIterator[bytes]:
         try:
-            with guard() as entered:
+            with new_guard() as entered:
                 call = await _enter(entered, context)
                 async for response in handler(_requests(request_class, context, arrivals), call):
                     yield _serialize(response)
