@@ -73,11 +73,6 @@ class Model:
     listing: Listing | None = None
 
     @property
-    def name(self) -> str:
-        """The name for sorting: a model has only its id."""
-        return self.id
-
-    @property
     def has_presets(self) -> bool:
         """Whether the schema has a parameter for a preset."""
         properties = None if self.schema is None else self.schema.get("properties")

@@ -11,7 +11,6 @@ from gateway.catalog.model import (
     PRESETS,
     SOUL_STYLES_V1,
     SOUL_STYLES_V2,
-    Item,
     Lifecycle,
     Motion,
     Preset,
@@ -30,7 +29,7 @@ SCHEMA_REFUSES_FOR = 86_400.0
 """Seconds after its fetch during which Higgsfield's schema refuses inputs; an older or built-in one only warns."""
 MODEL_FIELD = "input.model.model_id"
 NO_VIOLATIONS = InputCheckResult()
-_T = TypeVar("_T", bound=Item)
+_T = TypeVar("_T", Motion, SoulStyle, Preset)
 
 
 @frozen

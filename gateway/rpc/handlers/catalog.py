@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from google.protobuf.struct_pb2 import Struct
 
 from gateway.catalog.merged import Entry, Models
-from gateway.catalog.model import Item, Lifecycle, Model, Motion, Preset, SoulStyle
+from gateway.catalog.model import Lifecycle, Model, Motion, Preset, SoulStyle
 from gateway.catalog.service import Catalogs
 from gateway.errors import invalid_field
 from gateway.rpc.call import Call
@@ -37,7 +37,7 @@ class CatalogHandlers:
         """Return a page of models, sorted by id."""
         if request.output_kind not in generation_pb2.MediaKind.values():
             raise invalid_field("output_kind", "is not a value this gateway knows")
-        page: SortedPage[Entry] = SortedPage(request, lambda entry: _place(entry.model))
+        page: SortedPage[Entry] = SortedPage(request, lambda entry: (entry.model.id,))
         models = await self._models(call)
         kind, query, wall = int(request.output_kind), request.query.casefold(), self._catalogs.wall
         shown = [
@@ -174,9 +174,9 @@ def _matching(items: Iterable[T], query: str) -> Iterator[T]:
     return (item for item in items if query.casefold() in item.name.casefold())
 
 
-def _place(item: Item) -> tuple[str, str]:
+def _place(item: Motion | SoulStyle | Preset) -> tuple[str, str]:
     """Return the sort key of an item."""
-    return (item.id, "") if isinstance(item, Model) else (item.name.casefold(), item.id)
+    return item.name.casefold(), item.id
 
 
 def _motion_message(motion: Motion) -> pb.Motion:
