@@ -141,17 +141,12 @@ class Creator:
 
     async def _current(self, creation: Creation) -> Character:
         """Return the current state of a creation's character."""
-        character_id = creation.character_id
-        if self._registry.is_deleted(character_id):
-            raise errors.key_reused(deleted=character_id)
-        character = await or_unavailable(
-            self._upstream(creation.account).find(character_id), Reason.UPSTREAM_CREDENTIALS_REFUSED
-        )
-        if character is None and self._registry.may_not_show_yet(character_id):
-            raise errors.not_shown_yet()
+        character_id, character = creation.character_id, None
+        if not self._registry.is_deleted(character_id):
+            upstream = self._upstream(creation.account)
+            character = await self._registry.find(upstream, character_id, Reason.UPSTREAM_CREDENTIALS_REFUSED)
         if character is None:
             raise errors.key_reused(deleted=character_id)
-        self._registry.record_seen(character)
         return character
 
     async def _train(self, tenant: str, order: Order, fingerprint: bytes) -> Character:

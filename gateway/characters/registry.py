@@ -9,8 +9,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from gateway.characters import errors
 from gateway.characters.model import Character, CharacterState, Creation, Removal, plain_id, same_name
-from gateway.errors import Violation
+from gateway.characters.ports import CharacterUpstream
+from gateway.errors import Reason, Violation, or_unavailable
 from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input, ModelInput, SoulInput, SoulVersion
 from gateway.generations.ports import Clock
@@ -150,9 +152,20 @@ class Registry:
         if known is None or character.done or not known[0].done:
             self._seen[character.id] = (character, self._clock.moment().steady)
 
-    def record_missing(self, character_id: str) -> None:
-        """Record that Higgsfield no longer knows a character."""
-        self._seen.pop(character_id, None)
+    async def find(self, upstream: CharacterUpstream, character_id: str, *passed: Reason) -> Character | None:
+        """Return a character as Higgsfield reports it now, and record it; None if Higgsfield does not know it.
+
+        Raises UPSTREAM_UNAVAILABLE, also for a 404 that is not conclusive yet. Errors with the reasons `passed` are
+        raised as they are.
+        """
+        character = await or_unavailable(upstream.find(character_id), *passed)
+        if character is not None:
+            self.record_seen(character)
+        elif self.may_not_show_yet(character_id):
+            raise errors.not_shown_yet()
+        else:
+            self._seen.pop(character_id, None)
+        return character
 
     def may_not_show_yet(self, character_id: str) -> bool:
         """Return whether a character was created moments ago, so that a 404 is not conclusive yet."""

@@ -60,16 +60,11 @@ class Characters:
     async def get(self, tenant: str, given: str) -> Character:
         """Return the current state of a character at Higgsfield. Raises NOT_FOUND or UPSTREAM_UNAVAILABLE."""
         character_id = self._existing(tenant, given)
-        deleted = self._registry.is_deleted(character_id)
-        character = (
-            None if deleted else await or_unavailable(self._upstream_of(tenant, character_id).find(character_id))
-        )
-        if character is None and not deleted and self._registry.may_not_show_yet(character_id):
-            raise errors.not_shown_yet()
+        character = None
+        if not self._registry.is_deleted(character_id):
+            character = await self._registry.find(self._upstream_of(tenant, character_id), character_id)
         if character is None:
-            self._registry.record_missing(character_id)
             raise errors.character_not_found(given)
-        self._registry.record_seen(character)
         return character
 
     async def page(self, tenant: str, after: Place | None, limit: int) -> tuple[Sequence[Character], int]:

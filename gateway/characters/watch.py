@@ -9,7 +9,7 @@ from gateway.characters.model import Character
 from gateway.characters.ports import UpstreamOf
 from gateway.characters.registry import Registry
 from gateway.concurrency import Signals
-from gateway.errors import Failure, GatewayError, Reason, or_unavailable
+from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations.clock import WaitTimer, jittered, sleep
 from gateway.generations.ports import Clock
 from gateway.generations.watching.watch import HEARTBEAT, Stream
@@ -145,9 +145,7 @@ class CharacterWatches:
         pause, silence = self._first, self._first
         while True:
             try:
-                character = await or_unavailable(self._upstream(account).find(character_id))
-                if character is None and self._registry.may_not_show_yet(character_id):
-                    raise errors.not_shown_yet()
+                character = await self._registry.find(self._upstream(account), character_id)
             except GatewayError as error:
                 if watched.character is None:
                     self._finish(character_id, watched, error)
@@ -156,10 +154,8 @@ class CharacterWatches:
                 await self._sleep(max(silence, error.failure.retry_after or 0.0))
                 continue
             if character is None:
-                self._registry.record_missing(character_id)
                 self._finish(character_id, watched, errors.character_not_found(character_id))
                 return
-            self._registry.record_seen(character)
             pause = self._first if watched.update(character) else min(pause * PAUSE_GROWTH, self._longest)
             silence = self._first
             if character.done:
