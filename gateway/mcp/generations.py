@@ -232,19 +232,17 @@ async def _follow(
 ) -> tuple[Generation, RefusedError | None]:
     """Return the generation when it is done, or its last known state after that time, and why the watch failed."""
     progress = _Progress(report)
-    await progress.report(generation, generation.forecast if generation.HasField("forecast") else None)
+    await progress.report(generation)
     if generation.done or not seconds:
         return generation, None
     try:
         async with asyncio.timeout(seconds) as limit, aclosing(gateway.watch(generation)) as events:
             async for seen in events:
-                forecast: generation_pb2.Forecast | None
                 if isinstance(seen, generation_pb2.Forecast):
-                    forecast = seen
+                    generation.forecast.CopyFrom(seen)
                 else:
                     generation = seen
-                    forecast = seen.forecast if seen.HasField("forecast") else None
-                await progress.report(generation, forecast)
+                await progress.report(generation)
     except TimeoutError:
         if not limit.expired():
             raise
@@ -260,9 +258,9 @@ class _Progress:
         self._report = report
         self._last: float | None = None
 
-    async def report(self, generation: Generation, forecast: generation_pb2.Forecast | None) -> None:
-        known = 1.0 if generation.done else min(forecast.progress, 0.99) if forecast is not None else 0.0
+    async def report(self, generation: Generation) -> None:
+        known = 1.0 if generation.done else min(generation.forecast.progress, 0.99)
         if self._last is not None and known <= self._last:
             known = self._last + (1.0 - self._last) / 100
         self._last = known
-        await self._report(known, render.progress(generation, forecast))
+        await self._report(known, render.progress(generation))

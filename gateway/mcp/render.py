@@ -41,16 +41,16 @@ def summary(generation: generation_pb2.Generation) -> str:
     return "\n".join(lines)
 
 
-def progress(generation: generation_pb2.Generation, forecast: generation_pb2.Forecast | None) -> str:
+def progress(generation: generation_pb2.Generation) -> str:
     """Return a line about the progress of a generation."""
-    parts = [state_name(generation)]
+    forecast, parts = generation.forecast, [state_name(generation)]
     if generation.HasField("delay"):
         parts.append(generation.delay.message)
-    if forecast is not None and forecast.queue_position:
+    if forecast.queue_position:
         parts.append(f"number {forecast.queue_position} in the gateway's queue")
-    if forecast is not None and forecast.HasField("remaining"):
+    if forecast.HasField("remaining"):
         parts.append(f"about {forecast.remaining.ToSeconds()} s left")
-    if forecast is not None and forecast.overdue:
+    if forecast.overdue:
         parts.append("longer than expected")
     return ", ".join(parts)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from typing import Any
+
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.mcp import render
-from gateway.mcp.generations import _ended, _Progress
+from gateway.mcp.generations import _ended, _follow, _Progress
+from gateway.mcp.port import RefusedError
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_pb2 as pb
 
@@ -70,11 +74,27 @@ def test_a_summary_has_the_failure_the_delay_and_the_outputs() -> None:
 
 def test_progress_has_the_queue_position_and_the_time_left() -> None:
     generation = pb.Generation(state=pb.GENERATION_STATE_PENDING, delay=error_pb2.Failure(message="full"))
-    assert render.progress(generation, None) == "PENDING, full"
-    assert render.progress(generation, pb.Forecast()) == "PENDING, full"
-    forecast = pb.Forecast(queue_position=3, remaining=Duration(seconds=12), overdue=True)
+    assert render.progress(generation) == "PENDING, full"
+    generation.forecast.SetInParent()
+    assert render.progress(generation) == "PENDING, full"
+    generation.forecast.MergeFrom(pb.Forecast(queue_position=3, remaining=Duration(seconds=12), overdue=True))
     text = "PENDING, full, number 3 in the gateway's queue, about 12 s left, longer than expected"
-    assert render.progress(generation, forecast) == text
+    assert render.progress(generation) == text
+
+
+async def test_an_interrupted_wait_returns_the_newest_forecast() -> None:
+    class Gateway:
+        async def watch(self, _: pb.Generation) -> AsyncGenerator[pb.Forecast, None]:
+            yield pb.Forecast(queue_position=2)
+            raise RefusedError("UNAVAILABLE", error_pb2.Failure())
+
+    async def report(_: float, __: str) -> None:
+        pass
+
+    gateway: Any = Gateway()
+    queued = pb.Generation(state=pb.GENERATION_STATE_PENDING, forecast=pb.Forecast(queue_position=3))
+    generation, _ = await _follow(gateway, queued, 10, report)
+    assert generation.forecast.queue_position == 2
 
 
 async def test_progress_grows_with_each_report_and_is_1_only_at_the_end() -> None:
@@ -86,9 +106,11 @@ async def test_progress_grows_with_each_report_and_is_1_only_at_the_end() -> Non
     progress = _Progress(report)
     running = pb.Generation(state=pb.GENERATION_STATE_IN_PROGRESS)
     for share in (0.5, 0.25, 1.0, 1.0):
-        await progress.report(running, pb.Forecast(progress=share))
-    await progress.report(running, None)
-    await progress.report(pb.Generation(done=True), None)
+        running.forecast.progress = share
+        await progress.report(running)
+    running.ClearField("forecast")
+    await progress.report(running)
+    await progress.report(pb.Generation(done=True))
     assert reported == sorted(set(reported))
     assert reported[0] == 0.5
     assert reported[-2] < reported[-1] == 1.0
