@@ -105,7 +105,7 @@ class MessageTaken:
     """Higgsfield accepted the message under this id. `extra` are the other values of its response, as JSON."""
 
     message_id: str
-    extra: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
+    extra: Mapping[str, Any] | None = field(hash=False, repr=False)
 
 
 @frozen
@@ -115,7 +115,7 @@ class MediaSlot:
     id: str
     content_type: str
     upload_url: str = field(repr=False)
-    url: str = ""
+    url: str
 
 
 @frozen

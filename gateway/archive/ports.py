@@ -46,7 +46,7 @@ class SourceResponse:
     size: int | None
     etag: str
     chunks: AsyncIterator[bytes]
-    content_type: str = ""
+    content_type: str
 
 
 class Source(Protocol):

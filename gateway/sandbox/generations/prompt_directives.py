@@ -19,16 +19,16 @@ _WORD = re.compile(r"\[(?:(fail|nsfw)=(\d)|(fail|nsfw|lost|slow=(\d+(?:\.\d+)?)|
 class Directives:
     """The directives of a prompt."""
 
-    outcome: Outcome | None = None
-    running_seconds: float | None = None
-    http_status: int | None = None
+    outcome: Outcome | None
+    running_seconds: float | None
+    http_status: int | None
     """Answer the submission with this status, and create nothing."""
 
-    lost: bool = False
+    lost: bool
     """Create the generation, charge for it, and close the connection without a response."""
 
-    failed_jobs: int = 0
-    moderated_jobs: int = 0
+    failed_jobs: int
+    moderated_jobs: int
 
     def job_outcomes(self, usual: list[Outcome]) -> list[Outcome]:
         """Apply the directives to the outcomes that the jobs of a set would have without them."""
