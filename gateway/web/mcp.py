@@ -19,7 +19,7 @@ from gateway.rpc.chain import Chain
 from gateway.rpc.errors import failure_message
 from gateway.rpc.limits.call_limits import CallLimits, KeptRequest
 from gateway.rpc.limits.requests import BadRequestError, too_large
-from gateway.rpc.transports.over_mcp import HandledPort, Methods
+from gateway.rpc.transports.over_mcp import HandledPort, methods_by_name
 from gateway.telemetry import Rejection
 from gateway.web.local import is_foreign
 
@@ -43,7 +43,7 @@ class McpEndpoint:
         limits: CallLimits,
         allowed_origins: Sequence[str],
     ) -> None:
-        methods = Methods(served, chain)
+        methods = methods_by_name(served, chain)
         server = mcp_server(all_tools(), lambda context: HandledPort(methods, context.request.headers))
         self._manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=MAX_BODY_BYTES)
         self._chain = chain

@@ -26,41 +26,30 @@ Headers = Mapping[str, str]
 """The headers of a request, by their names in lower case."""
 
 
-class Methods:
-    """All RPCs by name."""
+class Method:
+    """An RPC."""
 
-    def __init__(self, served: Mapping[ServiceDescriptor, object], chain: Chain) -> None:
-        self._methods = {
-            method.name: _Method(service, method, handlers, chain)
-            for service, handlers in served.items()
-            for method in service.methods
-        }
-
-    async def call(self, name: str, request: Message | AsyncIterator[Message], headers: Headers) -> Any:
-        """Call an RPC with a single response. Raises RefusedError."""
-        method = self._methods[name]
-        async with method.entered(headers) as call:
-            return method.decoded(await method.handler(request, call))
-
-    async def stream(self, name: str, request: Message, headers: Headers) -> AsyncGenerator[Any, None]:
-        """Call an RPC with a stream of responses. Raises RefusedError."""
-        method = self._methods[name]
-        async with method.entered(headers) as call:
-            call.start_waiting()
-            async with aclosing(method.handler(request, call)) as responses:
-                async for response in responses:
-                    yield method.decoded(response)
-
-
-class _Method:
     def __init__(self, service: ServiceDescriptor, method: MethodDescriptor, handlers: object, chain: Chain) -> None:
         self._guard = chain.guard(f"/{service.full_name}/{method.name}")
         self._unary = not method.client_streaming and not method.server_streaming
         self._output: type[Message] = GetMessageClass(method.output_type)
-        self.handler: Any = getattr(handlers, method_name(method))
+        self._handler: Any = getattr(handlers, method_name(method))
+
+    async def call(self, request: Message | AsyncIterator[Message], headers: Headers) -> Any:
+        """Call an RPC with a single response. Raises RefusedError."""
+        async with self._entered(headers) as call:
+            return self._decoded(await self._handler(request, call))
+
+    async def stream(self, request: Message, headers: Headers) -> AsyncGenerator[Any, None]:
+        """Call an RPC with a stream of responses. Raises RefusedError."""
+        async with self._entered(headers) as call:
+            call.start_waiting()
+            async with aclosing(self._handler(request, call)) as responses:
+                async for response in responses:
+                    yield self._decoded(response)
 
     @asynccontextmanager
-    async def entered(self, headers: Headers) -> AsyncIterator[Call]:
+    async def _entered(self, headers: Headers) -> AsyncIterator[Call]:
         """The guard of one call. Raises RefusedError."""
         try:
             with self._guard() as entered:
@@ -70,15 +59,24 @@ class _Method:
         except RpcError as error:
             raise _refused(error) from error
 
-    def decoded(self, response: Message | bytes) -> Message:
+    def _decoded(self, response: Message | bytes) -> Message:
         """Return the response as a message."""
         return self._output.FromString(response) if isinstance(response, bytes) else response
+
+
+def methods_by_name(served: Mapping[ServiceDescriptor, object], chain: Chain) -> dict[str, Method]:
+    """Return all RPCs of services, which are given with their handlers."""
+    return {
+        method.name: Method(service, method, handlers, chain)
+        for service, handlers in served.items()
+        for method in service.methods
+    }
 
 
 class HandledPort:
     """Implements the port of the tools with the handlers of this process, for a request with these headers."""
 
-    def __init__(self, methods: Methods, headers: Headers) -> None:
+    def __init__(self, methods: Mapping[str, Method], headers: Headers) -> None:
         self._methods = methods
         self._headers = headers
 
@@ -92,7 +90,7 @@ class HandledPort:
         """WatchGeneration, with forecasts."""
         request = pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision)
         request.forecast_interval.seconds = FORECAST_INTERVAL
-        async with aclosing(self._methods.stream("WatchGeneration", request, self._headers)) as responses:
+        async with aclosing(self._methods["WatchGeneration"].stream(request, self._headers)) as responses:
             async for response in responses:
                 if response.HasField("generation"):
                     yield response.generation
@@ -156,7 +154,7 @@ class HandledPort:
         name = request.DESCRIPTOR.name.removesuffix("Request")
         request.page_size = limit
         while True:
-            page = await self._methods.call(name, request, self._headers)
+            page = await self._methods[name].call(request, self._headers)
             found.extend(getattr(page, field))
             request.page_token = page.next_page_token
             if len(found) >= limit or not request.page_token:
@@ -165,7 +163,7 @@ class HandledPort:
     async def _call(self, response: type[A], request: Message | AsyncIterator[Message]) -> A:
         """Call the RPC with this type of response."""
         name = response.DESCRIPTOR.name.removesuffix("Response")
-        found: A = await self._methods.call(name, request, self._headers)
+        found: A = await self._methods[name].call(request, self._headers)
         return found
 
 
