@@ -13,8 +13,9 @@ fails. The ``code`` of these errors is None.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 
@@ -88,3 +89,16 @@ def attach_key(idempotency_key: str) -> Iterator[None]:
     except GatewayError as error:
         error.idempotency_key = idempotency_key
         raise
+
+
+def report(callback: Callable[[Any], object] | None, value: object) -> None:
+    """Call the caller's code in a block that attaches a key.
+
+    Raises:
+        GatewayError: The callback raised its cause, which could not have the key.
+    """
+    try:
+        if callback:
+            callback(value)
+    except Exception as cause:
+        raise GatewayError(f"a callback raised {cause!r}", code=None, reason="", failure=Failure()) from cause

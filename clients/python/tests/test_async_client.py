@@ -265,22 +265,32 @@ async def test_a_watch_holds_no_call_when_it_is_closed(gateway: ScriptedGateway,
         assert client._calls._streams == set()
 
 
-async def test_a_callback_that_raises_ends_the_watch(gateway: ScriptedGateway, client: AsyncClient) -> None:
-    """The traceback keeps the frames of the client alive, and with them what is not closed."""
+async def test_a_callback_that_raises_ends_the_watch_and_its_error_has_the_key(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    """What it was called for was charged. The traceback keeps the frames of the client alive: they must be closed."""
 
-    def out_of_paper(changed: Generation | SoulCharacter) -> None:
-        if changed.state == 2:
+    def out_of_paper(changed: object) -> None:
+        if getattr(changed, "state", 2) == 2:
             raise LookupError("paper")
 
-    gateway.on("SubmitGeneration", submitted())
+    gateway.on("SubmitGeneration", submitted(), submitted(warnings=WARNINGS), submitted("UNCERTAIN"))
     gateway.on("WatchGeneration", [change("UNCERTAIN", 2), gateway.hang])
     gateway.on("CreateCharacter", CreateCharacterResponse(character=SoulCharacter(id="c1")))
     gateway.on("WatchCharacter", [WatchCharacterResponse(character=SoulCharacter(id="c1", state=2)), gateway.hang])
-    with pytest.raises(LookupError) as generating:
-        await client.generate(INPUT, on_progress=out_of_paper)
-    with pytest.raises(LookupError) as training:
-        await client.train_character("Anna", ["https://images.example/1"], on_progress=out_of_paper)
-    assert client._calls._streams == set(), (generating, training)
+    images = ["https://images.example/1"]
+    calls = [
+        client.generate(INPUT, on_progress=out_of_paper, idempotency_key="order-7"),
+        client.generate(INPUT, on_warning=out_of_paper, idempotency_key="order-7"),
+        client.generate(INPUT, on_progress=out_of_paper, idempotency_key="order-7"),
+        client.train_character("Anna", images, on_progress=out_of_paper, idempotency_key="order-7"),
+    ]
+    for call in calls:
+        with pytest.raises(errors.GatewayError, match=r"LookupError\('paper'\)") as failed:
+            await call
+        assert isinstance(failed.value.__cause__, LookupError)
+        assert (failed.value.idempotency_key, failed.value.retryable) == ("order-7", False)
+    assert client._calls._streams == set(), failed
 
 
 async def test_a_change_that_comes_with_a_forecast_is_reported(client: AsyncClient, gateway: ScriptedGateway) -> None:

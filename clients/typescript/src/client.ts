@@ -8,7 +8,7 @@ import { WatchCursor } from "./cursor.js";
 import type { GatewayError } from "./errors.js";
 import type { WatchEvent } from "./events.js";
 import type { Input } from "./inputs.js";
-import { newIdempotencyKey, withKey } from "./keys.js";
+import { newIdempotencyKey, reporting, withKey } from "./keys.js";
 import { named } from "./names.js";
 import type * as options from "./options.js";
 import type { CallOptions, PageOptions } from "./options.js";
@@ -162,6 +162,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    *
    * @throws {@link GenerationFailed} if the generation ends without output.
    * @throws {@link DeadlineExceeded} after `timeoutMs`.
+   * @throws {@link GatewayError} if `onProgress` or `onWarning` throws an error, which is its cause.
    */
   async generate(input: Input, options: options.GenerateOptions = {}): Promise<Generation> {
     const { onProgress, onWarning, forecastIntervalMs = 2000, signal, timeoutMs, ...given } = options;
@@ -170,21 +171,21 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     const left = this.#calls.left(timeoutMs);
     const limit = Math.min(left(), this.#calls.options.timeoutMs);
     const submission = await this.submit(input, { ...given, signal, timeoutMs: limit, waitFor: "stored" });
-    for (const warning of submission.warnings) onWarning?.(warning);
     let { generation } = submission;
-    onProgress?.(generation);
-    if (!generation.done) {
+    const [warn, progress] = [reporting(onWarning), reporting(onProgress)];
+    const follow = async () => {
+      submission.warnings.forEach(warn);
+      progress(generation);
+      if (generation.done) return;
       const rest = {
         afterRevision: generation.revision,
         forecastIntervalMs: every,
         signal,
         timeoutMs: left(),
       };
-      const follow = async () => {
-        for await (generation of this.#changes(generation.id, rest, generation)) onProgress?.(generation);
-      };
-      await withKey(submission.idempotencyKey, follow());
-    }
+      for await (generation of this.#changes(generation.id, rest, generation)) progress(generation);
+    };
+    await withKey(submission.idempotencyKey, follow());
     if (generation.state !== GenerationState.COMPLETED) throw errorFromGeneration(generation);
     return generation;
   }

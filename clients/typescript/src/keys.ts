@@ -21,3 +21,14 @@ export async function withKey<Answer>(idempotencyKey: string, answer: Promise<An
     throw error;
   }
 }
+
+/** Returns a callback of the caller; what it throws becomes the cause of an error, which can have the key. */
+export function reporting<Value>(callback: ((value: Value) => void) | undefined): (value: Value) => void {
+  return (value) => {
+    try {
+      callback?.(value);
+    } catch (cause) {
+      throw new GatewayError(`a callback threw ${cause}`, { cause });
+    }
+  };
+}

@@ -95,6 +95,29 @@ for (const transport of TRANSPORTS) {
       assert.equal(submissions, 3);
     });
 
+    test("what a callback of generate throws is the cause of an error with the key", async (t) => {
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: () => ({ generation: generation({ revision: 1 }), warnings: [{ field: "input" }] }),
+          async *watchGeneration() {
+            yield { generation: generation({ revision: 2 }) };
+          },
+        },
+      });
+      const cause = new Error("mine");
+      const fails = (seen: object) => {
+        if (!("revision" in seen) || seen.revision === 2) throw cause;
+      };
+      const idempotencyKey = "order-7";
+      for (const callback of [{ onWarning: fails }, { onProgress: fails }]) {
+        const generating = client.generate(soul("a"), { ...callback, idempotencyKey });
+        await assert.rejects(generating, (error: GatewayError) => {
+          assert.deepEqual([error.cause, error.idempotencyKey, error.retryable], [cause, idempotencyKey, false]);
+          return error instanceof GatewayError;
+        });
+      }
+    });
+
     test("generate and trainCharacter submit within the timeout of the client", async (t) => {
       const limits: string[] = [];
       const limit = ({ requestHeader }: HandlerContext) =>

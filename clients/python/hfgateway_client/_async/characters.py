@@ -9,7 +9,7 @@ from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
 from hfgateway.v1.generation_input_pb2 import SoulVersion
 from hfgateway_client._async.calls import Calls
-from hfgateway_client.errors import attach_key
+from hfgateway_client.errors import attach_key, report
 from hfgateway_client.inputs import SoulVersionName, enum_value
 from hfgateway_client.requests import key_or_new, several
 from hfgateway_client.status import error_from_training
@@ -87,7 +87,8 @@ class CharacterMethods:
         Raises:
             TrainingFailed: Training failed; the error has the character in ``character``.
             NotFound: The character was deleted during its training.
-            GatewayError: One of the errors of `create_character`.
+            GatewayError: One of the errors of `create_character`, or ``on_progress`` raised an exception, which is its
+                ``__cause__``.
         """
         deadline = self._calls.deadline(timeout)
         created = await self.create_character(
@@ -98,15 +99,13 @@ class CharacterMethods:
             timeout=deadline.within(self._calls.timeout),
         )
         character = created.character
-        if on_progress:
-            on_progress(character)
-        if not character.done:
-            changes = self.watch_character(character.id, timeout=deadline.left())
-            with attach_key(created.idempotency_key):
-                async with aclosing(changes):
+        with attach_key(created.idempotency_key):
+            report(on_progress, character)
+            if not character.done:
+                async with aclosing(self.watch_character(character.id, timeout=deadline.left())) as changes:
                     async for seen in changes:
-                        if on_progress and seen != character:
-                            on_progress(seen)
+                        if seen != character:
+                            report(on_progress, seen)
                         character = seen
         if character.state != CharacterState.CHARACTER_STATE_COMPLETED:
             raise error_from_training(character, created.idempotency_key)

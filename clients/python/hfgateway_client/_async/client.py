@@ -25,7 +25,7 @@ from hfgateway_client._async.uploads import UploadMethods
 from hfgateway_client._async.watching import WatchMethods
 from hfgateway_client.channel import TlsConfig, channel_credentials
 from hfgateway_client.configuration import address_or_default, key_source, require_secrecy
-from hfgateway_client.errors import attach_key
+from hfgateway_client.errors import attach_key, report
 from hfgateway_client.inputs import AnyInput, ApiVersionName, enum_value
 from hfgateway_client.requests import StateName, WaitForName
 from hfgateway_client.retry import OnRetry, RetryPolicy
@@ -234,6 +234,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         Raises:
             GenerationFailed: The generation ended in another state; the error has it in ``generation``. The subclasses
                 are `GenerationRefused`, `GenerationModerated`, `GenerationCanceled` and `GenerationLost`.
+            GatewayError: ``on_progress`` or ``on_warning`` raised an exception, which is its ``__cause__``.
             KeyReused: The key was used with another input, or its generation was deleted.
             BudgetExceeded: A budget does not have enough credits left.
             PriceUnknown: A budget applies, and the price of the input is not known.
@@ -258,23 +259,19 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             timeout=deadline.within(self._calls.timeout),
         )
         generation = submission.generation
-        if on_warning:
+        with attach_key(submission.idempotency_key):
             for warning in submission.warnings:
-                on_warning(warning)
-        if on_progress:
-            on_progress(generation)
-        if not generation.done:
-            request = pb.WatchGenerationRequest(
-                id=generation.id,
-                after_revision=generation.revision,
-                forecast_interval=every,
-            )
-            changes = self._changes(request, deadline.left(), generation)
-            with attach_key(submission.idempotency_key):
-                async with aclosing(changes):
+                report(on_warning, warning)
+            report(on_progress, generation)
+            if not generation.done:
+                request = pb.WatchGenerationRequest(
+                    id=generation.id,
+                    after_revision=generation.revision,
+                    forecast_interval=every,
+                )
+                async with aclosing(self._changes(request, deadline.left(), generation)) as changes:
                     async for generation in changes:
-                        if on_progress:
-                            on_progress(generation)
+                        report(on_progress, generation)
         if generation.state != GenerationState.GENERATION_STATE_COMPLETED:
             raise error_from_generation(generation)
         return generation

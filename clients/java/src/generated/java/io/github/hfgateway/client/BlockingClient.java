@@ -65,6 +65,8 @@ abstract class BlockingClient {
    *     forecast when nothing else happened for {@link Submit#forecastInterval}
    * @throws GenerationFailedException if the generation ends without output
    * @throws GatewayException.DeadlineExceeded after the timeout
+   * @throws GatewayException.Canceled if {@code onProgress} or the hook for warnings throws an exception, which is its
+   *     cause
    */
   public Generation generate(Submit submit, Consumer<? super Generation> onProgress) {
     return Blocking.await(onProgress, seen -> async.generate(submit, seen));

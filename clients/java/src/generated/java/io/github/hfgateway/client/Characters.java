@@ -47,6 +47,7 @@ public final class Characters {
    * @param onProgress called with the created character, and then with every change
    * @throws TrainingFailedException if the training does not complete
    * @throws GatewayException.DeadlineExceeded after the timeout
+   * @throws GatewayException.Canceled if {@code onProgress} throws an exception, which is its cause
    */
   public SoulCharacter train(
       CreateCharacterRequest request, Duration timeout, Consumer<? super SoulCharacter> onProgress) {

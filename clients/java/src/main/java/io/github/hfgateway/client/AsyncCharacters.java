@@ -55,6 +55,7 @@ public final class AsyncCharacters extends CharacterRpcs {
    * @param onProgress called with the created character, and then with every change
    * @throws TrainingFailedException if the training does not complete
    * @throws GatewayException.DeadlineExceeded after the timeout
+   * @throws GatewayException.Canceled if {@code onProgress} throws an exception, which is its cause
    */
   public CompletableFuture<SoulCharacter> train(
       CreateCharacterRequest request, Duration timeout, Consumer<? super SoulCharacter> onProgress) {

@@ -104,6 +104,8 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
    *     forecast when nothing else happened for {@link Submit#forecastInterval}
    * @throws GenerationFailedException if the generation ends without output
    * @throws GatewayException.DeadlineExceeded after the timeout
+   * @throws GatewayException.Canceled if {@code onProgress} or the hook for warnings throws an exception, which is its
+   *     cause
    */
   public CompletableFuture<Generation> generate(Submit submit, Consumer<? super Generation> onProgress) {
     Objects.requireNonNull(onProgress); // before anything is submitted
@@ -113,7 +115,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
     return Operation.of(request.getIdempotencyKey(), all -> all
         .step(() -> submit(request, calls.atMost(submit.timeout)))
         .thenCompose(submission -> {
-          submission.warnings().forEach(submit.onWarning);
+          submission.warnings().forEach(warning -> Calls.report(submit.onWarning, warning));
           Generation stored = submission.generation();
           WatchGenerationRequest changes = submit.watchRequest(stored);
           Items<Generation> watch =

@@ -24,7 +24,7 @@ final class Blocking {
       return operation.get();
     } catch (InterruptedException cause) {
       stop.run();
-      throw interrupted(cause, operation);
+      throw canceled(cause, operation);
     } catch (ExecutionException failed) {
       Throwable error = failed.getCause();
       // The stack of the caller, instead of that of a thread of the client.
@@ -49,20 +49,20 @@ final class Blocking {
       for (Optional<T> item = progress.take(); item.isPresent(); item = progress.take()) {
         onProgress.accept(item.get());
       }
-    } catch (InterruptedException cause) {
-      throw interrupted(cause, operation);
+    } catch (Throwable cause) {
+      throw canceled(cause, operation);
     } finally {
       operation.cancel(true);
     }
     return await(operation);
   }
 
-  private static GatewayException interrupted(InterruptedException cause, CompletableFuture<?> operation) {
-    Thread.currentThread().interrupt();
-    GatewayException error = Errors.canceled("the thread was interrupted", cause);
-    if (operation instanceof Operation<?> keyed) {
-      error.setIdempotencyKey(keyed.idempotencyKey);
-    }
+  /** Returns the error after an interrupt, or after an exception of the consumer. */
+  private static GatewayException canceled(Throwable cause, CompletableFuture<?> operation) {
+    boolean interrupted = cause instanceof InterruptedException;
+    if (interrupted) Thread.currentThread().interrupt();
+    var error = Errors.canceled(interrupted ? "the thread was interrupted" : "a consumer threw " + cause, cause);
+    if (operation instanceof Operation<?> keyed) error.setIdempotencyKey(keyed.idempotencyKey);
     return error;
   }
 }

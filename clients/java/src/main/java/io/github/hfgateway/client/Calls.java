@@ -70,12 +70,21 @@ record Calls(Connection connection, Duration timeout) {
   static <T> CompletableFuture<T> followed(
       Operation<?> operation, T first, boolean done, Items<T> changes, Consumer<? super T> onProgress) {
     AtomicReference<T> last = new AtomicReference<>(first);
-    onProgress.accept(first);
+    report(onProgress, first);
     Consumer<T> changed = item -> {
       // A watch may begin with what is known.
-      if (!item.equals(last.getAndSet(item))) onProgress.accept(item);
+      if (!item.equals(last.getAndSet(item))) report(onProgress, item);
     };
     return done ? CompletableFuture.completedFuture(first)
         : operation.step(() -> changes.forEach(changed)).thenApply(read -> last.get());
+  }
+
+  /** Calls the caller's consumer. What it throws becomes the cause of an error, which can have the idempotency key. */
+  static <T> void report(Consumer<? super T> consumer, T item) {
+    try {
+      consumer.accept(item);
+    } catch (Throwable cause) {
+      throw Errors.canceled("a consumer threw " + cause, cause);
+    }
   }
 }

@@ -124,7 +124,7 @@ public final class Items<T> implements Flow.Publisher<T> {
       if (!over) {
         over = true;
         source.close();
-        end.accept(error == null ? null : Operation.causeOf(error));
+        end.accept(Operation.causeOf(error));
       }
     }
   }

@@ -43,18 +43,13 @@ final class Operation<T> extends CompletableFuture<T> {
 
   /** Ends with a result or an error of the last step. */
   void settle(T result, Throwable error) {
-    if (error == null) {
-      complete(result);
-      return;
-    }
     Throwable cause = causeOf(error);
-    if (cause instanceof GatewayException failed) {
-      failed.setIdempotencyKey(idempotencyKey);
-    }
-    completeExceptionally(cause);
+    if (cause instanceof GatewayException failed) failed.setIdempotencyKey(idempotencyKey);
+    if (cause == null) complete(result);
+    else completeExceptionally(cause);
   }
 
-  /** Returns what a stage of a future failed with. */
+  /** Returns what a stage of a future failed with; null if it did not fail. */
   static Throwable causeOf(Throwable error) {
     return error instanceof CompletionException && error.getCause() != null ? error.getCause() : error;
   }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -27,10 +28,12 @@ import io.grpc.StatusRuntimeException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 
 /** Characters and their training. */
 @Timeout(60)
@@ -154,6 +157,23 @@ class CharactersTest {
     gateway.answers(created(COMPLETED));
     assertEquals(COMPLETED, client.characters().train("Ann", FACES));
     assertEquals(1, gateway.requests.size());
+  }
+
+  @Test
+  void exceptionOfAConsumerFailsWithTheKey() {
+    IllegalStateException mine = new IllegalStateException("mine");
+    Consumer<SoulCharacter> breaks = seen -> {
+      if (seen.equals(RUNNING)) throw mine;
+    };
+    CreateCharacterRequest request = CreateCharacterRequest.newBuilder().setIdempotencyKey("order-9").build();
+    gateway.answers(created(QUEUED)).holds(changed(RUNNING)).answers(created(QUEUED)).holds(changed(RUNNING));
+    for (Executable training : List.<Executable>of(
+        () -> client.characters().train(request, null, breaks),
+        () -> Blocking.await(client.async().characters().train(request, null, breaks)))) {
+      GatewayException failed = assertThrows(GatewayException.Canceled.class, training);
+      assertSame(mine, failed.getCause());
+      assertEquals("order-9", failed.idempotencyKey());
+    }
   }
 
   @Test

@@ -72,11 +72,13 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The requests of the client, and its handling of responses. */
@@ -335,23 +337,34 @@ class ClientTest {
     }
   }
 
+  private static void failsWithKey(String key, Throwable mine, Executable generating) {
+    GatewayException failed = assertThrows(GatewayException.Canceled.class, generating);
+    assertSame(mine, failed.getCause());
+    assertEquals(key, failed.idempotencyKey());
+    assertFalse(failed.retryable());
+  }
+
+  /** The generation was charged, so the error of the caller's own code must not cost the key. */
   @Test
-  void errorOfOnProgressIsRethrownAndEndsTheStream() throws Exception {
-    gateway.answers(submitted(STORED)).holds(changed(QUEUED));
+  void exceptionOfAConsumerEndsTheStreamAndFailsWithTheKey() throws Exception {
     IllegalStateException mine = new IllegalStateException("mine");
-    IllegalStateException thrown =
-        assertThrows(
-            IllegalStateException.class,
-            () ->
-                client.generate(
-                    Inputs.soul("a fox"),
-                    seen -> {
-                      if (seen.equals(QUEUED)) {
-                        throw mine;
-                      }
-                    }));
-    assertSame(mine, thrown);
+    Submit submit = Submit.of(Inputs.soul("a fox")).key("order-7");
+    Consumer<Generation> breaks = seen -> {
+      if (seen.equals(QUEUED)) throw mine;
+    };
+    gateway.answers(submitted(STORED)).holds(changed(QUEUED));
+    failsWithKey("order-7", mine, () -> client.generate(submit, breaks));
     assertEquals("WatchGeneration", gateway.left.poll(30, TimeUnit.SECONDS));
+    gateway.answers(submitted(STORED)).holds(changed(QUEUED));
+    failsWithKey("order-7", mine, () -> Blocking.await(client.async().generate(submit, breaks)));
+    assertEquals("WatchGeneration", gateway.left.poll(30, TimeUnit.SECONDS));
+    gateway.answers(submitted(QUEUED));
+    failsWithKey("order-7", mine, () -> Blocking.await(client.async().generate(submit, breaks)));
+    Submit warned = submit.onWarning(field -> {
+      throw mine;
+    });
+    gateway.answers(submitted(STORED));
+    failsWithKey("order-7", mine, () -> client.generate(warned, seen -> {}));
   }
 
   @Test
