@@ -56,17 +56,17 @@ class TlsConfig:
 
         Raises:
             OSError: A file cannot be read.
-            ValueError: A certificate has no key, or a key no certificate. gRPC would end the process.
+            ValueError: ``ca`` contains no certificate: gRPC would trust its default roots, or nothing. Or a certificate
+                has no key, or a key no certificate: gRPC would end the process.
         """
         if (self.cert is None) != (self.key is None):
             raise ValueError("a certificate and its key are both needed")
-        return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.cert))
+        roots, key, cert = (None if pem is None else Path(pem).read_bytes() for pem in (self.ca, self.key, self.cert))
+        if roots is not None and b"-----BEGIN CERTIFICATE-----" not in roots:
+            raise ValueError(f"no certificate in {self.ca}")
+        return grpc.ssl_channel_credentials(roots, key, cert)
 
 
 def channel_credentials(tls: bool | TlsConfig | None) -> grpc.ChannelCredentials | None:
     """Return the credentials of a channel, or None for plaintext."""
     return (TlsConfig() if tls is True else tls).credentials() if tls else None
-
-
-def _read(path: str | PathLike[str] | None) -> bytes | None:
-    return Path(path).read_bytes() if path is not None else None

@@ -48,3 +48,12 @@ def test_a_certificate_and_its_key_are_both_needed(certificate: tuple[Path, Path
     for half in (TlsConfig(cert=cert), TlsConfig(key=key)):
         with pytest.raises(ValueError, match="both needed"):
             AsyncClient(tls=half)
+
+
+@pytest.mark.parametrize("text", ["", "no PEM\n"])
+def test_a_file_without_a_certificate_is_no_authority(text: str, tmp_path: Path) -> None:
+    """For an empty one gRPC would trust its default roots."""
+    ca = tmp_path / "ca.pem"
+    ca.write_text(text)
+    with pytest.raises(ValueError, match=f"no certificate in {ca}"):
+        AsyncClient(tls=TlsConfig(ca=ca))

@@ -64,7 +64,13 @@ impl Tls {
 
     fn config(&self) -> Result<ClientTlsConfig, Error> {
         let config = match &self.authority {
-            Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file)?)),
+            Some(file) => {
+                let pem = read(file)?;
+                if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+                    return Err(Error::configuration(&file.display().to_string(), "it contains no certificate"));
+                }
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+            }
             None => ClientTlsConfig::new().with_native_roots(),
         };
         Ok(match &self.identity {
@@ -178,8 +184,8 @@ impl Builder {
 
     /// Creates the client. It connects on the first call.
     ///
-    /// [`Kind::InvalidConfiguration`](crate::Kind) if the address or the key is invalid, a PEM file cannot be read, or
-    /// the key would be sent in plaintext to an address that is not a loopback address.
+    /// [`Kind::InvalidConfiguration`](crate::Kind) if the address or the key is invalid, a PEM file cannot be read or
+    /// contains no certificate, or the key would be sent in plaintext to an address that is not a loopback address.
     ///
     /// # Panics
     ///

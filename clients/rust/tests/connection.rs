@@ -1,9 +1,9 @@
 //! Connections that are silently dropped, and gateways that cannot be reached.
 
 use std::{
-    env, io,
+    env, fs, io,
     net::SocketAddr,
-    process::Command,
+    process::{self, Command},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -102,6 +102,18 @@ async fn a_key_stays_off_plaintext() {
         assert_eq!(error.kind(), Kind::InvalidConfiguration);
         assert!(error.to_string().contains(address) && error.to_string().contains("`insecure`"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_file_without_a_certificate_is_no_authority() {
+    let file = env::temp_dir().join(format!("hfgateway-no-certificate-{}.pem", process::id()));
+    for text in ["", "no PEM"] {
+        fs::write(&file, text).unwrap();
+        let error = Client::builder("127.0.0.1:1").tls(Tls::authority(&file)).build().unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidConfiguration);
+        assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+    }
+    fs::remove_file(file).unwrap();
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
  *     await client.close();
  */
 
+import { X509Certificate } from "node:crypto";
 import type { ClientHttp2Stream, Http2Session, IncomingHttpHeaders } from "node:http2";
 import type { SecureContextOptions } from "node:tls";
 import { Code, ConnectError, decodeBinaryHeader, type Interceptor } from "@connectrpc/connect";
@@ -54,14 +55,15 @@ const CONNECT_WITHIN_MS = 10_000;
  * Creates a client of the gateway at an address. It connects on the first call, and reconnects if the connection is
  * lost.
  *
- * @throws TypeError if the address is not HOST:PORT, or the API key is not visible ASCII, or would be sent in plaintext.
+ * @throws TypeError if the address is not HOST:PORT; if the API key is not visible ASCII, or would be sent in plaintext;
+ *   if `cert` has no `key`, or `key` no `cert`, or `ca` contains no certificate.
  */
 export function createClient(options: ClientOptions = {}): GatewayClient<NodeUploadSource> {
   const { env } = process;
   const { tls = false, timers = SYSTEM_TIMERS } = options;
   const { address = env.HFGATEWAY_ADDRESS || "127.0.0.1:50051", apiKey = env.HFGATEWAY_API_KEY } = options;
   const baseUrl = originOf(address, tls !== false);
-  const sessions = new Sessions(baseUrl, KEEPALIVE, typeof tls === "object" ? tls : {});
+  const sessions = new Sessions(baseUrl, KEEPALIVE, typeof tls === "object" ? complete(tls) : {});
   const connection = {
     url: baseUrl,
     transport: createGrpcTransport({
@@ -78,6 +80,19 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
     close: () => sessions.abort(),
   };
   return new GatewayClient(connection, { ...options, apiKey });
+}
+
+/** Returns the options, unless Node would connect without the client's certificate, or with an authority that is none. */
+function complete(tls: TlsOptions): TlsOptions {
+  if (!tls.cert !== !tls.key) throw new TypeError("a certificate and its key are both needed");
+  for (const ca of [tls.ca ?? []].flat()) {
+    try {
+      new X509Certificate(String(ca));
+    } catch (cause) {
+      throw new TypeError("ca contains no certificate", { cause });
+    }
+  }
+  return tls;
 }
 
 /** Corrects four faults of Node's streams and of connect. */

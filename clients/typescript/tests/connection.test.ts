@@ -373,6 +373,15 @@ async function blackHole(target: string) {
   };
 }
 
+test("a client certificate without its key, or an authority that is no certificate, is refused", () => {
+  for (const half of [{ cert: "certificate" }, { key: "key" }]) {
+    assert.throws(() => createClient({ tls: half }), /both needed/);
+  }
+  for (const ca of ["", "no PEM", ["-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n"]]) {
+    assert.throws(() => createClient({ tls: { ca } }), /no certificate/);
+  }
+});
+
 describe("TLS", { timeout: 100_000, skip: !hasOpenssl() && "openssl is not installed" }, () => {
   const folder = mkdtempSync(join(tmpdir(), "hfgateway-tls-"));
   const file = (name: string) => join(folder, name);

@@ -265,9 +265,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             report(on_progress, generation)
             if not generation.done:
                 request = pb.WatchGenerationRequest(
-                    id=generation.id,
-                    after_revision=generation.revision,
-                    forecast_interval=every,
+                    id=generation.id, after_revision=generation.revision, forecast_interval=every
                 )
                 async with aclosing(self._changes(request, deadline.left(), generation)) as changes:
                     async for generation in changes:

@@ -266,9 +266,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
             report(on_progress, generation)
             if not generation.done:
                 request = pb.WatchGenerationRequest(
-                    id=generation.id,
-                    after_revision=generation.revision,
-                    forecast_interval=every,
+                    id=generation.id, after_revision=generation.revision, forecast_interval=every
                 )
                 with closing(self._changes(request, deadline.left(), generation)) as changes:
                     for generation in changes:

@@ -68,10 +68,7 @@ public final class AsyncCharacters extends CharacterRpcs {
           Items<SoulCharacter> changes = watch(created.id(), calls.connection().left(deadline));
           return Calls.followed(all, created.character(), created.character().getDone(), changes, onProgress);
         })
-        .thenApply(ended -> {
-          if (ended.getState() != CharacterState.CHARACTER_STATE_COMPLETED) throw Errors.ofTraining(ended);
-          return ended;
-        }));
+        .thenApply(Errors::completed));
   }
 
   /**

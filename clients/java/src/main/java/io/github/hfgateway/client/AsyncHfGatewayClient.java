@@ -122,10 +122,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
               calls.watch(() -> Watches.one(changes, stored), calls.connection().left(deadline));
           return Calls.followed(all, stored, stored.getDone(), watch, onProgress);
         })
-        .thenApply(ended -> {
-          if (ended.getState() != GenerationState.GENERATION_STATE_COMPLETED) throw Errors.ofGeneration(ended);
-          return ended;
-        }));
+        .thenApply(Errors::completed));
   }
 
   /** Waits until the generation has ended, and returns it. */

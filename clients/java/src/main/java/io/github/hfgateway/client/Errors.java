@@ -6,9 +6,11 @@ import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
 import com.google.rpc.RetryInfo;
 import io.github.hfgateway.client.DetailedException.Facts;
+import io.github.hfgateway.v1.CharacterState;
 import io.github.hfgateway.v1.Failure;
 import io.github.hfgateway.v1.FieldViolation;
 import io.github.hfgateway.v1.Generation;
+import io.github.hfgateway.v1.GenerationState;
 import io.github.hfgateway.v1.SoulCharacter;
 import io.grpc.Metadata;
 import io.grpc.Status;
@@ -51,10 +53,11 @@ final class Errors {
     return new Facts(Status.Code.CANCELLED, "", why, Failure.getDefaultInstance(), cause);
   }
 
-  /** Returns the error of a generation that ended without output. */
-  static GenerationFailedException ofGeneration(Generation generation) {
+  /** Returns a generation that has ended; throws the error if it has no output. */
+  static Generation completed(Generation generation) {
+    if (generation.getState() == GenerationState.GENERATION_STATE_COMPLETED) return generation;
     Facts facts = ended(generation.getFailure(), States.name(generation));
-    return switch (generation.getState()) {
+    throw switch (generation.getState()) {
       case GENERATION_STATE_FAILED -> generation.hasAcceptTime()
           ? new GenerationFailedException(facts, generation)
           : new GenerationFailedException.Refused(facts, generation);
@@ -65,9 +68,10 @@ final class Errors {
     };
   }
 
-  /** Returns the error of a character whose training did not complete. */
-  static TrainingFailedException ofTraining(SoulCharacter character) {
-    return new TrainingFailedException(ended(character.getFailure(), States.name(character)), character);
+  /** Returns a character whose training has ended; throws the error if it did not complete. */
+  static SoulCharacter completed(SoulCharacter character) {
+    if (character.getState() == CharacterState.CHARACTER_STATE_COMPLETED) return character;
+    throw new TrainingFailedException(ended(character.getFailure(), States.name(character)), character);
   }
 
   private static Facts ended(Failure failure, String state) {

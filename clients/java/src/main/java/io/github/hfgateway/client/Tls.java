@@ -1,9 +1,12 @@
 package io.github.hfgateway.client;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
 import io.grpc.ChannelCredentials;
 import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
@@ -39,6 +42,9 @@ public record Tls(Path ca, Path cert, Path key) {
   ChannelCredentials credentials() {
     TlsChannelCredentials.Builder credentials = TlsChannelCredentials.newBuilder();
     try {
+      if (ca != null && !Files.readString(ca, ISO_8859_1).contains("-----BEGIN CERTIFICATE-----")) {
+        throw new IllegalArgumentException("no certificate in " + ca);
+      }
       if (ca != null) credentials.trustManager(ca.toFile());
       if (cert != null) credentials.keyManager(cert.toFile(), key.toFile());
     } catch (IOException error) {

@@ -28,6 +28,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.UnknownHostException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -49,6 +50,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Connections that are silently dropped, and gateways that cannot be reached. */
 @Timeout(60)
@@ -249,6 +252,16 @@ class ConnectionTest {
     Path file = Path.of("client.pem");
     assertThrows(IllegalArgumentException.class, () -> new Tls(file, file, null));
     assertThrows(IllegalArgumentException.class, () -> Tls.system().identity(null, file));
+  }
+
+  @Test
+  void fileWithoutACertificateIsNoAuthority(@TempDir Path folder) throws IOException {
+    for (String text : List.of("", "no PEM")) {
+      Path ca = Files.writeString(folder.resolve("ca.pem"), text);
+      Executable building = () -> HfGatewayClient.builder("127.0.0.1:1").tls(Tls.authority(ca)).build().close();
+      String error = assertThrows(IllegalArgumentException.class, building).getMessage();
+      assertEquals("no certificate in " + ca, error);
+    }
   }
 
   @Test
