@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from typing import TextIO, cast
 
 import click
 
 from gateway.cli import cli
 from gateway.cli.exit_codes import INTERRUPTED, OUTPUT_NOT_WRITTEN, UNRESOLVED, USAGE
-from gateway.cli.output import OutputWriteError, echo, echo_error, flush, show
+from gateway.cli.output import OutputWriteError, StandardStream, echo, echo_error, flush, show
 
 # gRPC's core writes lines in another format to stderr, mostly about connections of others that failed. gRPC reads the
 # variable when it is imported, which is later. To see the lines, set it to ERROR or INFO.
@@ -29,6 +30,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale without these characters must not end a command
             stream.reconfigure(errors="backslashreplace")
+    sys.stdout = cast("TextIO", StandardStream(err=False))  # click prints help
     try:
         code = _run()
     except Exception:  # a bug does not say what was done before it

@@ -93,18 +93,21 @@ def fail(message: object, code: int) -> NoReturn:
     raise click.exceptions.Exit(code) from None
 
 
-class ErrorStream:
-    """Standard error, as a file that can always be written: what a terminal that went away does not take is dropped."""
+class StandardStream:
+    """Standard output or error, as a file for libraries that print."""
 
-    def __init__(self) -> None:
-        self._stream = sys.stderr
+    def __init__(self, *, err: bool) -> None:
+        self._err = err
+        self._stream = sys.stderr if err else sys.stdout
 
     def write(self, text: str) -> None:
-        with _writing(err=True):
+        if text == "":  # click writes it to find out what a stream takes, and ignores an error
+            return
+        with _writing(err=self._err):
             self._stream.write(text)
 
     def flush(self) -> None:
-        with _writing(err=True):
+        with _writing(err=self._err):
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO, cast
 import click
 
 from gateway.cli.numbers import Seconds
-from gateway.cli.output import ErrorStream, echo, plain, print_json
+from gateway.cli.output import StandardStream, echo, plain, print_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,7 +46,7 @@ def showing(*, as_json: bool) -> Iterator[Show]:
         return
     from rich.console import Console
 
-    console = Console(file=cast("TextIO", ErrorStream()))
+    console = Console(file=cast("TextIO", StandardStream(err=True)))
     if not console.is_terminal or console.is_dumb_terminal:  # rich would draw only the end
         yield Lines()
         return

@@ -195,6 +195,13 @@ async def test_a_script_that_cannot_be_written_is_no_traceback(hfgateway: Comman
         assert (ended.code, ended.err) == (LOST, said)
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("keys", "list", "--help")])
+async def test_help_that_cannot_be_written_is_no_traceback(hfgateway: Command, arguments: tuple[str, ...]) -> None:
+    for kind, said in ((CLOSED, ""), (FULL, "error: the output cannot be written: No space left on device\n")):
+        ended = await run(hfgateway, kind, *arguments)
+        assert (ended.code, ended.err) == (LOST, said)
+
+
 @pytest.mark.parametrize(
     "arguments", [("backup", "copy.db"), ("migrate",), ("migrate", "--moved"), ("migrate", "--restored")]
 )
