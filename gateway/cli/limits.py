@@ -122,7 +122,8 @@ def _set(limits: pb.Limits, name: str, value: str) -> None:
     try:
         setattr(limits, name, value if name.startswith("credits") else int(value))
     except ValueError:  # also for a number that the field cannot hold
-        raise click.UsageError(f"{_OPTIONS[name]} must be a whole number in its range, or none") from None
+        allowed = "1 to 100" if name == "concurrency_share" else "0 to 1000000000000000"
+        raise click.UsageError(f"{_OPTIONS[name]} must be a whole number from {allowed}, or none") from None
 
 
 def _owner(tenant: str, subject: str) -> str:

@@ -476,6 +476,13 @@ async def test_the_command_reports_wrong_limits_by_the_names_of_its_options(runn
         assert (ended.code, ended.err) == (exit_codes.REFUSED, f"error: {error}\n")
 
 
+async def test_a_limit_that_is_no_whole_number_is_refused_with_its_range(running: Running) -> None:
+    for option, allowed in (("--in-flight", "0 to 1000000000000000"), ("--share", "1 to 100")):
+        ended = await command(running, "limits", "set", "--tenant", "default", option, "1.5")
+        said = f"Error: {option} must be a whole number from {allowed}, or none"
+        assert (ended.code, ended.err.splitlines()[-1]) == (exit_codes.USAGE, said)
+
+
 async def test_an_empty_list_of_models_does_not_remove_the_limit(running: Running) -> None:
     await set_limits(running, model_id_prefixes=["acme/"])
     for empty in ("", " , "):
