@@ -227,8 +227,10 @@ class Cluster:
             calls = float((await client.get(f"{self.origin}/calls")).text)
             row = await (await connection.execute(COUNTERS)).fetchone()
         assert row is not None
+        transactions, wal_bytes, reads, statements = map(float, row)
         leader, watched, other = (gateway.cpu() for gateway in self.gateways)
-        return Used(calls, *map(float, row), self.received, leader, watched), other, time.perf_counter()
+        used = Used(calls, transactions, wal_bytes, reads, statements, self.received, leader, watched)
+        return used, other, time.perf_counter()
 
     async def run(self, size: Size, seconds: float, burst: int = 0) -> tuple[Used, float]:
         """Submit for a time, or a burst; return the use in each second, and that of the replica without watches."""
