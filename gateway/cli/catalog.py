@@ -60,7 +60,7 @@ def models(
         if watch:
             return _watch(client, after, limit, as_json=as_json)
         if check:
-            return _check(client, as_json=as_json)
+            return _check(client, limit, as_json=as_json)
         if model_id is not None:
             found = [_model(client, model_id)]
         else:
@@ -192,7 +192,7 @@ def _watch(client: Client, after: int | None, limit: int | None, *, as_json: boo
     return exit_codes.COMPLETED
 
 
-def _check(client: Client, *, as_json: bool) -> int:
+def _check(client: Client, limit: int | None, *, as_json: bool) -> int:
     """Compare the built-in list of this version with the models that Higgsfield lists now."""
     from google.protobuf.json_format import MessageToDict
 
@@ -222,7 +222,7 @@ def _check(client: Client, *, as_json: bool) -> int:
         if details:
             rows.append((name, "changed", "; ".join(details)))
     rows += [(name, "not listed", known.note) for name, known in builtin.models().items() if name not in listed]
-    rows.sort()
+    rows = sorted(rows)[:limit]
     if as_json:
         for name, difference, text in rows:
             echo(json.dumps({"id": name, "difference": difference, "details": text}))

@@ -154,6 +154,14 @@ async def test_check_compares_the_built_in_list_with_the_live_one(gateway: Scrip
     assert gateway.requests["ListModels"] == [pb.ListModelsRequest(include_schema=True)]
 
 
+async def test_check_shows_at_most_as_many_differences_as_asked_for(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    gateway.on("ListModels", pb.ListModelsResponse(models=[pb.Model(id="a/new", provenance=LIVE)]))
+    ended = await hfgateway("models", "--check", "--limit", "1")
+    assert (ended.code, ended.out) == (1, "a/new\tnew\t\n")
+
+
 async def test_check_finds_no_difference_between_equal_lists(gateway: ScriptedGateway, hfgateway: Command) -> None:
     models = []
     for name, known in builtin.models().items():
