@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +141,19 @@ def confirm_unlisted(client: Client, model_id: str) -> None:
         hint = like(client, model_id)
         if hint and not click.confirm(f"{plain(model_id)} is not listed. {hint} Submit it anyway?", err=True):
             raise click.exceptions.Exit(exit_codes.USAGE) from None
+
+
+@contextmanager
+def suggesting(client: Client, model_id: str) -> Iterator[None]:
+    """Print which listed model may be meant if the price of a submission in the block is not known."""
+    from hfgateway_client.errors import GatewayError, PriceUnknown
+
+    try:
+        yield
+    except PriceUnknown:
+        with suppress(GatewayError):  # it is only a hint
+            _model(client, model_id)
+        raise
 
 
 def _model(client: Client, model_id: str) -> Model:

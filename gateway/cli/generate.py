@@ -51,7 +51,7 @@ def generate(
     an output is not saved; 8 Higgsfield does not respond; 9 standard output cannot be written; 130 Ctrl-C (which
     cancels nothing).
     """
-    from gateway.cli.catalog import confirm_unlisted, like
+    from gateway.cli.catalog import confirm_unlisted, like, suggesting
     from gateway.cli.progress import showing
     from hfgateway.v1.error_pb2 import ErrorReason
     from hfgateway_client import new_idempotency_key
@@ -73,7 +73,7 @@ def generate(
                 confirm_unlisted(client, message.model.model_id)
             # From here on, the command must say how to continue, however it ends.
             advice.replace(again)
-            with showing(as_json=as_json) as show:
+            with suggesting(client, message.model.model_id), showing(as_json=as_json) as show:
                 submission = client.submit(
                     message, idempotency_key=key, labels=labels, callback_url=callback_url, wait_for="stored"
                 )

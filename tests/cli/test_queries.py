@@ -268,10 +268,15 @@ async def test_a_mistyped_model_is_answered_with_models_like_it(gateway: Scripte
         assert ended.code == 3
         assert "Did you mean kling/v3.0/pro?" in ended.err.splitlines()
 
+    gateway.on("SubmitGeneration", refusal("FAILED_PRECONDITION", "PRICE_UNKNOWN", "a budget applies"))
+    gateway.on("GetModel", refusal("NOT_FOUND", "MODEL_UNKNOWN", "no such model"))
+    ended = await hfgateway("generate", "x", "--model", "kling/v3/pro")
+    assert (ended.code, "Did you mean kling/v3.0/pro?" in ended.err.splitlines()) == (3, True)
+
     gateway.on("GetModel", refusal("NOT_FOUND", "MODEL_UNKNOWN", "no such model"))
     shown = await on_terminal(hfgateway, "generate", "x", "--model", "kling/v3/pro", typed="n\n", code=2)
     assert "kling/v3/pro is not listed. Did you mean kling/v3.0/pro? Submit it anyway?" in " ".join(shown.split())
-    assert len(gateway.requests["SubmitGeneration"]) == 1  # that of the command without a terminal
+    assert len(gateway.requests["SubmitGeneration"]) == 2  # those of the commands without a terminal
 
 
 async def test_parameters_may_have_the_names_that_a_model_shows(gateway: ScriptedGateway, hfgateway: Command) -> None:
