@@ -19,6 +19,7 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
 if TYPE_CHECKING:
     from gateway.access.identity import Access
     from gateway.settings.config import Settings
+    from gateway.settings.values import Store
 T = TypeVar("T")
 SCOPE = "API_KEY_SCOPE_"
 
@@ -155,7 +156,7 @@ def _settings_of_store(operator: Operator, *, offline: bool, creates: bool = Fal
     """Return the settings of a store that no gateway uses, to act on it; None if a gateway is to be asked.
 
     Without a gateway and without `offline`, that is printed and ends the command: a key in a store that no gateway
-    uses is valid nowhere. So does a file that is missing, unless the command `creates` it.
+    uses is valid nowhere. So does a store that is missing, unless the command `creates` it.
     """
     from gateway.cli.operator import in_use, none_runs, read_valid_settings, running_gateway
 
@@ -175,10 +176,26 @@ def _settings_of_store(operator: Operator, *, offline: bool, creates: bool = Fal
         if not isinstance(store, Path):
             echo("Run the command as the user of a gateway, on its machine, or use --admin-server", err=True)
         raise click.exceptions.Exit(exit_codes.GATEWAY_UNAVAILABLE)
-    if not creates and isinstance(store, Path) and not store.exists():
-        fail(f"{store}: there is no store; its file is set by HFGATEWAY_STORE_URL", exit_codes.USAGE)
+    if not (creates or running or _exists(store)):
+        fail(f"{store}: there is no store; HFGATEWAY_STORE_URL names it", exit_codes.USAGE)
     echo(f"store: {store} ({'a' if used else 'no'} gateway runs on it)", err=True)
     return None if running else settings
+
+
+def _exists(store: Store) -> bool:
+    """Return whether there is a store. An error is printed and ends the command."""
+    if isinstance(store, Path):
+        return store.exists()
+    from gateway.settings.config import SettingError
+    from gateway.settings.extras import needed_by
+    from gateway.store.store import StoreOpenError
+
+    try:
+        with needed_by("STORE_URL", "postgresql", "psycopg", "psycopg_pool"):
+            from gateway.store.postgres.store import exists
+        return asyncio.run(exists(store.url, str(store)))
+    except (SettingError, StoreOpenError) as error:
+        fail(error, exit_codes.REFUSED)
 
 
 def _on_store(settings: Settings, act: Callable[[Access], Awaitable[T]]) -> T:

@@ -323,6 +323,12 @@ async def examine(url: str, shown: str) -> str:
     return f"{state}; its last gateway was {holder[0]}" if holder else f"{state}; no gateway runs on it"
 
 
+async def exists(url: str, shown: str) -> bool:
+    """Return whether a database has a store, without changing anything. Raises ServerError."""
+    async with _connected(url, shown) as connection:
+        return await migrations.exist(connection, shown)
+
+
 async def credentials(url: str, shown: str) -> Sequence[StoredCredentials]:
     """Return the stored credentials of accounts without changing anything. Raises ServerError."""
     async with _connected(url, shown) as connection:

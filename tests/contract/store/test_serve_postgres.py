@@ -103,6 +103,16 @@ async def test_the_operators_commands_on_postgresql(
     assert (backup.code, "pg_dump" in backup.err) == (exit_codes.USAGE, True)
 
 
+async def test_only_the_creation_of_a_key_creates_a_store(postgres: Server, tmp_path: Path) -> None:
+    with postgres.database() as fresh:
+        variables = {"HFGATEWAY_STORE_URL": postgres.url(fresh), "XDG_DATA_HOME": str(tmp_path), "HF_KEY": "a:b"}
+        for arguments in (("list",), ("rotate", "0" * 12), ("revoke", "0" * 12)):
+            ended = await run("keys", *arguments, "--offline", environment=environment(tmp_path, variables))
+            assert (ended.code, ": there is no store; " in ended.err) == (exit_codes.USAGE, True), ended
+        doctor = await run("doctor", "--json", environment=environment(tmp_path, variables))
+        assert "will get its schema at the first start" in doctor.out
+
+
 @pytest.mark.parametrize(("max_length", "shown"), [("-1", True), ("0", False)])
 async def test_the_log_of_the_server_can_omit_the_values_of_statements(
     gateway: Callable[[], GatewayProcess], postgres: Server, max_length: str, *, shown: bool
