@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print only JSON, a line for each item or change.")
 
 
-class OutputWriteError(Exception):
+class OutputWriteError(OSError):
     """Standard output cannot be written: its reader has closed the pipe, or a disk is full.
 
-    It is no OSError, because click ends a command with exit code 1 after a closed pipe.
+    It has no `errno`, because click ends a command with exit code 1 after EPIPE.
     """
 
     def __init__(self, cause: OSError) -> None:
@@ -136,6 +136,8 @@ def _print(text: str, *, err: bool = False, nl: bool = True) -> None:
 def _writing(*, err: bool) -> Iterator[None]:
     try:
         yield
+    except OutputWriteError:  # of the StandardStream to which click has written
+        raise
     except OSError as error:
         _discard(sys.stderr if err else sys.stdout)
         if not err:
