@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import IntEnum
 from typing import Any
+from uuid import UUID
 
 from gateway.errors import Failure, Violation
 from gateway.frozen import frozen
@@ -17,7 +18,6 @@ MAX_NAME_LENGTH = 100
 MAX_IMAGES = 100
 """The limits of Higgsfield's API, from its documentation."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 class CharacterState(IntEnum):
@@ -139,6 +139,7 @@ def same_name(one: str, other: str) -> bool:
 
 def plain_id(given: str) -> str:
     """Normalize an id for comparisons; "" if the text cannot be an id (`list` is a path of Higgsfield's API)."""
-    if _UUID.fullmatch(given):
-        return given.lower()
-    return given if _ID.fullmatch(given) and given != "list" else ""
+    try:
+        return str(UUID(given))  # in any of its forms, as Higgsfield may read it
+    except ValueError:
+        return given if _ID.fullmatch(given) and given != "list" else ""

@@ -7,7 +7,6 @@ outdated.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 from gateway.characters import errors
 from gateway.characters.model import Character, CharacterState, Creation, Removal, plain_id, same_name
@@ -199,10 +198,7 @@ class Registry:
 
         It is checked in every parameter, because endpoints may take a character in one that is not documented.
         """
-        try:
-            character_id = str(UUID(text))
-        except ValueError:
-            return False
+        character_id = plain_id(text)
         return character_id in self._by_character and not self.exists_for(tenant, character_id)
 
     def _refusal(self, tenant: str, character_id: str, version: SoulVersion | None) -> str:

@@ -63,8 +63,10 @@ async def test_generations_follow_their_character(running: Running) -> None:
     assert [one.id for one in listed.characters] == [anna.id]
     # The order of the pool does not matter for a character that exists; without its account it is not found.
     await assign(running, "shop", ads=1, films=1)
-    await portrait(shop, anna.id.upper(), "after")
-    assert len(sent(running, FILMS)) == 7
+    for form in (anna.id.upper(), anna.id.replace("-", ""), f"urn:uuid:{anna.id}"):
+        await portrait(shop, form, f"after {form}")
+        await submit(shop, model("higgsfield-ai/soul/standard", {"prompt": "x", "people": [form]}, f"p{form}"))
+    assert len(sent(running, FILMS)) == 12
     await assign(running, "shop", ads=1)
     try:
         await portrait(shop, anna.id, "not found")
@@ -77,7 +79,7 @@ async def test_generations_follow_their_character(running: Running) -> None:
     with pytest.raises(RpcFailure) as elsewhere:
         await submit(shop, model("higgsfield-ai/soul/standard", {"prompt": "not found", "people": [anna.id]}, "m4"))
     assert elsewhere.value.fields == ["input.model.parameters.people[0]"]
-    assert (sent(running, ADS), len(sent(running, FILMS))) == ([], 7)
+    assert (sent(running, ADS), len(sent(running, FILMS))) == ([], 12)
     for method, hidden in (
         ("GetCharacter", characters.GetCharacterRequest(id=anna.id)),
         ("DeleteCharacter", characters.DeleteCharacterRequest(id=anna.id)),

@@ -89,6 +89,7 @@ async def test_a_deleted_character_is_refused_before_and_after_a_restart(studio:
     character = (await studio.create()).character
     await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character.id))
     assert "deleted" in await refused_here(studio, picture(character.id), FIELD)
+    assert "deleted" in await refused_here(studio, picture(character.id.replace("-", "")), FIELD)
     await studio.stop_gateway()
     await studio.start_gateway()
     assert "deleted" in await refused_here(studio, picture(character.id), FIELD)

@@ -152,7 +152,7 @@ class Characters:
         character_id = parameters.get("custom_reference_id")
         if slug not in FAMILIES or character_id is None:
             return
-        character = self._all.get(str(character_id).lower())
+        character = self._all.get(str(uuid.UUID(character_id)))
         if character is None:
             why = "Custom reference not found"
         elif character.version != FAMILIES[slug]:
