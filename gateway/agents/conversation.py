@@ -6,9 +6,9 @@ one, so that it gets only new messages and those that may still change.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from gateway.agents.model import Message, Session, SessionState, Transcript
+from gateway.agents.model import Message, Session, Transcript
 from gateway.agents.ports import AgentApi
 from gateway.concurrency import Signals, Wakeup, retrieve_exception
 from gateway.errors import GatewayError, Reason, upstream_unavailable
@@ -107,7 +107,7 @@ class Conversation(Signals):
     def turn_started(self) -> None:
         """Show the session as PROCESSING before the next poll, if it was read."""
         if self._session is not None:
-            self._set_session(replace(self._session, state=SessionState.PROCESSING, upstream_status="processing"))
+            self._set_session(self._session.processing())
 
     def _set_session(self, session: Session) -> None:
         """Set the session and wake the watchers if it has changed."""

@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -68,6 +68,10 @@ class Session:
     state: SessionState
     upstream_status: str
     extra: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
+
+    def processing(self) -> "Session":
+        """Return this session as it is after it has accepted a message, which a read may not show yet."""
+        return replace(self, state=SessionState.PROCESSING, upstream_status="processing")
 
 
 @frozen

@@ -1,7 +1,6 @@
 """The use cases of agents: sessions, messages, watches and media of a tenant."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from gateway.agents.conversation import Conversation, Pace
@@ -250,7 +249,7 @@ class Agents:
             return session
         if self._clock.moment().steady >= accepted.until or _shows_end(accepted.message_id, after, transcript.messages):
             return session
-        return replace(session, state=SessionState.PROCESSING)
+        return session.processing()
 
     def _corrected_for_watch(self, after: str, transcript: Transcript) -> Session:
         """Return the session of a read for watches. After the first that shows the end of the turn, none is corrected.

@@ -188,6 +188,21 @@ async def test_the_start_of_a_turn_keeps_the_other_values_of_the_session(timed: 
     await watcher.leave()
 
 
+async def test_an_outdated_read_at_the_start_of_a_turn_is_no_change(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.reaches("IDLE")
+    # The first is the read before the message.
+    timed.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=2)
+    await talk.send(session_id, "a fox")
+    await timed.advance(2 * TURN + PROCESSING_DURATION)
+    await eventually(lambda: watcher.states[-1] == "IDLE" and len(watcher.states) > 2)
+    assert not len(timed.sandbox.state.plan)
+    assert watcher.states == ["IDLE", "PROCESSING", "IDLE"]
+    await watcher.leave()
+
+
 @pytest.mark.parametrize("refused", [False, True])
 async def test_an_interrupt_during_a_poll_is_shown_by_the_next_one(timed: Timed, refused: bool) -> None:
     talk = Talk(timed)
