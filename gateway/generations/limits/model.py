@@ -12,7 +12,7 @@ change the generations, so that a claim reads one row instead of all generations
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
@@ -165,6 +165,16 @@ class Exceeded:
         """Whether the limit is about credits."""
         return self.limit.startswith("credits_")
 
+    @property
+    def may_fit_later(self) -> bool:
+        """Whether the submission fits once less is used. Otherwise no retry helps, for example if the limit is 0."""
+        return self.needed <= self.allowed
+
+    @property
+    def retryable(self) -> bool:
+        """Whether a retry may help soon. A budget comes back in hours."""
+        return self.may_fit_later and not self.is_budget
+
 
 class LimitExceededError(Exception):
     """A claim was refused by a limit. Nothing is stored."""
@@ -199,9 +209,17 @@ def split_subject(subject: str) -> tuple[str, str, str]:
 def first_exceeded(
     limited: Sequence[SubjectLimits], price: int | None, submission_time: SubmissionTime
 ) -> Exceeded | None:
-    """Return the first limit that a submission would exceed; None if it fits. Raises UnpricedError.
+    """Return the limit that a submission would exceed for the longest time; None if it fits. Raises UnpricedError."""
+    exceeded = _exceeded(limited, price, submission_time)
+    return min(exceeded, key=lambda one: (one.may_fit_later, one.retryable), default=None)
 
-    The submission counts for the last known day, although its subjects may have had their last ones on other days.
+
+def _exceeded(
+    limited: Sequence[SubjectLimits], price: int | None, submission_time: SubmissionTime
+) -> Iterator[Exceeded]:
+    """Yield the limits that a submission would exceed.
+
+    It counts for the last known day, although its subjects may have had their last ones on other days.
     """
     day = max([submission_time.day, *(subject.use.day for subject in limited)])
     for subject in limited:
@@ -216,8 +234,7 @@ def first_exceeded(
             ("credits_per_month", limits.credits_per_month, this_month, price or 0, _next_month(use.day)),
         ):
             if allowed is not None and used + needed > allowed:
-                return Exceeded(name, subject.subject, allowed, used, needed, resets_at)
-    return None
+                yield Exceeded(name, subject.subject, allowed, used, needed, resets_at)
 
 
 def settlement_of(before: Generation, after: Generation) -> Settlement | None:
@@ -238,10 +255,8 @@ def settlement_of(before: Generation, after: Generation) -> Settlement | None:
 def limit_error(exceeded: Exceeded, now: float) -> GatewayError:
     """Return the error for a limit that a submission exceeds: QUOTA_EXCEEDED, or BUDGET_EXCEEDED for credits.
 
-    Only the limit per minute has a time to retry: a budget comes back in hours, and a place when a generation ends. No
-    retry helps if the submission would exceed the limit although nothing was used of it, for example one of 0.
+    Only the limit per minute has a time to retry: a budget comes back in hours, and a place when a generation ends.
     """
-    may_fit_later = exceeded.needed <= exceeded.allowed
     shown = format_credits if exceeded.is_budget else str
     left = max(exceeded.allowed - exceeded.used, 0)
     metadata = {
@@ -253,7 +268,7 @@ def limit_error(exceeded: Exceeded, now: float) -> GatewayError:
         "needed": shown(exceeded.needed),
     }
     again = ""
-    if exceeded.resets_at is not None and may_fit_later:
+    if exceeded.resets_at is not None and exceeded.may_fit_later:
         metadata["resets_at"] = exceeded.resets_at.strftime("%Y-%m-%dT%H:%M:%SZ")
         again = f"; resets at {metadata['resets_at']}"
     whose = exceeded.subject.replace(":", " ", 1)
@@ -262,12 +277,12 @@ def limit_error(exceeded: Exceeded, now: float) -> GatewayError:
         f"{what} of the {whose}: limit {shown(exceeded.allowed)}, used {shown(exceeded.used)}, "
         f"this submission needs {shown(exceeded.needed)}{again}"
     )
-    soon = exceeded.limit == "submissions_per_minute" and may_fit_later
+    soon = exceeded.limit == "submissions_per_minute" and exceeded.may_fit_later
     return GatewayError(
         Failure(
             Reason.BUDGET_EXCEEDED if exceeded.is_budget else Reason.QUOTA_EXCEEDED,
             message,
-            retryable=may_fit_later and not exceeded.is_budget,
+            retryable=exceeded.retryable,
             retry_after=max(exceeded.resets_at.timestamp() - now, 0.1) if soon and exceeded.resets_at else None,
             metadata=metadata,
         )

@@ -117,6 +117,18 @@ async def test_no_retry_is_advised_if_a_submission_exceeds_the_whole_limit(store
     assert "resets at" not in refused.message
 
 
+async def test_of_several_limits_the_one_that_is_exceeded_for_the_longest_time_is_reported(store: Store) -> None:
+    """The caller would wait for the others in vain."""
+    await set_limits(store, "label:team=a", submissions_per_minute=1)
+    await claimed(store, priced(labels={"team": "a"}))
+    limits = {}
+    for name, most in (("credits_per_day", MILLION), ("credits_per_month", MILLION // 2)):
+        limits[name] = most
+        await set_limits(store, **limits)
+        refused = limit_error(await refusal(store, priced(labels={"team": "a"})), NOW).failure
+        assert (refused.metadata["limit"], refused.retryable, refused.retry_after) == (name, False, None)
+
+
 async def test_parallel_claims_never_exceed_a_budget(store: Store) -> None:
     await set_limits(store, credits_per_day=50 * MILLION)
     await set_limits(store, "label:team=a", credits_per_month=20 * MILLION)
