@@ -48,7 +48,7 @@ class Characters:
         self._creator = Creator(
             store=store, upstream=upstream, accounts=accounts, clock=clock, registry=registry, changed=self._changed
         )
-        self._watches = CharacterWatches(upstream, clock, registry, first=first_pause, longest=longest_pause)
+        self._watches = CharacterWatches(clock, registry, first=first_pause, longest=longest_pause)
         self._listings: dict[str, tuple[asyncio.Task[Sequence[Character]], float]] = {}
         """The newest lists, by the names of their accounts."""
         self._tasks = OwnedTasks()
@@ -103,7 +103,12 @@ class Characters:
         character_id = self._existing(tenant, given)
         if self._registry.is_deleted(character_id):
             raise errors.character_not_found(given)
-        return self._watches.watch(character_id, self._registry.account_of(tenant, character_id), check)
+
+        def check_both() -> None:
+            check()
+            self._existing(tenant, given)  # its account may be the tenant's no longer
+
+        return self._watches.watch(character_id, lambda: self._upstream_of(tenant, character_id), check_both)
 
     def violations(self, tenant: str, given: Input) -> Sequence[Violation]:
         """Return why an input cannot use its characters; see `Registry.violations`."""

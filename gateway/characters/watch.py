@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from gateway.characters import errors
 from gateway.characters.model import Character
-from gateway.characters.ports import UpstreamOf
+from gateway.characters.ports import CharacterUpstream
 from gateway.characters.registry import Registry
 from gateway.concurrency import Signals
 from gateway.errors import Failure, GatewayError, Reason
@@ -53,8 +53,7 @@ class WatchedCharacter(Signals):
 class CharacterWatches:
     """All watches of characters. `first` and `longest` are the seconds between polls; `draining` ends all watches."""
 
-    def __init__(self, upstream: UpstreamOf, clock: Clock, registry: Registry, *, first: float, longest: float) -> None:
-        self._upstream = upstream
+    def __init__(self, clock: Clock, registry: Registry, *, first: float, longest: float) -> None:
         self._clock = clock
         self._registry = registry
         self._first = first
@@ -63,15 +62,15 @@ class CharacterWatches:
         self.draining = False
 
     async def watch(
-        self, character_id: str, account: str, check: Callable[[], None]
+        self, character_id: str, upstream: Callable[[], CharacterUpstream], check: Callable[[], None]
     ) -> AsyncGenerator[Character | None, None]:
         """Yield the current state, then every change until training ends; None after each 15 s without a change.
 
-        `check` is called at every heartbeat and wake-up; an error that it raises ends the watch. Raises NOT_FOUND,
-        UPSTREAM_UNAVAILABLE if the first poll fails, or INTERNAL.
+        `upstream` is called before each poll, `check` at every heartbeat and wake-up; an error that `check` raises ends
+        the watch. Raises NOT_FOUND, UPSTREAM_UNAVAILABLE if the first poll fails, or INTERNAL.
         """
         stream = Stream(self._clock, check)
-        watched = self._join(character_id, account)
+        watched = self._join(character_id, upstream)
         timer = WaitTimer(HEARTBEAT)
         seen = 0
         try:
@@ -108,11 +107,11 @@ class CharacterWatches:
         for watched in self._watched.values():
             watched.wake()
 
-    def _join(self, character_id: str, account: str) -> WatchedCharacter:
+    def _join(self, character_id: str, upstream: Callable[[], CharacterUpstream]) -> WatchedCharacter:
         watched = self._watched.get(character_id)
         if watched is None:
             watched = self._watched[character_id] = WatchedCharacter()
-            watched.task = asyncio.create_task(self._poll(character_id, account, watched))
+            watched.task = asyncio.create_task(self._poll(character_id, upstream, watched))
         watched.watchers += 1
         return watched
 
@@ -133,19 +132,23 @@ class CharacterWatches:
         if watched.task is not None:
             watched.task.cancel()  # may be the current task, which is about to return
 
-    async def _poll(self, character_id: str, account: str, watched: WatchedCharacter) -> None:
+    async def _poll(
+        self, character_id: str, upstream: Callable[[], CharacterUpstream], watched: WatchedCharacter
+    ) -> None:
         try:
-            await self._poll_until_done(character_id, account, watched)
+            await self._poll_until_done(character_id, upstream, watched)
         except Exception:
             log.exception("watching a character failed because of a bug")
             error = GatewayError(Failure(Reason.INTERNAL, "the watch failed; watch again"))
             self._finish(character_id, watched, error)
 
-    async def _poll_until_done(self, character_id: str, account: str, watched: WatchedCharacter) -> None:
+    async def _poll_until_done(
+        self, character_id: str, upstream: Callable[[], CharacterUpstream], watched: WatchedCharacter
+    ) -> None:
         pause, silence = self._first, self._first
         while True:
             try:
-                character = await self._registry.find(self._upstream(account), character_id)
+                character = await self._registry.find(upstream(), character_id)
             except GatewayError as error:
                 if watched.character is None:
                     self._finish(character_id, watched, error)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gateway.access.identity import DEFAULT_TENANT
 from gateway.higgsfield.credentials import Credentials, parse_credentials
 from hfgateway.admin.v1 import admin_service_pb2 as admin
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as agents
@@ -15,7 +16,7 @@ from hfgateway.v1 import generation_service_pb2 as generations
 from hfgateway.v1 import upload_service_pb2 as uploads
 from tests.accounts.conftest import ADS, FILMS, MAIN, NEWER, Start, add, assign, caller, listed, rotate, sent, submit
 from tests.support.operator import ask, refused
-from tests.support.running import Running, eventually, model, soul
+from tests.support.running import WAIT_TIMEOUT, Running, collected, eventually, model, soul
 from tests.support.transports import RpcFailure, Transport
 
 
@@ -87,6 +88,32 @@ async def test_generations_follow_their_character(running: Running) -> None:
         with pytest.raises(RpcFailure) as unknown:
             await shop.call(method, hidden)
         assert unknown.value.code == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("auth", ["keys", "none"])
+@pytest.mark.parametrize("removed", [False, True])
+async def test_a_watch_of_a_character_ends_with_its_account(
+    start: Start, monkeypatch: pytest.MonkeyPatch, auth: str, removed: bool
+) -> None:
+    monkeypatch.setattr("gateway.characters.watch.HEARTBEAT", 0.05)
+    running = await start(AUTH=auth)
+    await add(running, "films", FILMS)
+    tenant = "shop" if auth == "keys" else DEFAULT_TENANT
+    await assign(running, tenant, films=1)
+    shop = await caller(running, tenant) if auth == "keys" else running.grpc
+    anna = (await shop.call("CreateCharacter", order("Anna"))).character
+    watch = shop.stream("WatchCharacter", characters.WatchCharacterRequest(id=anna.id))
+    await anext(watch)
+    await assign(running, tenant, default=1)
+    if removed:
+        await ask(running, "RemoveAccount", admin.RemoveAccountRequest(name="films"))
+    async with asyncio.timeout(WAIT_TIMEOUT):
+        with pytest.raises(RpcFailure) as ended:
+            await collected(watch)
+    assert ended.value.code == "NOT_FOUND"
+    with pytest.raises(RpcFailure) as unknown:
+        await shop.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))
+    assert unknown.value.code == "NOT_FOUND"
 
 
 async def test_an_estimate_follows_its_character(running: Running) -> None:
