@@ -374,6 +374,8 @@ class Generations(Reads):
                 else:
                     saved = await read_back.save(self._generations, generation, after, step(observation))
             if saved:
+                if after.done:
+                    self._canceled_by.pop(after.id, None)
                 log_state_change(generation, after)
                 return after
             again = await self._generations.get(generation.tenant, generation.id)
@@ -392,12 +394,9 @@ class Generations(Reads):
         asked = None if late else self._canceled_by[after.id]
         served = caller.set(caller.get() if after.source is Source.OPERATOR else asked)
         try:
-            saved = await read_back.save(self._generations, before, after, step(observation, source))
+            return await read_back.save(self._generations, before, after, step(observation, source))
         finally:
             caller.reset(served)
-        if saved:
-            self._canceled_by.pop(after.id, None)
-        return saved
 
     def _claim(
         self,

@@ -89,6 +89,23 @@ async def test_a_cancellation_is_logged_though_its_caller_leaves_during_the_comm
     assert core.service._canceled_by == {}
 
 
+async def test_a_cancellation_during_the_commit_of_an_end_is_forgotten(running: Running) -> None:
+    queued = await running.submit(soul("a fox"))
+    with commits("reported by poll") as ends:
+        ends.hold()
+        running.clock.advance(60)
+        await ends.reached()
+        with running.held(on="cancel") as release:
+            canceling = asyncio.create_task(cancel(running.grpc, queued.id))
+            await eventually(lambda: len(running.sandbox.state.plan) == 0)
+            ends.release()
+            await running.until(queued.id, "COMPLETED")
+            release()
+            with pytest.raises(RpcFailure):
+                await canceling
+    assert running.gateway._core.service._canceled_by == {}
+
+
 async def test_canceling_a_canceled_generation_again_is_ok(running: Running, grpc: Transport) -> None:
     queued = await running.submit(soul("a fox"))
     first = await cancel(grpc, queued.id)
