@@ -442,7 +442,7 @@ class Follower:
                 over = [await self._trusted_time.is_over(*period) for period in periods]
                 # A stored webhook may still prove that Higgsfield has the request, and it is not delivered twice.
                 certain = all(over) and not self._has_webhook(generation.id)
-                await self._end(generation, Expired(GAVE_UP, sends=generation.sends), certain=certain)
+                await self._end(generation, Expired(GAVE_UP, version=generation.version), certain=certain)
             case Step.END_WAIT if now >= due.at:
                 start_timeout = generation.spec.start_by is not None
                 end = CancelAsked(NOT_STARTED) if start_timeout else Expired(WAITED_TOO_LONG)

@@ -119,7 +119,11 @@ class Resolver:
         if not at_rest and not (generation.state in FOLLOWED and await self._has_no_status(generation)):
             why = "only what is UNCERTAIN, or was sent a day ago and has no known status at Higgsfield, can be lost"
             raise invalid_field("id", f"is {generation.state.name}: {why}")
-        return await self._service.observe(generation, Expired(BY_OPERATOR, Source.OPERATOR))
+        declared = Expired(BY_OPERATOR, Source.OPERATOR, generation.version)
+        lost = await self._service.observe(generation, declared)
+        if lost.state is not State.LOST:
+            raise invalid_field("id", "has changed concurrently: read it again")
+        return lost
 
     async def _has_no_status(self, generation: Generation) -> bool:
         """Return whether an accepted generation may be declared LOST."""

@@ -140,12 +140,12 @@ class CancelAsked:
 class Expired:
     """The time limit of PENDING or UNCERTAIN is over, or an operator declared it lost, also if it was accepted.
 
-    `sends`: apply only if an UNCERTAIN generation still has this number of sends. None applies always.
+    `version`: apply only to this version, for which that was decided. None applies always.
     """
 
     failure: Failure
     source: Source = Source.GATEWAY
-    sends: int | None = None
+    version: int | None = None
 
 
 @frozen
@@ -426,10 +426,11 @@ def _apply_cancel_asked(generation: Generation, observation: CancelAsked, moment
 
 
 def _apply_expired(generation: Generation, observation: Expired, moment: Moment) -> Generation | None:
+    if observation.version not in {None, generation.version}:
+        return None
     if generation.waiting:
         return _end(generation, State.FAILED, observation.failure, moment, observation.source)
-    sent_again = observation.sends is not None and observation.sends != generation.sends
-    at_rest = generation.state is State.UNCERTAIN and generation.marker is None and not sent_again
+    at_rest = generation.state is State.UNCERTAIN and generation.marker is None
     declared = generation.state in FOLLOWED and observation.source is Source.OPERATOR
     if at_rest or declared:
         return _end(generation, State.LOST, observation.failure, moment, observation.source)

@@ -12,7 +12,9 @@ import pytest
 from google.rpc import status_pb2
 
 from gateway.generations import follower
+from gateway.generations.model import GenerationId, Source, State, StatusReport
 from gateway.generations.polling import missing
+from gateway.generations.state import Reported
 from gateway.generations.watching.feed import Entry
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -292,6 +294,25 @@ async def test_what_has_no_status_for_a_day_can_be_declared_lost(tmp_path: Path,
         assert await refused(running, other.id, **LOST) == "id", "Higgsfield reports it"
         assert name_of(await resolve(running, odd.id, **LOST)) == "LOST"
         assert name_of(await running.get(other.id)) == "QUEUED"
+
+
+async def test_what_is_found_while_its_status_is_asked_for_is_not_declared_lost(tmp_path: Path) -> None:
+    async with run_timed(tmp_path, queue_seconds=10 * DAY, POLL_MAX=3_600) as running:
+        odd = await running.submit(soul("odd"))
+        running.plan(on="status", prompt="odd", times=10**9, status=404)
+        await running.advance(DAY + 3_600.0, step=600.0)
+        running.sandbox.state.plan.clear()
+        core = running.gateway._core
+        with running.held(on="status", status=404):
+            declaring = asyncio.create_task(resolve(running, odd.id, **LOST))
+            await eventually(lambda: len(running.sandbox.state.plan) == 0)
+            generation = core.feed.entries[GenerationId(odd.id)].generation
+            report = StatusReport(generation.request_id, "in_progress", State.IN_PROGRESS)
+            await core.service.observe(generation, Reported(report, Source.WEBHOOK))
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await declaring
+        assert Refused(raised.value).code == "INVALID_ARGUMENT"
+        assert name_of(await running.get(odd.id)) == "IN_PROGRESS"
 
 
 async def test_a_batch_with_an_unknown_status_for_a_day_can_be_declared_lost(tmp_path: Path) -> None:

@@ -354,7 +354,9 @@ def observations(generation: Generation) -> Iterator[state.Observation]:
     yield from (state.Marked("one"), state.CancelAsked(), state.Restored(), state.Missing())
     yield state.Missing(generation.missing_since)
     yield state.Expired(FAILURE, Source.OPERATOR)
-    yield from (state.Expired(FAILURE, sends=sends) for sends in (None, generation.sends, generation.sends + 1))
+    yield from (
+        state.Expired(FAILURE, version=version) for version in (None, generation.version, generation.version + 1)
+    )
     for marker in {generation.marker or Marker("none", 1), Marker("outdated", 1)}:
         yield from (state.Unsent(marker), state.Ambiguous(marker, FAILURE, 1.0), state.OwnerDied(marker, 1.0))
         yield from (state.Refused(marker, FAILURE, final) for final in (False, True))

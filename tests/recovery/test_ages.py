@@ -340,5 +340,5 @@ async def test_an_expiry_is_not_applied_after_another_attempt(start: Start) -> N
     await running.advance(30.0)
     assert entries[sent.id].generation.sends == before.sends + 1
     end = Failure(Reason.SUBMISSION_UNRESOLVED, "too late")
-    after = await service.observe(before, Expired(end, sends=before.sends))
+    after = await service.observe(before, Expired(end, version=before.version))
     assert after.state is State.UNCERTAIN
