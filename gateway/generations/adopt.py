@@ -22,7 +22,7 @@ from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import adopted
-from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError, UnconfirmedError
+from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError
 
 MAX_IN_PROGRESS = 64
 """Adoptions of a tenant in progress. They continue if their callers leave."""
@@ -64,17 +64,17 @@ class Adopter:
         self._in_progress = InProgress()
 
     async def adopt(self, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
-        """Return the tenant's generation for a request, and whether the tenant had it before. Raises GatewayError."""
+        """Return the tenant's generation for a request, and whether the tenant had it before.
+
+        Raises GatewayError or UnconfirmedError.
+        """
         if self._service.draining:
             raise gateway_unavailable("the gateway is shutting down")
-        try:
-            known = await self._known(tenant, adoption.request_id)
-            if known is not None:
-                return known, True
-            # From here on a drain waits for it, even if the caller leaves.
-            return await self._sender.tasks.finish(self._adopt_counted(tenant, adoption))
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available: call again") from error
+        known = await self._known(tenant, adoption.request_id)
+        if known is not None:
+            return known, True
+        # From here on a drain waits for it, even if the caller leaves.
+        return await self._sender.tasks.finish(self._adopt_counted(tenant, adoption))
 
     async def _adopt_counted(self, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
         with self._in_progress.counted(tenant, MAX_IN_PROGRESS, "adoptions"):
