@@ -222,7 +222,7 @@ def _keys_of(found: Sequence[object]) -> dict[str, jwt.PyJWK]:
             keys.append(jwt.PyJWK(jwk))  # type: ignore[arg-type]
     if found and not keys:
         raise IssuerError("none of its keys can be parsed")
-    return {key.key_id or "": key for key in keys if key.public_key_use in (None, "sig")}
+    return {str(key.key_id or ""): key for key in keys if key.public_key_use in (None, "sig")}
 
 
 def _subject(given: str) -> str:

@@ -390,6 +390,15 @@ async def test_a_key_for_encryption_verifies_nothing(issuer: Issuer) -> None:
     assert await verifier(issuer)._fetch() == {}
 
 
+async def test_a_key_whose_id_is_no_text_leaves_the_others_valid(issuer: Issuer) -> None:
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private_key(RSA).public_key()))
+    other = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private_key(OTHER_RSA).public_key()))
+    issuer.instead = json.dumps({"keys": [{**other, "kid": ["one"]}, {**public, "kid": "one"}]})
+    verifies = verifier(issuer)
+    verifies._keys = await verifies.fetch()
+    assert verifies.identify(issuer.token()).tenant == "red"
+
+
 class Rests(SystemClock):
     """Records the rests between fetches. Those of FETCH_RETRY_DELAY end at once, the others with their signal."""
 
