@@ -228,20 +228,30 @@ class Archiver:
             raise ArchiveError("another gateway may have taken over")
 
     async def _failed(self, copy: Copy, why: str, *, refused: bool = False) -> None:
-        """Store a failed attempt. Give up if the file was refused, or if Higgsfield no longer has it."""
+        """Store a failed attempt. Give up if the file was refused, or if Higgsfield no longer has it.
+
+        Until what was written of it can be removed, it is not given up, because nothing would remove that later.
+        """
         self.failures += 1
-        give_up = refused or (not copy.remove and await self._expired(copy))
+        give_up = (refused or (not copy.remove and await self._expired(copy))) and await self._discarded(copy)
         pause = min(FIRST_PAUSE * 2.0 ** min(copy.attempts, 20), MAX_PAUSE) * random.uniform(0.75, 1.0)
         await self._copies.postpone_copy(copy, self._clock.moment().steady + pause, give_up=give_up)
         fields = copy.fields | {"why": why, "attempts": copy.attempts + 1}
         if give_up:
             self.given_up += 1
             log.error("an output could not be archived; given up", extra=fields)
-            with contextlib.suppress(ArchiveError):
-                await self._storage.discard(copy.key)
         else:
             action = "removed from the archive" if copy.remove else "archived"
             log.warning("an output could not be %s; will retry", action, extra=fields)
+
+    async def _discarded(self, copy: Copy) -> bool:
+        """Remove what was written of a file. Return whether the archive allowed it."""
+        try:
+            self._check_publishable()
+            await self._storage.discard(copy.key)
+        except ArchiveError:
+            return False
+        return True
 
     async def _expired(self, copy: Copy) -> bool:
         """Return whether Higgsfield has certainly removed the file by its age."""

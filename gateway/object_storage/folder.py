@@ -109,6 +109,7 @@ class Folder:
         """Remove an unfinished file."""
 
         def remove() -> None:
+            self._partial.stat()  # without it, the file is not gone: the archive may be on a disk that is not mounted
             self._remove_checkpoint(key)
             self._part(key).unlink(missing_ok=True)
 
@@ -119,7 +120,6 @@ class Folder:
         await self.discard(key)
 
         def remove() -> None:
-            self._partial.stat()  # without it, the file is not gone: the archive may be on a disk that is not mounted
             path = self._path(key)
             path.unlink(missing_ok=True)
             for folder in path.parents:

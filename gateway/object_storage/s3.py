@@ -121,8 +121,9 @@ class Bucket:
         """Do nothing: a file is published by its upload."""
 
     async def discard(self, key: str) -> None:
-        """Remove the object."""
-        await self.remove(key)
+        """Remove the object, if the bucket allows it. An interrupted upload leaves none."""
+        with contextlib.suppress(ArchiveError):
+            await self.remove(key)
 
     async def remove(self, key: str) -> None:
         """Remove the object, if it exists. A 404 is an error: it means that the bucket is missing, not the object."""

@@ -16,6 +16,7 @@ import pytest
 from gateway.archive.archiver import FIRST_PAUSE, MAX_PAUSE, STORE_PAUSE
 from gateway.archive.download import MAX_BREAKS
 from gateway.archive.model import Copy, Part, copies_of
+from gateway.archive.ports import ArchiveError
 from gateway.errors import upstream_unavailable
 from gateway.generations.model import Generation, Steady
 from gateway.generations.state import OUTPUTS_KEPT
@@ -671,6 +672,43 @@ async def test_a_deletion_removes_what_a_failed_copy_has_left(stage: Stage, plac
 
     await eventually(lambda: stage.rows() == [])
     assert contents_below(place.folder) == {}
+
+
+@FOLDER_ONLY
+async def test_a_copy_is_given_up_only_when_what_it_has_left_is_removed(stage: Stage, place: Place) -> None:
+    breaks = [stage.cut(30_000)] * (MAX_BREAKS + 1)
+    stage.media.add("/a.png", CONTENT, faults=[*breaks, *[{"status": 404}] * 1000])
+    stage.clock.wait = _never  # type: ignore[method-assign]
+    stage.start()
+    await stage.completed(stage.url("/a.png"))
+    await eventually(lambda: stage.archiver.failures == 1)
+    await stage.stop()
+    del stage.clock.wait  # type: ignore[method-assign]
+    elsewhere = place.folder.rename(place.folder.with_name("elsewhere"))
+    place.folder.mkdir()  # the mount point
+    stage.clock.advance(2 * OUTPUTS_KEPT)
+
+    stage.start()
+    await eventually(lambda: stage.archiver.failures > 2 or stage.archiver.given_up)
+    place.folder.rmdir()
+    elsewhere.rename(place.folder)
+
+    await eventually(lambda: stage.archiver.given_up == 1)
+    assert contents_below(place.folder) == {}
+
+
+@S3_ONLY
+async def test_a_copy_is_given_up_although_the_bucket_allows_no_removals(stage: Stage) -> None:
+    """A copy that was interrupted leaves nothing in a bucket."""
+
+    async def refused(key: str) -> None:
+        raise ArchiveError("the object store: PermissionDeniedError")
+
+    stage.storage.remove = refused  # type: ignore[method-assign]
+    stage.media.add("/a.png", CONTENT, faults=[{"status": 404}] * 1000)
+    stage.start()
+    await stage.completed(stage.url("/a.png"), kept=1.0)
+    await eventually(lambda: stage.archiver.given_up == 1)
 
 
 @FOLDER_ONLY
