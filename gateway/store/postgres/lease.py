@@ -28,7 +28,7 @@ from importlib.metadata import version
 from psycopg.rows import DictRow
 
 from gateway.agents.model import SESSION
-from gateway.concurrency import keep_running
+from gateway.concurrency import OwnedTasks, keep_running, uninterrupted
 from gateway.generations.clock import since_boot
 from gateway.generations.state import SEND_TIMEOUT
 from gateway.generations.stores import UnconfirmedError
@@ -60,6 +60,7 @@ class Lease:
             "schema": schema,
         }
         self._beats: asyncio.Task[None] | None = None
+        self._tasks = OwnedTasks()
         self.unnoticed = 0
         """The fence with which this gateway has taken the lease, if it only knows that from a read of the log."""
         self.confirmed_at = -math.inf
@@ -91,10 +92,12 @@ class Lease:
         taken = await self.take_now()
         return await self._take_from_dead_holder() if taken is None else taken
 
+    @uninterrupted
     async def take_now(self) -> bool | None:
         """Take the lease if it is free, and beat from now on; return None if another gateway has it.
 
-        Otherwise returns whether the previous holder gave it back itself, when no earlier one could send anything.
+        Otherwise returns whether the previous holder gave it back itself, when no earlier one could send anything. It
+        finishes even if the call is canceled, so that `give_back` knows of the lease.
         """
         before = since_boot()
         taken = await self._run("take", {**self._about, "dead": LEASE_TIMEOUT, "own": self.unnoticed})
@@ -132,6 +135,7 @@ class Lease:
 
     async def give_back(self) -> None:
         """Give the lease back, so that the next gateway need not wait. Call it after the last write."""
+        await self._tasks.drained()
         if self._beats is not None:
             self._beats.cancel()
             database, clean = self._database, since_boot() >= self._clean_at

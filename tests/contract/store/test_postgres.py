@@ -1352,6 +1352,38 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
         await replica.close()
 
 
+async def test_a_replica_that_is_stopped_during_its_takeover_gives_the_lease_back(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise no gateway would lead until it counts as dead, and the next leader would wait for what it may send."""
+    import psycopg
+
+    from gateway.store.postgres.lease import Lease
+    from gateway.store.postgres.store import PostgresStore
+
+    run, executed, answered = Lease._run, asyncio.Event(), asyncio.Event()
+
+    async def answers_late(self: Lease, name: str, values: Mapping[str, object] | None = None) -> object:
+        rows = await run(self, name, values)
+        if name == "take" and rows:
+            executed.set()
+            await answered.wait()
+        return rows
+
+    async with opened(emptied):
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        await replica.begin(0, lambda _: None)
+        monkeypatch.setattr(Lease, "_run", answers_late)
+    async with following(replica):
+        await executed.wait()
+    asyncio.get_running_loop().call_soon(answered.set)
+    await replica.close()
+
+    async with await psycopg.AsyncConnection.connect(emptied) as connection:
+        cursor = await connection.execute("SELECT released FROM lease WHERE replica IS NULL")
+        assert await cursor.fetchone() == (True,)
+
+
 def _unexpected(error: Exception) -> None:
     raise AssertionError from error
 
