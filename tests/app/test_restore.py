@@ -389,10 +389,10 @@ import os, signal, sys
 from gateway import __main__
 from gateway.store.sqlite import files
 examine = files.examine
-def stop(path, **options):
+def stop(path, *check):
     if path.suffix == ".part":
         os.kill(os.getpid(), signal.{name})
-    return examine(path, **options)
+    return examine(path, *check)
 files.examine = stop
 sys.argv = sys.argv[2:]
 __main__.main()
@@ -423,12 +423,14 @@ def test_two_backups_to_one_file_do_not_disturb_each_other(tmp_path: Path, monke
     files.prepare(store).close()
     examine, refused = files.examine, []
 
-    def during_the_copy(path: Path) -> files.Examined:
+    def during_the_copy(path: Path, check: files.Check | None = "quick_check") -> files.Examined:
+        if path == store:
+            return examine(path, check)
         monkeypatch.setattr(files, "examine", examine)
         with pytest.raises(files.StoreFileError, match="another backup writes to it"):
             restore.backup(store, target)
         refused.append(path)
-        return examine(path)
+        return examine(path, check)
 
     monkeypatch.setattr(files, "examine", during_the_copy)
     restore.backup(store, target)
@@ -484,6 +486,18 @@ async def test_a_backup_of_a_corrupt_store_names_the_store(site: Site) -> None:
     )  # fmt: skip
 
 
+async def test_a_backup_of_a_newer_store_names_the_store(site: Site) -> None:
+    async with site.gateway():
+        pass
+    with closing(sqlite3.connect(site.store, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO migrations VALUES ('9999_pre_later.sql')")
+    refused = await site.command("backup", str(site.folder / "backup.db"))
+    assert (refused.code, refused.err) == (
+        exit_codes.REFUSED,
+        f"error: {site.store}: was written by a newer gateway: its migration 9999_pre_later.sql is not known here\n",
+    )
+
+
 async def test_a_store_is_not_migrated_while_a_gateway_runs_on_it(site: Site) -> None:
     async with site.gateway():
         for option in ((), ("--restored",), ("--moved",)):
@@ -508,6 +522,8 @@ async def test_a_write_ahead_log_of_another_file_is_not_replayed(site: Site) -> 
     assert Path(f"{site.store}-wal").stat().st_size
     shutil.copy(site.folder / "backup.db", site.store)
     assert "store.db-wal is left from another file" in await site.refused()
+    again = await site.command("backup", str(site.folder / "again.db"))
+    assert (again.code, "store.db-wal is left from another file" in again.err) == (exit_codes.REFUSED, True)
 
 
 @pytest.mark.parametrize("beside", [(), (".mark",)], ids=["alone", "with-mark"])

@@ -36,6 +36,7 @@ def backup(store: Path, target: Path) -> None:
     with contextlib.ExitStack() as held:
         with contextlib.suppress(InUseError):
             held.enter_context(files.lock(store))  # keeps a gateway from starting during the copy
+        files.examine(store, None)
         part = held.enter_context(_part_of(target))
         try:
             _copy(store, part)
