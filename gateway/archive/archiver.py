@@ -52,14 +52,15 @@ class Archiver:
         concurrency: int,
         bandwidth: int,
         largest: int,
-        may_publish: Callable[[], bool],
+        may_write: Callable[[], bool],
         public_url: str | None = None,
     ) -> None:
         """`bandwidth` is in bytes per second, 0 for no limit. A file with more than `largest` bytes is given up.
 
-        `may_publish` returns whether no other gateway can have taken over. It is called right before a file appears in
-        the archive, because the other one may have removed that file with its generation, and would not remove it
-        again. It is also called before a wrong copy is removed, because the other one may have replaced it.
+        `may_write` returns whether no other gateway can have taken over. It is called right before a file is written
+        and before it appears in the archive, because the other one may have published that file, or removed it with its
+        generation, and would not remove it again. It is also called before a wrong copy is removed, because the other
+        one may have replaced it.
 
         `public_url` is the base of the files' URLs for callers; by default it is the URL of the archive.
         """
@@ -71,7 +72,7 @@ class Archiver:
         self._concurrency = concurrency
         self._throttle = Throttle(clock, bandwidth)
         self._largest = largest
-        self._may_publish = may_publish
+        self._may_write = may_write
         self._base = public_url or storage.name
         self._ended: list[Generation] = []
         self._busy: set[tuple[str, Part]] = set()
@@ -202,12 +203,13 @@ class Archiver:
             if download.after is not None:
                 await expected.consume(storage.read_back(copy.key, download.after))
             content = self._checked(expected.update_from(download.chunks()))
+            self._check_may_write()
             await storage.write(copy.key, download.after, download.etag, content, copy.content_type)
         finally:
             await download.close()
         actual = _Digest()
         await actual.consume(self._throttle.throttled(storage.read_back(copy.key)))
-        self._check_publishable()
+        self._check_may_write()
         if (actual.size, actual.sha256) != (expected.size, expected.sha256):
             await storage.discard(copy.key)
             raise ArchiveError("the copy differs from what was downloaded")
@@ -221,10 +223,10 @@ class Archiver:
         """Yield the content. At its end, check whether it may be published, because S3 publishes it then."""
         async for chunk in content:
             yield chunk
-        self._check_publishable()
+        self._check_may_write()
 
-    def _check_publishable(self) -> None:
-        if not self._may_publish():
+    def _check_may_write(self) -> None:
+        if not self._may_write():
             raise ArchiveError("another gateway may have taken over")
 
     async def _failed(self, copy: Copy, why: str, *, refused: bool = False) -> None:
@@ -247,7 +249,7 @@ class Archiver:
     async def _discarded(self, copy: Copy) -> bool:
         """Remove what was written of a file. Return whether the archive allowed it."""
         try:
-            self._check_publishable()
+            self._check_may_write()
             await self._storage.discard(copy.key)
         except ArchiveError:
             return False

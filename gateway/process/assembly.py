@@ -627,7 +627,7 @@ def _archiver(base: _Base, storage: ObjectStorage, media: MediaSource, trusted_t
         concurrency=settings.archive_concurrency,
         bandwidth=settings.archive_bandwidth,
         largest=settings.archive_largest,
-        may_publish=_leading(base.store),
+        may_write=_leading(base.store),
         public_url=settings.archive_public_url,
     )
 

@@ -95,7 +95,7 @@ class Stage:
         self.ahead = 0.0
         """Seconds by which the gateway's clocks are ahead of Higgsfield's."""
         self.settings: dict[str, Any] = {
-            "concurrency": 2, "bandwidth": 0, "largest": 1 << 30, "may_publish": lambda: True,
+            "concurrency": 2, "bandwidth": 0, "largest": 1 << 30, "may_write": lambda: True,
         }  # fmt: skip
         self.storage = place.open()
         self.archiver: Archiver

@@ -146,7 +146,7 @@ async def test_outputs_from_before_are_copied_although_the_store_fails_at_first(
 async def test_a_gateway_that_was_replaced_publishes_no_file(stage: Stage) -> None:
     """The other gateway may have removed the file with its generation, and would not remove it again."""
     stage.media.add("/a.png", CONTENT)
-    stage.start(may_publish=lambda: False)
+    stage.start(may_write=lambda: False)
     generation = await stage.completed(stage.url("/a.png"))
     await eventually(lambda: stage.archiver.failures > 0)
     await stage.stop()
@@ -155,10 +155,21 @@ async def test_a_gateway_that_was_replaced_publishes_no_file(stage: Stage) -> No
 
 
 @FOLDER_ONLY
-async def test_a_gateway_that_was_replaced_while_it_verified_a_file_does_not_publish_it(stage: Stage) -> None:
-    answers = chain([True], repeat(False))
+async def test_a_gateway_that_was_replaced_before_it_wrote_a_file_leaves_nothing(stage: Stage, place: Place) -> None:
+    """The other gateway may have published the file, so that nothing would remove another unfinished one."""
     stage.media.add("/a.png", CONTENT)
-    stage.start(may_publish=lambda: next(answers))
+    stage.start(may_write=lambda: False)
+    await stage.completed(stage.url("/a.png"))
+    await eventually(lambda: stage.archiver.failures > 0)
+    await stage.stop()
+    assert contents_below(place.folder) == {}
+
+
+@FOLDER_ONLY
+async def test_a_gateway_that_was_replaced_while_it_verified_a_file_does_not_publish_it(stage: Stage) -> None:
+    answers = chain([True, True], repeat(False))
+    stage.media.add("/a.png", CONTENT)
+    stage.start(may_write=lambda: next(answers))
     await stage.completed(stage.url("/a.png"))
     await eventually(lambda: stage.archiver.failures > 0)
     await stage.stop()
@@ -170,7 +181,7 @@ async def test_a_gateway_that_was_replaced_while_it_verified_a_file_does_not_rem
     stage: Stage, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a bucket, it may be the file that the other gateway has published."""
-    answers, discarded = chain([True], repeat(False)), list[str]()
+    answers, discarded = chain([True, True], repeat(False)), list[str]()
     real = stage.storage.discard
 
     async def discard(key: str) -> None:
@@ -179,7 +190,7 @@ async def test_a_gateway_that_was_replaced_while_it_verified_a_file_does_not_rem
 
     monkeypatch.setattr(stage.storage, "discard", discard)
     stage.media.add("/a.png", CONTENT, faults=[{"at": 60_000, "then": partial(_spoil, place, 1000)}])
-    stage.start(may_publish=lambda: next(answers))
+    stage.start(may_write=lambda: next(answers))
     await stage.completed(stage.url("/a.png"))
     await eventually(lambda: stage.archiver.failures > 0)
     await stage.stop()

@@ -124,12 +124,17 @@ class Archive:
     async def write(
         self, key: str, after: Checkpoint | None, etag: str, content: AsyncIterator[bytes], content_type: str
     ) -> None:
-        """Write a file after a checkpoint. Like S3, publish it at its end."""
-        await self._operate()
+        """Write a file after a checkpoint. Like S3, publish it at its end.
+
+        A folder opens the file first: production checks the lease right before. It may be published while it is open.
+        """
         written = b"" if after is None else self.unfinished[key][0][: after.size]
+        if self._behaviour.appends:
+            self.unfinished[key] = (written, etag)
+        await self._operate()
         async for chunk in content:
             written += chunk
-            if self._behaviour.appends:
+            if key in self.unfinished:
                 self.unfinished[key] = (written, etag)
         if not self._behaviour.appends:
             self._publish(key, written)
