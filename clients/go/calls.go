@@ -126,7 +126,8 @@ func (c *calls) outage(ctx context.Context, patience time.Duration) *outage {
 	return o
 }
 
-// endure sleeps until the next attempt, and returns nil. If there is no next attempt, it returns the error at once.
+// endure sleeps until the next attempt, and returns nil. If there is no next attempt, it returns the error at once, or
+// after an overload the last error whose attempt may have had an effect.
 func (o *outage) endure(ctx context.Context, failed *Error) error {
 	if failed.Code == codes.DeadlineExceeded && o.failures > 0 {
 		failed.Message += "; before that: " + o.last.Message
@@ -138,12 +139,20 @@ func (o *outage) endure(ctx context.Context, failed *Error) error {
 	if o.failures == 0 {
 		o.began = now
 	}
+	// An overload had no effect, but the failure before it may have had one.
+	before := o.last
+	overloaded := errors.Is(failed, ErrGatewayOverloaded) && o.failures > 0 && !errors.Is(before, ErrGatewayOverloaded)
 	o.failures++
-	o.last = failed
+	if !overloaded {
+		o.last = failed
+	}
 	delay := o.calls.policy.delay(o.failures, failed.RetryDelay, o.calls.timers.random())
 	next := now.Add(delay)
 	if o.patience != 0 && !next.Before(o.began.Add(o.patience)) || !o.deadline.IsZero() && !next.Before(o.deadline) {
-		return failed
+		if overloaded {
+			before.Message += "; then: " + failed.Message
+		}
+		return o.last
 	}
 	if o.calls.onRetry != nil {
 		o.calls.onRetry(failed, delay)

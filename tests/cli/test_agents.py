@@ -144,8 +144,8 @@ async def test_a_turn_that_cannot_be_followed_is_not_called_refused(
 async def test_a_refused_repetition_of_a_lost_message_is_no_refusal(
     gateway: ScriptedGateway, hfgateway: Command
 ) -> None:
-    overloaded = refusal("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", "is overloaded", retry_delay=60)
-    gateway.on("SendMessage", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"), overloaded)
+    revoked = refusal("UNAUTHENTICATED", "INVALID_CREDENTIALS", "the API key was revoked")
+    gateway.on("SendMessage", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"), revoked)
     ended = await hfgateway("agents", "ask", "--session", "s1", "--key", "mine", "a fox")
     assert ended.code == 5
     assert ended.err.endswith("hfgateway agents ask --session s1 --key mine 'a fox'\n")

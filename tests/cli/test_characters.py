@@ -53,8 +53,8 @@ async def test_a_training_that_cannot_be_followed_is_not_called_refused(
 
 
 async def test_a_refused_repetition_of_a_lost_order_is_no_refusal(gateway: ScriptedGateway, hfgateway: Command) -> None:
-    overloaded = refusal("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", "is overloaded", retry_delay=60)
-    gateway.on("CreateCharacter", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"), overloaded)
+    revoked = refusal("UNAUTHENTICATED", "INVALID_CREDENTIALS", "the API key was revoked")
+    gateway.on("CreateCharacter", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"), revoked)
     ended = await hfgateway("characters", "create", "Anna", URL, "--key", "mine")
     assert ended.code == 5
     assert ended.err.endswith("--key mine\n")

@@ -260,12 +260,13 @@ async def test_a_refused_repetition_of_a_lost_submission_is_no_refusal(
 ) -> None:
     """The first attempt may have been stored. A script that took this for a refusal would submit with another key."""
     overloaded = refusal("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", "is overloaded", retry_delay=60)
-    gateway.on("SubmitGeneration", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"), overloaded)
-    lost = await hfgateway("generate", "x", "--key", "order-7")
+    revoked = refusal("UNAUTHENTICATED", "INVALID_CREDENTIALS", "the API key was revoked")
+    for second, code in (revoked, 5), (overloaded, 4):
+        gateway.on("SubmitGeneration", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"), second)
+        lost = await hfgateway("generate", "x", "--key", "order-7")
+        assert (lost.code, lost.err.endswith("--key order-7\n")) == (code, True)
     gateway.on("SubmitGeneration", overloaded)
     refused = await hfgateway("generate", "x", "--key", "order-7")
-
-    assert (lost.code, lost.err.endswith("--key order-7\n")) == (5, True)
     assert (refused.code, refused.err) == (3, "error: GATEWAY_OVERLOADED: is overloaded\n")
 
 

@@ -145,7 +145,7 @@ async def test_a_call_is_retried(case: dict[str, Any], gateway: ScriptedGateway,
     assert outcome == case["expect"]["outcome"]
     assert len(gateway.requests["GetGeneration"]) == len(case["attempts"])
     if last is not None:
-        assert last.reason == case["attempts"][-1]["error"]["reason"]
+        assert last.reason == case["attempts"][case["expect"].get("error", -1)]["error"]["reason"]
 
 
 @cases("retries", "watches")

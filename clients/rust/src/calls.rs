@@ -14,6 +14,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::{
     error::Error,
+    kind::Kind,
     retry::{RetryPolicy, may_repeat},
     timers::Timers,
     transport::Transport,
@@ -174,7 +175,8 @@ pub(crate) struct Outage<'a> {
     deadline: Option<Instant>,
     failures: u32,
     began: Instant,
-    last: Option<String>,
+    // The last failure that may have had an effect, or else the last one.
+    last: Option<Error>,
 }
 
 impl<'a> Outage<'a> {
@@ -189,9 +191,10 @@ impl<'a> Outage<'a> {
         self.last = None;
     }
 
-    /// Sleeps until the next attempt. Returns the error at once if there is none.
+    /// Sleeps until the next attempt. If there is none, returns the error at once, or after an overload the last error
+    /// whose attempt may have had an effect.
     pub async fn endure(&mut self, error: Error) -> Result<(), Error> {
-        let error = self.calls.describe(error, self.last.as_deref());
+        let error = self.calls.describe(error, self.last.as_ref().map(Error::message));
         if !may_repeat(&error) {
             return Err(error);
         }
@@ -203,12 +206,17 @@ impl<'a> Outage<'a> {
         self.failures += 1;
         let delay = self.calls.retry.delay(self.failures, error.retry_delay(), timers.chance());
         let ends = [self.patience.and_then(|patience| self.began.checked_add(patience)), self.deadline];
-        let Some(next) = now.checked_add(delay) else { return Err(error) };
-        if ends.into_iter().flatten().any(|end| next >= end) {
-            return Err(error);
+        // An overload had no effect, but the failure before it may have had one.
+        let overloaded = |error: &Error| error.kind() == Kind::GatewayOverloaded;
+        let before = self.last.take().filter(|last| overloaded(&error) && !overloaded(last));
+        if now.checked_add(delay).is_none_or(|next| ends.into_iter().flatten().any(|end| next >= end)) {
+            return Err(match before {
+                Some(before) => before.then(&error),
+                None => error,
+            });
         }
-        self.last = Some(error.message().to_owned());
         (self.calls.on_retry)(&error, delay);
+        self.last = Some(before.unwrap_or(error));
         timers.sleep(delay).await;
         Ok(())
     }

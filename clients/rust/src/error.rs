@@ -128,6 +128,12 @@ impl Error {
         self
     }
 
+    /// Adds the message of an error after this one.
+    pub(crate) fn then(mut self, error: &Error) -> Self {
+        self.0.message = format!("{}; then: {}", self.message(), error.message());
+        self
+    }
+
     /// Whether a retry cannot change the cause.
     pub(crate) fn is_mistake(&self) -> bool {
         self.0.mistake

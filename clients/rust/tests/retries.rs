@@ -97,19 +97,24 @@ async fn a_call() {
         let timers = ManualTimers::new(case["chance"].as_f64().unwrap());
         let client = gateway.client_with(&timers, policy.clone());
         let client = client.with_timeout(Duration::from_secs_f64(case["timeout"].as_f64().unwrap() * SCALE));
-        let mut last = None;
-        for attempt in case["attempts"].as_array().unwrap() {
+        let attempts = case["attempts"].as_array().unwrap();
+        let returned = case["expect"]["error"].as_u64().map_or(attempts.len() - 1, |index| index as usize);
+        for attempt in attempts {
             match attempt.get("error") {
                 None => gateway.answers(Generation { id: "g1".to_owned(), ..Default::default() }),
                 Some(error) => {
-                    last = Some(error);
                     gateway.turn(Turn::Error(error_of(error, SCALE), attempt["takes"].as_f64().unwrap() * SCALE))
                 }
             };
         }
         let outcome = client.get("g1").await;
         assert!(gateway.is_through(), "{name}: not all attempts were made");
-        ends_as(&case, outcome.map(|generation| assert_eq!(generation.id, "g1")), "response", last);
+        ends_as(
+            &case,
+            outcome.map(|generation| assert_eq!(generation.id, "g1")),
+            "response",
+            attempts[returned].get("error"),
+        );
         let slept: Vec<f64> = timers.slept().iter().map(|time| time / SCALE).collect();
         assert_eq!(rounded(&slept), rounded(&floats(&case["expect"]["slept"])), "{name}");
     }

@@ -11,7 +11,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { ConnectError, type StreamResponse, type Transport } from "@connectrpc/connect";
-import { ClientClosed, DeadlineExceeded, GatewayError, Unavailable } from "./errors.js";
+import { ClientClosed, DeadlineExceeded, GatewayError, GatewayOverloaded, Unavailable } from "./errors.js";
 import type { CallOptions, PageOptions } from "./options.js";
 import { delayMs, mayRepeat, type RetryPolicy } from "./retry.js";
 import { errorFromCall } from "./status.js";
@@ -86,7 +86,7 @@ export class Calls {
         return message;
       } catch (thrown) {
         const error = this.#located(this.#errorOf(thrown, signal));
-        if (!(await outage.endure(error, signal))) throw error;
+        await outage.endure(error, signal);
       } finally {
         link.release();
       }
@@ -131,7 +131,7 @@ export class Calls {
         if (ended()) return;
         throw new Unavailable("the watch ended without its last message", { code: "INTERNAL" });
       } catch (error) {
-        if (!(await outage.endure(error, signal))) throw error;
+        await outage.endure(error, signal);
       }
     }
   }
@@ -295,6 +295,7 @@ export class Outage {
   #failures = 0;
   #began = 0;
   #next = 0;
+  /** The last failure that may have had an effect, or else the last one. */
   #last: GatewayError | undefined;
 
   constructor(
@@ -310,8 +311,8 @@ export class Outage {
   }
 
   /**
-   * Calls a function of the caller. Its error is not one of the call. But after a failed attempt, which may have had its
-   * effect, the call fails with the error of that, whose cause it becomes.
+   * Calls a function of the caller, or one that throws an overload. Its error is not one of the call. But after a failed
+   * attempt, which may have had its effect, the call fails with the error of that, whose cause it becomes.
    */
   before<T>(given: () => T): T {
     try {
@@ -323,13 +324,14 @@ export class Outage {
     }
   }
 
-  /** Sleeps until the next attempt, and returns true. Returns false at once if there is none. */
-  async endure(error: unknown, signal: AbortSignal | undefined): Promise<boolean> {
+  /** Sleeps until the next attempt. Throws the error of the call at once if there is none. */
+  async endure(error: unknown, signal: AbortSignal | undefined): Promise<void> {
     if (!mayRepeat(error)) {
       if (error instanceof DeadlineExceeded && this.#last) error.message += `. Before: ${this.#last.message}`;
-      return false;
+      throw error;
     }
-    this.#last = error;
+    const overloaded = error instanceof GatewayOverloaded;
+    if (!overloaded || !this.#last || this.#last instanceof GatewayOverloaded) this.#last = error;
     const { policy, timers, onRetry, silenceMs } = this.calls.options;
     const now = timers.now();
     if (this.#failures === 0) this.#began = now;
@@ -338,10 +340,14 @@ export class Outage {
     this.#failures += 1;
     const delay = delayMs(policy, this.#failures, error.retryDelayMs, timers.random());
     this.#next = now + delay;
-    if (this.#next >= Math.min(this.#began + this.patienceMs, this.deadline)) return false;
+    if (this.#next >= Math.min(this.#began + this.patienceMs, this.deadline)) {
+      if (error !== this.#last) this.#last.message += `. Then: ${error.message}`;
+      this.before(() => {
+        throw error;
+      });
+    }
     this.before(() => onRetry?.(error, delay));
     await this.calls.pause(delay, signal);
-    return true;
   }
 }
 

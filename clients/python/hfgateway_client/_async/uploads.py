@@ -60,13 +60,12 @@ class UploadMethods:
         upload = media(source, content_type, size, format)
         policy, deadline = self._calls.policy, self._calls.deadline(timeout)
         patience = self._calls.timeout if policy.repeat_calls_for is None else policy.repeat_calls_for
-        outage = Outage(self._calls, patience, deadline)
+        outage = Outage(self._calls, patience if upload.rereadable else 0.0, deadline)
         while True:
             try:
                 return await self._attempt(upload, deadline.left())
             except GatewayError as error:
-                if not (upload.rereadable and await outage.wait_to_retry(error)):
-                    raise
+                await outage.wait_to_retry(error)
 
     async def upload_media(self, input: AnyInput) -> GenerationInput:
         """Upload the local media of an input, and return the input with their URLs.

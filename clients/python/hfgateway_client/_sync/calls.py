@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from hfgateway_client._sync.timers import Timers
 from hfgateway_client.attempts import Attempts, received
 from hfgateway_client.deadline import Deadline
-from hfgateway_client.errors import ClientClosed, DeadlineExceeded, GatewayError
+from hfgateway_client.errors import ClientClosed, DeadlineExceeded, GatewayError, GatewayOverloaded
 from hfgateway_client.retry import OnRetry, RetryPolicy, may_repeat, report
 from hfgateway_client.stubs import name_of, rpcs_of
 
@@ -97,10 +97,9 @@ class Calls(Attempts):
                 with self.attempt():
                     return received(self.start(sent, deadline.left(), rpc=name_of(sent)))
             except GatewayError as error:
-                if not outage.wait_to_retry(error):
-                    raise
+                outage.wait_to_retry(error)
             except Exception as error:
-                outage.ended_by_caller(error)
+                outage.end(error)
 
     def pages(self, request: Any, field: str) -> Generator[Any, None, None]:
         """Yield the items of a repeated field from all pages. Pages are fetched on demand."""
@@ -129,10 +128,9 @@ class Calls(Attempts):
                 received(ended() or None)  # None is the error of a missing message
                 return
             except GatewayError as error:
-                if not outage.wait_to_retry(error):
-                    raise
+                outage.wait_to_retry(error)
             except Exception as error:
-                outage.ended_by_caller(error)
+                outage.end(error)
 
     def _stream(self, request: Message, deadline: Deadline) -> Generator[Any, None, None]:
         """Yield the messages of one stream. Closing the generator cancels the call."""
@@ -161,26 +159,32 @@ class Outage:
         self._failures = 0
         self._began = 0.0
         self.last: GatewayError | None = None
-        """The last failure, or None after a success."""
+        """The last failure that may have had an effect, or else the last one. None after a success."""
 
     def reset(self) -> None:
         """Record a success."""
         self._failures = 0
         self.last = None
 
-    def ended_by_caller(self, error: Exception) -> NoReturn:
-        """Raise an exception of the caller's functions, or the failure before it, which may have had its effect."""
+    def end(self, error: Exception) -> NoReturn:
+        """Raise an exception of the caller's functions or an overload, or the failure before it.
+
+        That may have had its effect.
+        """
         if self.last is None or error is self.last:
             raise error
+        if isinstance(error, GatewayOverloaded):
+            self.last.message += f". Then: {error.message}"
         raise self.last from error
 
-    def wait_to_retry(self, error: GatewayError) -> bool:
-        """Sleep until the next attempt and return True; return False immediately if the call must not be retried."""
+    def wait_to_retry(self, error: GatewayError) -> None:
+        """Sleep until the next attempt, or raise the error of the call immediately if it must not be retried."""
         if not may_repeat(error):
             if isinstance(error, DeadlineExceeded) and self.last:
                 error.message += f". Before: {self.last.message}"
-            return False
-        self.last = error
+            raise error
+        if isinstance(self.last, GatewayOverloaded | None) or not isinstance(error, GatewayOverloaded):
+            self.last = error
         timers = self._calls.timers
         now = timers.clock()
         if self._failures == 0:
@@ -188,10 +192,9 @@ class Outage:
         self._failures += 1
         delay = self._calls.policy.delay(self._failures, error.retry_delay, timers.random())
         if now + delay >= min(self._began + self._patience, self._deadline.time):
-            return False
+            self.end(error)
         try:
             report(error, delay, self._calls.on_retry)
         except Exception as thrown:
-            self.ended_by_caller(thrown)
+            self.end(thrown)
         timers.sleep(delay)
-        return True

@@ -99,9 +99,7 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
 
   private void attempt() {
     response = null;
-    if (unary() && failures == 0) {
-      deadline = connection.deadline(timeout); // of this page
-    }
+    if (unary() && failures == 0) deadline = connection.deadline(timeout); // of this page
     call = connection.channel.newCall(exchange.method, connection.options(deadline));
     call.start(this, new Metadata());
     // gRPC delivers the status of a unary call only behind a second message.
@@ -167,11 +165,12 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
     }
     failures++;
     long delay = connection.policy.delay(failures, error, connection.timers.chance());
+    // An overload had no effect, but the failure before it may have had one.
+    if (!isOverload(error) || last == null || isOverload(last)) last = error;
     if (!RetryPolicy.mayRepeat(error) || now + delay >= Math.min(began + patience, deadline)) {
-      failed(error);
+      thrown(error);
       return;
     }
-    last = error;
     connection.onRetry.accept(error, Duration.ofNanos(delay));
     context.addListener(ended, Runnable::run);
     Runnable again = () -> {
@@ -183,11 +182,16 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
     connection.timers.schedule(delay, () -> serial.execute(again), connection.executor);
   }
 
-  /** Fails after an exception of the caller's code, but with the error of an attempt that may have had its effect. */
+  private static boolean isOverload(Throwable error) {
+    return error instanceof GatewayException.GatewayOverloaded;
+  }
+
+  /**
+   * Fails after an exception of the caller's code or the last attempt, but with the error of an attempt that may have had
+   * its effect.
+   */
   private void thrown(Throwable error) {
-    if (last != null && last != error) { // Java refuses an exception that suppresses itself
-      last.addSuppressed(error);
-    }
+    if (last != null && last != error) last.addSuppressed(error); // Java refuses to suppress itself
     failed(last != null ? last : error);
   }
 
