@@ -17,7 +17,7 @@ from gateway.cli.output import echo, echo_lines, fail, json_option, print_json
 
 if TYPE_CHECKING:
     from hfgateway_client import Client
-    from hfgateway_client.agents import Change, Turn
+    from hfgateway_client.agents import Change, SentMessage, Turn
 
 _session = click.option("--session", "session_id", metavar="ID", help="Continue this session; default: a new one.")
 _timeout = click.option(
@@ -110,12 +110,10 @@ class _Conversation:
     def _turn(self, client: Client, text: str, key: str, show: Callable[[Change], None], advice: Advice) -> Turn:
         from hfgateway_client.errors import DeadlineExceeded
 
-        def seen(change: Change) -> None:
-            advice.replace(f"The turn continues. {self._advice(text, key)}", continues=True)
-            show(change)
-
+        sent = client.agents.send(self.session_id, text, idempotency_key=key)
+        advice.replace(f"The turn continues. {self._advice(text, key)}", continues=True)
         try:
-            turn = client.agents.ask(self.session_id, text, on_change=seen, idempotency_key=key, timeout=self._timeout)
+            turn = _follow(client, self.session_id, sent, self._timeout, show)
         except DeadlineExceeded:
             if self._timeout is None:
                 raise
@@ -129,6 +127,30 @@ class _Conversation:
     def _advice(self, text: str, key: str) -> str:
         again = self.command("--key", key, text)
         return f"To find out without being charged twice: {again}"
+
+
+def _follow(
+    client: Client, session_id: str, sent: SentMessage, timeout: float | None, show: Callable[[Change], None]
+) -> Turn:
+    """Show the changes of a turn, and return it, as the client's `ask` does.
+
+    `ask` sends the message too: its errors do not say whether it was sent.
+    """
+    from hfgateway.agents.v1alpha1.agent_service_pb2 import Role
+    from hfgateway_client.agents import Message, Session, Turn
+
+    session, answers = Session(), dict[str, Message]()
+    with closing(client.agents.watch(session_id, sent.id, until_idle=True, timeout=timeout)) as changes:
+        for change in changes:
+            if isinstance(change, Session):
+                session = change
+            elif change.role == Role.ROLE_USER:  # the next message: the session is that of its turn
+                session = Session()
+                break
+            elif change.role == Role.ROLE_ASSISTANT:
+                answers[change.id] = change
+            show(change)
+    return Turn(session, sent, tuple(answers.values()))
 
 
 class _AnswerPrinter:

@@ -146,7 +146,7 @@ def _follow(
     as_json: bool,
 ) -> int:
     from hfgateway_client import character_state_name
-    from hfgateway_client.errors import DeadlineExceeded
+    from hfgateway_client.errors import DeadlineExceeded, NotFound
 
     character: SoulCharacter | None = None
     try:
@@ -157,6 +157,8 @@ def _follow(
                     print_json(character)
                 else:
                     echo(f"{character_state_name(character)}  {character.id}", err=True)
+    except NotFound:
+        fail("the character was deleted", exit_codes.NOT_COMPLETED)
     except DeadlineExceeded:
         if timeout is None:
             raise

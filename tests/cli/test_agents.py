@@ -133,12 +133,24 @@ async def test_a_busy_session_is_refused(gateway: ScriptedGateway, hfgateway: Co
 async def test_a_turn_that_cannot_be_followed_is_not_called_refused(
     gateway: ScriptedGateway, hfgateway: Command
 ) -> None:
-    gateway.on("SendMessage", sent())
     error = refusal("UNAUTHENTICATED", "INVALID_CREDENTIALS", "the API key was revoked")
-    gateway.on("WatchSession", [session("PROCESSING"), error])
+    for seen in [session("PROCESSING"), error], [error]:
+        gateway.on("SendMessage", sent())
+        gateway.on("WatchSession", seen)
+        ended = await hfgateway("agents", "ask", "--session", "s1", "--key", "mine", "a fox")
+        assert ended.code == 5
+        assert ended.err.endswith(
+            "The turn continues. To find out without being charged twice: hfgateway agents ask "
+            "--session s1 --key mine 'a fox'\n"
+        )
+
+
+async def test_the_message_after_a_turn_ends_it(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SendMessage", sent(replayed=True))
+    later = pb.WatchSessionResponse(message=pb.Message(id="m3", text="and a cat", role="ROLE_USER"))
+    gateway.on("WatchSession", [session("AWAITING_INPUT"), says("Done", "COMPLETED"), later, says("No", id="m4")])
     ended = await hfgateway("agents", "ask", "--session", "s1", "--key", "mine", "a fox")
-    assert ended.code == 5
-    assert ended.err.endswith("hfgateway agents ask --session s1 --key mine 'a fox'\n")
+    assert (ended.code, ended.out) == (0, "Done\n")
 
 
 async def test_a_refused_repetition_of_a_lost_message_is_no_refusal(

@@ -52,6 +52,14 @@ async def test_a_training_that_cannot_be_followed_is_not_called_refused(
     assert ended.err.endswith("The training continues. Watch it with: hfgateway characters watch c1\n")
 
 
+async def test_a_training_of_a_deleted_character_has_ended(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("CreateCharacter", created())
+    gateway.on("WatchCharacter", [change("QUEUED"), refusal("NOT_FOUND", "NOT_FOUND", "there is no character c1")])
+    ended = await hfgateway("characters", "create", "Anna", URL, "--wait")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.endswith("error: the character was deleted\n")
+
+
 async def test_a_refused_repetition_of_a_lost_order_is_no_refusal(gateway: ScriptedGateway, hfgateway: Command) -> None:
     revoked = refusal("UNAUTHENTICATED", "INVALID_CREDENTIALS", "the API key was revoked")
     gateway.on("CreateCharacter", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"), revoked)
