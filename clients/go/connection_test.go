@@ -364,6 +364,30 @@ func TestCredentialsOfTheCallerAreAskedForEachAttempt(t *testing.T) {
 	}
 }
 
+// scarce is a key that can be read once.
+type scarce struct{ rotating }
+
+func (s *scarce) GetRequestMetadata(ctx context.Context, urls ...string) (map[string]string, error) {
+	key, err := s.rotating.GetRequestMetadata(ctx, urls...)
+	if s.number > 1 {
+		err = errors.New("the vault is sealed")
+	}
+	return key, err
+}
+
+func TestCredentialsThatFailBeforeTheWatchLeaveTheKeyOfTheSubmissionInTheError(t *testing.T) {
+	g := newGateway(t)
+	g.on("SubmitGeneration", submitted(pb.GenerationState_GENERATION_STATE_QUEUED, 1))
+	client, _ := newClient(t, g.address(), hfgateway.WithDialOptions(grpc.WithPerRPCCredentials(&scarce{})))
+	_, err := client.Generate(within(t), hfgateway.Soul("a fox"), nil, func(r *hfgateway.SubmitRequest) {
+		r.IdempotencyKey = "order-7"
+	})
+	var failed *hfgateway.Error
+	if !errors.As(err, &failed) || failed.IdempotencyKey != "order-7" || !strings.Contains(err.Error(), "vault") {
+		t.Errorf("%v: %+v", err, failed)
+	}
+}
+
 func TestCheckReturnsErrorsOfTheGateway(t *testing.T) {
 	g := newGateway(t)
 	g.on("ListGenerations", respond(&pb.ListGenerationsResponse{}),

@@ -46,10 +46,6 @@ class Attempts:
         self._reached = False
         self._closed = False
 
-    def closed(self) -> bool:
-        """Whether the client is closed."""
-        return self._closed
-
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Run one attempt of a call in the block.
@@ -65,7 +61,7 @@ class Attempts:
             if isinstance(cause, asyncio.CancelledError) and (task := asyncio.current_task()) and task.cancelling():
                 raise  # a task that its owner has canceled must stay canceled
             # Closing the channel cancels its calls, and gRPC raises ValueError for a call that starts on a closed one.
-            if self.closed():
+            if self._closed:
                 raise ClientClosed from cause
             if isinstance(cause, asyncio.CancelledError):
                 # grpc.aio cancels an upload itself if the connection is lost while it ends the stream of requests.

@@ -23,7 +23,3 @@ class Deadline:
     def within(self, timeout: float) -> float:
         """Return the seconds that are left, or the timeout if that is shorter."""
         return min(self.time - self._clock(), timeout)
-
-    def passed(self) -> bool:
-        """Return whether no time is left."""
-        return self._clock() >= self.time

@@ -91,14 +91,19 @@ def attach_key(idempotency_key: str) -> Iterator[None]:
         raise
 
 
-def report(callback: Callable[[Any], object] | None, value: object) -> None:
-    """Call the caller's code in a block that attaches a key.
-
-    Raises:
-        GatewayError: The callback raised its cause, which could not have the key.
-    """
+@contextmanager
+def as_cause(*kept: type[Exception]) -> Iterator[None]:
+    """Make an exception of the caller's code in the block the cause of an error, which can have a key."""
     try:
-        if callback:
-            callback(value)
+        yield
+    except kept:
+        raise
     except Exception as cause:
         raise GatewayError(f"a callback raised {cause!r}", code=None, reason="", failure=Failure()) from cause
+
+
+def report(callback: Callable[[Any], object] | None, value: object) -> None:
+    """Call the caller's code, which may also raise errors of other calls, in a block that attaches a key."""
+    with as_cause():
+        if callback:
+            callback(value)

@@ -92,6 +92,22 @@ async def test_ask_returns_the_answer_when_the_turn_has_ended(gateway: ScriptedG
     assert request == pb.WatchSessionRequest(id="s1", after_message_id="m1", until_idle=True)
 
 
+async def test_a_callback_of_ask_that_raises_is_the_cause_of_an_error_with_the_key(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    """The message was charged."""
+
+    def out_of_paper(_change: object) -> None:
+        raise LookupError("paper")
+
+    gateway.on("SendMessage", sent("m1"))
+    gateway.on("WatchSession", [session("PROCESSING")])
+    with pytest.raises(errors.GatewayError) as failed:
+        await client.agents.ask("s1", "a fox", on_change=out_of_paper, idempotency_key="order-7")
+    assert isinstance(failed.value.__cause__, LookupError)
+    assert failed.value.idempotency_key == "order-7"
+
+
 async def test_ask_returns_a_question_and_a_failed_turn(gateway: ScriptedGateway, client: AsyncClient) -> None:
     gateway.on("SendMessage", sent("m1"), sent("m3"))
     gateway.on("WatchSession", [message("m2", "Which?", "PROCESSING"), session("AWAITING_INPUT")])

@@ -1,12 +1,15 @@
 """The address and the API key: defaults from the environment, and keys that must not be sent."""
 
 import re
+from collections.abc import Awaitable, Callable
 
 import grpc
 import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
+from hfgateway.agents.v1alpha1.agent_service_pb2 import Message, SendMessageResponse
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.character_service_pb2 import CreateCharacterResponse, SoulCharacter
 from hfgateway_client import AsyncClient, Client, errors, soul
 
 FOUND = pb.GetGenerationResponse(generation=generation("QUEUED", 1))
@@ -100,6 +103,25 @@ async def test_a_function_that_fails_before_a_watch_resumes_leaves_the_error_wit
     (request,) = gateway.requests["SubmitGeneration"]
     assert raised.value.idempotency_key == request.idempotency_key
     assert isinstance(raised.value.__cause__, IndexError)
+
+
+async def test_a_function_that_fails_before_the_watch_of_something_charged_is_the_cause_of_an_error_with_the_key(
+    gateway: ScriptedGateway,
+) -> None:
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=generation("QUEUED", 1)))
+    gateway.on("CreateCharacter", CreateCharacterResponse(character=SoulCharacter(id="c1")))
+    gateway.on("SendMessage", SendMessageResponse(message=Message(id="m1")))
+    calls: list[Callable[[AsyncClient], Awaitable[object]]] = [
+        lambda client: client.generate(soul("a fox"), idempotency_key="order-7"),
+        lambda client: client.train_character("Anna", ["https://images.example/1"], idempotency_key="order-7"),
+        lambda client: client.agents.ask("s1", "a fox", idempotency_key="order-7"),
+    ]
+    for call in calls:
+        async with AsyncClient(gateway.address, api_key=["hfg_first"].pop) as client:
+            with pytest.raises(errors.GatewayError) as raised:
+                await call(client)
+        assert raised.value.idempotency_key == "order-7"
+        assert isinstance(raised.value.__cause__, IndexError)
 
 
 def test_a_function_for_retries_that_fails_leaves_the_error_with_the_idempotency_key() -> None:

@@ -13,7 +13,7 @@ use std::{
 };
 
 use hfgateway_client::{
-    Builder, Client, Code, Error, Kind, StreamExt, Tls, Transport,
+    Builder, Client, Code, Error, Kind, StreamExt, Submit, Tls, Transport, soul,
     v1::{Generation, WatchGenerationResponse},
 };
 use tokio::{
@@ -302,6 +302,21 @@ async fn an_interceptor_can_refuse_a_call() {
     let client = gateway.builder().layer(InterceptorLayer::new(refuse)).build().unwrap();
     let error = client.get("g1").await.unwrap_err();
     assert_eq!((error.kind(), error.message()), (Kind::NotAllowed, "not today"));
+}
+
+#[tokio::test]
+async fn an_interceptor_that_refuses_the_watch_leaves_the_key_of_the_submission_in_the_error() {
+    let gateway = Gateway::start().await;
+    gateway.answers(Generation { id: "g1".to_owned(), revision: 1, ..Default::default() });
+    let calls = Arc::new(AtomicU32::new(0));
+    let once = move |request: Request<()>| match calls.fetch_add(1, Ordering::Relaxed) {
+        0 => Ok(request),
+        _ => Err(Status::failed_precondition("the vault is sealed")),
+    };
+    let client = gateway.builder().layer(InterceptorLayer::new(once)).build().unwrap();
+    let submission = Submit::new(soul("a fox")).key("order-7");
+    let error = client.generate(submission, |_| {}).await.unwrap_err();
+    assert_eq!((error.idempotency_key(), error.message()), ("order-7", "the vault is sealed"));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ import { WatchCursor } from "./cursor.js";
 import type { GatewayError } from "./errors.js";
 import type { WatchEvent } from "./events.js";
 import type { Input } from "./inputs.js";
-import { newIdempotencyKey, reporting, withKey } from "./keys.js";
+import { following, newIdempotencyKey, reporting, withKey } from "./keys.js";
 import { named } from "./names.js";
 import type * as options from "./options.js";
 import type { CallOptions, PageOptions } from "./options.js";
@@ -185,7 +185,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       };
       for await (generation of this.#changes(generation.id, rest, generation)) progress(generation);
     };
-    await withKey(submission.idempotencyKey, follow());
+    await following(submission.idempotencyKey, follow, signal);
     if (generation.state !== GenerationState.COMPLETED) throw errorFromGeneration(generation);
     return generation;
   }
@@ -432,7 +432,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       const follow = async () => {
         for await (character of this.watchCharacter(character.id, rest));
       };
-      await withKey(idempotencyKey, follow());
+      await following(idempotencyKey, follow, options.signal);
     }
     if (character.state !== CharacterState.COMPLETED) throw errorFromTraining(character, idempotencyKey);
     return character;

@@ -22,13 +22,34 @@ export async function withKey<Answer>(idempotencyKey: string, answer: Promise<An
   }
 }
 
+/**
+ * Returns the result of following what a call has created, and sets the idempotency key in its error. What a function of
+ * the caller throws, such as the one for the API key, becomes the cause of such an error; the reason of its signal does
+ * not.
+ */
+export function following(
+  idempotencyKey: string,
+  follow: () => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const followed = follow().catch((thrown: unknown) => {
+    if (signal?.aborted || thrown instanceof GatewayError) throw thrown;
+    throw ofCaller(thrown);
+  });
+  return withKey(idempotencyKey, followed);
+}
+
+function ofCaller(cause: unknown): GatewayError {
+  return new GatewayError(`a callback threw ${cause}`, { cause });
+}
+
 /** Returns a callback of the caller; what it throws becomes the cause of an error, which can have the key. */
 export function reporting<Value>(callback: ((value: Value) => void) | undefined): (value: Value) => void {
   return (value) => {
     try {
       callback?.(value);
     } catch (cause) {
-      throw new GatewayError(`a callback threw ${cause}`, { cause });
+      throw ofCaller(cause);
     }
   };
 }

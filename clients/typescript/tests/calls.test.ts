@@ -588,6 +588,30 @@ test("a function for the key that fails before a watch resumes leaves the error 
   });
 });
 
+test("a function for the key that fails after a submission is the cause of an error with the idempotency key", async (t) => {
+  const mistake = new Error("the vault is sealed");
+  const keys = ["hfg_2", "hfg_1"];
+  let asked = 0;
+  const apiKey = () => {
+    if (asked++ % 2) throw mistake;
+    return keys.pop()!;
+  };
+  const generations = { submitGeneration: () => ({ generation: generation({ done: false }) }) };
+  const characters = { createCharacter: () => ({ character: { id: "c1" } }) };
+  const { client } = await serve(t, "grpc", { generations, characters }, { apiKey });
+  const idempotencyKey = "order-7";
+  for (const call of [
+    () => client.generate(soul("a"), { idempotencyKey }),
+    () => client.trainCharacter("Anna", ["https://images.example/1"], { idempotencyKey }),
+  ]) {
+    await assert.rejects(call(), (error) => {
+      assert(error instanceof GatewayError);
+      assert.deepEqual([error.cause, error.idempotencyKey, error.retryable], [mistake, idempotencyKey, false]);
+      return true;
+    });
+  }
+});
+
 test("a function for retries that fails leaves the error with the idempotency key", async (t) => {
   const mistake = new Error("no log");
   const submitGeneration = () => {

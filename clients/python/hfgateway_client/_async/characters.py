@@ -9,7 +9,7 @@ from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
 from hfgateway.v1.generation_input_pb2 import SoulVersion
 from hfgateway_client._async.calls import Calls
-from hfgateway_client.errors import attach_key, report
+from hfgateway_client.errors import GatewayError, as_cause, attach_key, report
 from hfgateway_client.inputs import SoulVersionName, enum_value
 from hfgateway_client.requests import key_or_new, several
 from hfgateway_client.status import error_from_training
@@ -99,7 +99,7 @@ class CharacterMethods:
             timeout=deadline.within(self._calls.timeout),
         )
         character = created.character
-        with attach_key(created.idempotency_key):
+        with attach_key(created.idempotency_key), as_cause(GatewayError):
             report(on_progress, character)
             if not character.done:
                 async with aclosing(self.watch_character(character.id, timeout=deadline.left())) as changes:

@@ -45,7 +45,7 @@ class WatchMethods:
             ends = self._calls.deadline(step)
             request = partial(_wait_request, generation_id, ends)
             generation: Generation = (await self._calls.unary(request, extra=step)).generation
-            if generation.done or deadline.passed():
+            if generation.done or deadline.left() == 0.0:
                 return generation
             if timers.clock() - started < step / 2:  # a gateway that is shutting down responds early
                 await timers.sleep(self._calls.policy.first_delay)

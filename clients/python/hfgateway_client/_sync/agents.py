@@ -21,7 +21,7 @@ from hfgateway_client.agents import (
     media_request,
     put,
 )
-from hfgateway_client.errors import attach_key
+from hfgateway_client.errors import GatewayError, as_cause, attach_key, report
 
 
 class Agents:
@@ -107,19 +107,19 @@ class Agents:
             The turn. If ``is_question`` is true, the agent waits for an answer; if ``failed`` is true, the turn failed.
 
         Raises:
-            GatewayError: One of the errors of `send` or of `watch`.
+            GatewayError: One of the errors of `send` or of `watch`, or ``on_change`` raised an exception, which is its
+                ``__cause__``.
         """
         deadline = self._calls.deadline(timeout)
         first = deadline.within(self._calls.timeout)
         sent = self.send(session_id, text, idempotency_key=idempotency_key, timeout=first)
         cursor = Cursor(sent.id)
         changes = self._follow(session_id, cursor, True, deadline.left())
-        with attach_key(sent.idempotency_key), closing(changes):
+        with attach_key(sent.idempotency_key), as_cause(GatewayError), closing(changes):
             for change in changes:
                 if cursor.passed_turn:
                     break
-                if on_change:
-                    on_change(change)
+                report(on_change, change)
         return cursor.turn(sent)
 
     def watch(

@@ -26,7 +26,7 @@ from hfgateway_client._sync.uploads import UploadMethods
 from hfgateway_client._sync.watching import WatchMethods
 from hfgateway_client.channel import TlsConfig, channel_credentials
 from hfgateway_client.configuration import address_or_default, key_source, require_secrecy
-from hfgateway_client.errors import attach_key, report
+from hfgateway_client.errors import GatewayError, as_cause, attach_key, report
 from hfgateway_client.inputs import AnyInput, ApiVersionName, enum_value
 from hfgateway_client.requests import StateName, WaitForName
 from hfgateway_client.retry import OnRetry, RetryPolicy
@@ -260,7 +260,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
             timeout=deadline.within(self._calls.timeout),
         )
         generation = submission.generation
-        with attach_key(submission.idempotency_key):
+        with attach_key(submission.idempotency_key), as_cause(GatewayError):
             for warning in submission.warnings:
                 report(on_warning, warning)
             report(on_progress, generation)

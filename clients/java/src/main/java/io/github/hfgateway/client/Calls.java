@@ -76,7 +76,14 @@ record Calls(Connection connection, Duration timeout) {
       if (!item.equals(last.getAndSet(item))) report(onProgress, item);
     };
     return done ? CompletableFuture.completedFuture(first)
-        : operation.step(() -> changes.forEach(changed)).thenApply(read -> last.get());
+        : operation.step(() -> changes.forEach(changed))
+            .exceptionally(error -> { throw known(Operation.causeOf(error)); })
+            .thenApply(read -> last.get());
+  }
+
+  /** Returns what a watch failed with. What the caller's code threw becomes the cause of an error, as below. */
+  private static GatewayException known(Throwable error) {
+    return error instanceof GatewayException known ? known : Errors.canceled("the caller's code threw " + error, error);
   }
 
   /** Calls the caller's consumer. What it throws becomes the cause of an error, which can have the idempotency key. */

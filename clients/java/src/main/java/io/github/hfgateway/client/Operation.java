@@ -25,9 +25,7 @@ final class Operation<T> extends CompletableFuture<T> {
 
   /** Takes a step, unless the operation has ended. */
   <S> CompletableFuture<S> step(Supplier<CompletableFuture<S>> start) {
-    if (isDone()) {
-      return new CompletableFuture<>();
-    }
+    if (isDone()) return new CompletableFuture<>();
     CompletableFuture<S> step = start.get();
     stopWith(() -> step.cancel(true));
     return step;
@@ -36,9 +34,7 @@ final class Operation<T> extends CompletableFuture<T> {
   /** Sets how to end what is under way, and ends it if the operation has ended. */
   void stopWith(Runnable ending) {
     stop = ending;
-    if (isDone()) {
-      ending.run();
-    }
+    if (isDone()) ending.run();
   }
 
   /** Ends with a result or an error of the last step. */

@@ -9,10 +9,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import com.google.protobuf.Message;
+import io.github.hfgateway.v1.CreateCharacterRequest;
+import io.github.hfgateway.v1.CreateCharacterResponse;
 import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GetGenerationResponse;
 import io.github.hfgateway.v1.ListGenerationsResponse;
 import io.github.hfgateway.v1.SubmitGenerationRequest;
+import io.github.hfgateway.v1.SubmitGenerationResponse;
 import io.github.hfgateway.v1.WatchGenerationResponse;
 import io.grpc.CallOptions;
 import io.grpc.Channel;
@@ -317,6 +320,26 @@ class ConnectionTest {
       assertEquals(sent.getIdempotencyKey(), error.idempotencyKey());
       assertEquals(NoSuchElementException.class, error.getSuppressed()[0].getClass());
       assertThrows(NoSuchElementException.class, () -> client.submit(submit)); // nothing was sent
+    }
+  }
+
+  @Test
+  void errorHasTheIdempotencyKeyIfTheSupplierFailsBeforeTheWatchOfWhatWasCharged() throws Exception {
+    Deque<String> keys = new ArrayDeque<>(List.of("hfg_1"));
+    Submit submit = Submit.of(Inputs.soul("a fox")).key("order-7");
+    CreateCharacterRequest order = CreateCharacterRequest.newBuilder().setIdempotencyKey("order-7").build();
+    try (ScriptedGateway gateway = new ScriptedGateway();
+        HfGatewayClient client = HfGatewayClient.builder(gateway.address()).apiKey(keys::remove).build()) {
+      gateway.answers(SubmitGenerationResponse.getDefaultInstance());
+      gateway.answers(CreateCharacterResponse.getDefaultInstance());
+      List<Executable> calls = List.of(
+          () -> client.generate(submit, seen -> {}), () -> client.characters().train(order, null, seen -> {}));
+      for (Executable call : calls) {
+        GatewayException error = assertThrows(GatewayException.class, call);
+        assertEquals("order-7", error.idempotencyKey());
+        assertInstanceOf(NoSuchElementException.class, error.getCause());
+        keys.add("hfg_2");
+      }
     }
   }
 
