@@ -234,6 +234,9 @@ func TestCloseEndsAllCalls(t *testing.T) {
 		if !errors.Is(err, hfgateway.ErrClosed) || errors.Is(err, hfgateway.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if err.Error() != "hfgateway: CANCELLED: the client is closed" {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	if len(clock.slept) > 0 {
 		t.Errorf("slept %v", clock.slept)
@@ -259,6 +262,9 @@ func TestCloseEndsCallsAfterGoAway(t *testing.T) {
 			defer ended.Done()
 			_, err := client.Get(within(t), "g1")
 			if !errors.Is(err, hfgateway.ErrClosed) || errors.Is(err, hfgateway.ErrUnavailable) {
+				t.Error(err)
+			}
+			if !strings.Contains(err.Error(), "the client is closed") {
 				t.Error(err)
 			}
 		}()
@@ -293,7 +299,7 @@ func TestCloseEndsRetryDelay(t *testing.T) {
 	for _, last = range client.Watch(t.Context(), "g1") {
 	}
 
-	if !errors.Is(last, hfgateway.ErrClosed) {
+	if !errors.Is(last, hfgateway.ErrClosed) || last.Error() != "hfgateway: CANCELLED: the client is closed" {
 		t.Fatal(last)
 	}
 }

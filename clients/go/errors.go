@@ -168,11 +168,13 @@ func (c *calls) errorOf(ctx context.Context, err error) *Error {
 	case code == codes.Canceled && ctx.Err() != nil:
 		e.ended = ctx.Err()
 	case (code == codes.Canceled || code == codes.Unavailable && reason == "") && c.open.Err() != nil:
-		e.ended = ErrClosed // after a GOAWAY, gRPC ends the calls of a closed connection with UNAVAILABLE
+		// After a GOAWAY, gRPC ends the calls of a closed connection with UNAVAILABLE.
+		e.Code, e.Message, e.ended = codes.Canceled, "the client is closed", ErrClosed
+		e.status = status.New(e.Code, e.Message)
 	}
 	if reason != "" {
 		c.reached.Store(true)
-	} else if e.broken = isBroken(err); e.broken || code == codes.Unavailable || code == codes.DeadlineExceeded {
+	} else if e.broken = isBroken(err); e.broken || e.Code == codes.Unavailable || e.Code == codes.DeadlineExceeded {
 		e.address = c.address
 		e.mistake = !c.reached.Load() && mistakes.MatchString(e.Message)
 	}
