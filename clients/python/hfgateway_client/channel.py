@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -56,14 +57,19 @@ class TlsConfig:
 
         Raises:
             OSError: A file cannot be read.
-            ValueError: ``ca`` contains no certificate: gRPC would trust its default roots, or nothing. Or a certificate
-                has no key, or a key no certificate: gRPC would end the process.
+            ValueError: ``ca`` contains no certificate: gRPC would trust its default roots, or nothing. Or ``key`` is
+                not that of ``cert``, or one of them is missing: gRPC would not say why it does not connect, or end the
+                process.
         """
         if (self.cert is None) != (self.key is None):
             raise ValueError("a certificate and its key are both needed")
         roots, key, cert = (None if pem is None else Path(pem).read_bytes() for pem in (self.ca, self.key, self.cert))
-        if roots is not None and b"-----BEGIN CERTIFICATE-----" not in roots:
-            raise ValueError(f"no certificate in {self.ca}")
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.cert is not None:
+                context.load_cert_chain(self.cert, self.key, password="")  # without one, OpenSSL would ask for it
+        except ssl.SSLError as error:
+            raise ValueError(f"{self} cannot be used: {error}") from error
         return grpc.ssl_channel_credentials(roots, key, cert)
 
 

@@ -246,8 +246,7 @@ def _encoded(picture: Picture, format: str) -> bytes:
 
 
 def _read(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(CHUNK):
-        yield piece
+    return iter(partial(file.read, CHUNK), b"")
 
 
 def _chunks(piece: bytes) -> Iterator[UploadMediaRequest]:

@@ -1,5 +1,6 @@
 """TLS and mTLS, with a self-signed certificate."""
 
+import subprocess
 from pathlib import Path
 
 import grpc
@@ -50,10 +51,24 @@ def test_a_certificate_and_its_key_are_both_needed(certificate: tuple[Path, Path
             AsyncClient(tls=half)
 
 
-@pytest.mark.parametrize("text", ["", "no PEM\n"])
+@pytest.mark.parametrize(
+    "text", ["", "no PEM\n", "-----BEGIN CERTIFICATE-----\nno base64!\n-----END CERTIFICATE-----\n"]
+)
 def test_a_file_without_a_certificate_is_no_authority(text: str, tmp_path: Path) -> None:
     """For an empty one gRPC would trust its default roots."""
     ca = tmp_path / "ca.pem"
     ca.write_text(text)
-    with pytest.raises(ValueError, match=f"no certificate in {ca}"):
+    with pytest.raises(ValueError, match=str(ca)):
         AsyncClient(tls=TlsConfig(ca=ca))
+
+
+def test_a_key_that_is_not_that_of_the_certificate_is_refused(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    """gRPC would try for the whole timeout to connect, and not say why it cannot."""
+    cert, key = certificate
+    _, other = make_certificate(tmp_path)
+    locked = tmp_path / "locked.pem"
+    with_password = ("openssl", "ec", "-aes256", "-passout", "pass:secret", "-in", str(key), "-out", str(locked))
+    subprocess.run(with_password, check=True, capture_output=True)
+    for cert_file, key_file in (cert, other), (cert, locked), (cert, cert), (key, key):
+        with pytest.raises(ValueError, match=str(key_file)):
+            AsyncClient(tls=TlsConfig(cert=cert_file, key=key_file))

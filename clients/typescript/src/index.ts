@@ -11,7 +11,7 @@
 
 import { X509Certificate } from "node:crypto";
 import type { ClientHttp2Stream, Http2Session, IncomingHttpHeaders } from "node:http2";
-import type { SecureContextOptions } from "node:tls";
+import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { Code, ConnectError, decodeBinaryHeader, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { type CommonOptions, GatewayClient } from "./client.js";
@@ -56,7 +56,7 @@ const CONNECT_WITHIN_MS = 10_000;
  * lost.
  *
  * @throws TypeError if the address is not HOST:PORT; if the API key is not visible ASCII, or would be sent in plaintext;
- *   if `cert` has no `key`, or `key` no `cert`, or `ca` contains no certificate.
+ *   if `ca` contains no certificate; if `cert` has no `key`, or `key` no `cert`, or they do not belong together.
  */
 export function createClient(options: ClientOptions = {}): GatewayClient<NodeUploadSource> {
   const { env } = process;
@@ -82,7 +82,10 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
   return new GatewayClient(connection, { ...options, apiKey });
 }
 
-/** Returns the options, unless Node would connect without the client's certificate, or with an authority that is none. */
+/**
+ * Returns the options, unless Node would connect without the client's certificate, or with an authority that is none, or
+ * would find out only then that it cannot use the certificate and its key.
+ */
 function complete(tls: TlsOptions): TlsOptions {
   if (!tls.cert !== !tls.key) throw new TypeError("a certificate and its key are both needed");
   for (const ca of [tls.ca ?? []].flat()) {
@@ -91,6 +94,11 @@ function complete(tls: TlsOptions): TlsOptions {
     } catch (cause) {
       throw new TypeError("ca contains no certificate", { cause });
     }
+  }
+  try {
+    createSecureContext(tls);
+  } catch (cause) {
+    throw new TypeError(`the certificate or its key cannot be used: ${cause}`, { cause });
   }
   return tls;
 }

@@ -394,6 +394,13 @@ describe("TLS", { timeout: 100_000, skip: !hasOpenssl() && "openssl is not insta
     return { key: readFileSync(file("key.pem")), cert: readFileSync(file("cert.pem")) };
   };
 
+  test("a key that is not that of the client certificate is refused", () => {
+    const { cert } = certificate();
+    for (const key of [certificate().key, cert, "no PEM"]) {
+      assert.throws(() => createClient({ tls: { cert, key } }), { name: "TypeError", message: /key cannot be used: / });
+    }
+  });
+
   test("trusts the given CA and no other, and sends the client certificate", async (t) => {
     t.after(() => rmSync(folder, { recursive: true }));
     const identity = certificate();

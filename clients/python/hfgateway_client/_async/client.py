@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -446,7 +445,5 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.close()

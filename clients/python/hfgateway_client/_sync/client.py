@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -447,7 +446,5 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
