@@ -11,6 +11,13 @@ import click
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9200, show_default=True, help="0 picks a free port.")
 @click.option(
+    "--credentials",
+    default="sandbox:sandbox",
+    show_default=True,
+    metavar="ID:SECRET",
+    help="The credentials of the account. Separate those of several accounts by spaces.",
+)
+@click.option(
     "--latency", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Added to every response."
 )
 @click.option(

@@ -52,5 +52,8 @@ class SandboxOptions(AccountSettings):
             raise ValueError("time_scale must be positive")
         if not 0 <= self.latency < math.inf:
             raise ValueError("latency must not be negative")
-        if not self.credentials.split() or not all(":" in pair for pair in self.credentials.split()):
+        pairs = self.credentials.split()
+        if not pairs or not all(":" in pair for pair in pairs):
             raise ValueError("credentials must have the form id:secret")
+        if len({pair.partition(":")[0] for pair in pairs}) < len(pairs):
+            raise ValueError("two credentials have the same key id")

@@ -61,6 +61,9 @@ class SandboxState:
         amount = account.credits if credits is None else _decimal(credits)
         if credentials is not None and not (isinstance(credentials, str) and ":" in credentials):
             raise ValueError("credentials must be `id:secret`")
+        new_id = credentials and credentials.partition(":")[0]
+        if any(new_id == one.partition(":")[0] for one in self.accounts if one != pair):
+            raise ValueError(f"{new_id} is the key id of another account")
         account.change_settings(account.settings.changed(changes))
         account.credits = amount
         if credentials is not None:

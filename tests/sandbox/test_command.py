@@ -7,6 +7,7 @@ import base64
 import os
 import re
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -65,9 +66,25 @@ async def test_a_webhook_option_sets_only_its_own_setting(setting: str) -> None:
     assert after[setting] == value
 
 
+async def test_a_sandbox_can_have_several_accounts() -> None:
+    async with _sandbox("--credentials=sandbox:sandbox films:secret") as url, aiohttp.ClientSession() as session:
+        for pair, status in ("sandbox:sandbox", 404), ("films:secret", 404), ("films:wrong", 401):
+            headers = {"authorization": f"Key {pair}"}
+            async with session.get(f"{url}/requests/{uuid.uuid4()}/status", headers=headers) as answer:
+                assert answer.status == status
+        taken = {"account": "films", "credentials": "sandbox:new"}
+        async with session.post(f"{url}/__account", json=taken) as answer:
+            assert answer.status == 400
+        for key_id in "sandbox", "films":
+            async with session.post(f"{url}/__account", json={"account": key_id}) as answer:
+                assert answer.status == 200, "it is not dropped"
+
+
 @pytest.mark.parametrize(
     ("argument", "named"),
     [
+        ("--credentials=films", "id:secret"),
+        ("--credentials=films:one films:two", "key id"),
         ("--webhook-shape=round", "--webhook-shape"),
         ("--webhook-retry=never", "--webhook-retry"),
         ("--webhook-timeout=0", "--webhook-timeout"),
