@@ -137,6 +137,13 @@ async def test_the_largest_cookie_is_set(proxied: Proxied) -> None:
         assert answer.status == 204
 
 
+async def test_a_page_at_a_port_other_than_443_may_call_the_gateway(proxied: Proxied) -> None:
+    headers = {"origin": f"https://{proxied.http_address}"}
+    async with asyncio.timeout(WAIT_TIMEOUT), proxied.session() as session:
+        listed = await session.post("/hfgateway.v1.GenerationService/ListGenerations", json={}, headers=headers)
+        assert listed.status == 200
+
+
 async def test_uploads_and_watches_are_passed_on_as_they_arrive(proxied: Proxied) -> None:
     generation = await proxied.running.submit(soul("a fox"))
     left = asyncio.Event()
