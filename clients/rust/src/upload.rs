@@ -94,8 +94,11 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
         let (reader, size) = match media.source {
             Source::Reader(reader) => (reader, media.size),
             Source::File(path) => {
-                let file = File::open(path).await.map_err(Error::source_failed)?;
-                let found = file.metadata().await.map_err(Error::source_failed)?;
+                let failed = |error: io::Error| {
+                    Error::source_failed(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+                };
+                let file = File::open(&path).await.map_err(failed)?;
+                let found = file.metadata().await.map_err(failed)?;
                 let size = found.is_file().then_some(found.len()); // a pipe has none
                 (Box::pin(file) as BoxReader, media.size.or(size))
             }

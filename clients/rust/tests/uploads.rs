@@ -108,6 +108,7 @@ async fn a_file_sends_its_size_and_a_missing_file_is_an_error() {
 
     let error = client.upload("text/plain", Upload::file("/no/such/file")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::SourceFailed);
+    assert!(error.message().starts_with("/no/such/file: "), "{error}");
     let source = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(source.kind(), io::ErrorKind::NotFound);
 }
