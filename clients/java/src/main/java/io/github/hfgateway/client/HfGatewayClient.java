@@ -244,6 +244,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
       if (apiKey != null && credentials == null && !insecure) {
         ApiKey.requireLoopback(address);
       }
+      if (address.matches("https?://.*")) throw new IllegalArgumentException(address + " is not HOST:PORT");
       // With such a port a thread of gRPC dies, and calls wait for it.
       if (URI.create("//" + address.replaceFirst("^dns:(///)?", "")).getPort() > 65535) {
         throw new IllegalArgumentException("the port of " + address + " is above 65535");

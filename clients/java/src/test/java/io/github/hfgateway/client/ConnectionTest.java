@@ -268,6 +268,15 @@ class ConnectionTest {
   }
 
   @Test
+  void schemeIsRefused() {
+    for (String address : List.of("http://localhost:50051", "https://gateway.example")) {
+      HfGatewayClient.Builder builder = HfGatewayClient.builder(address);
+      String error = assertThrows(IllegalArgumentException.class, builder::build).getMessage();
+      assertEquals(address + " is not HOST:PORT", error);
+    }
+  }
+
+  @Test
   void impossiblePortIsRefused() {
     for (String address : List.of("127.0.0.1:65536", "dns:///gateway.example:99999")) {
       HfGatewayClient.Builder builder = HfGatewayClient.builder(address);
