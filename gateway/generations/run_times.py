@@ -74,6 +74,11 @@ class RunTimes:
         self._histories: dict[_Group, History] = {}
         self._not_in_history: dict[_Group, int] = {}
         """The run times that are not in the history yet."""
+        self.similar = functools.lru_cache(maxsize=1000)(self._most_similar)
+        """Returns the run times of the most similar generations, by model id and traits, and what they have in common.
+
+        Each status call asks for them, and each poll. They are looked up again after a history has changed.
+        """
 
     def learn(self, run_time: RunTime) -> None:
         """Add the run time of an ended generation. One that is not positive was measured across a clock jump."""
@@ -85,38 +90,32 @@ class RunTimes:
             self._not_in_history[group] = self._not_in_history.get(group, 0) + 1
             if self._not_in_history[group] >= RECOMPUTE_SHARE * len(seconds):
                 self._histories.pop(group, None)
+                self.similar.cache_clear()
 
     def learn_all(self, stored: Iterable[RunTime]) -> None:
         """Add the stored run times of earlier processes, oldest first."""
         for run_time in stored:
             self.learn(run_time)
 
-    def similar(self, model_id: str, traits: str) -> tuple[History, Basis]:
-        """Return the run times of the most similar generations, and what they have in common."""
-        # As in `of_model`: one function for both would be called several times for each submission and each poll.
+    def of_model(self, model_id: str) -> History | None:
+        """Return the run times of a model; None if there are too few."""
+        return self._history((model_id, ""))
+
+    def _most_similar(self, model_id: str, traits: str) -> tuple[History, Basis]:
         for group, basis in _groups(model_id, traits):
-            history = self._histories.get(group)
-            if history is None and len(self._seconds.get(group, ())) >= ENOUGH_RUN_TIMES:
-                history = self._compute(group)
+            history = self._history(group)
             if history is not None:
                 return history, basis
         return _BUILT_IN.get(_kind(traits), _BUILT_IN["image"]), Basis.BUILT_IN
 
-    def of_model(self, model_id: str) -> History | None:
-        """Return the run times of a model; None if there are too few."""
-        group = (model_id, "")
+    def _history(self, group: _Group) -> History | None:
         history = self._histories.get(group)
         if history is None and len(self._seconds.get(group, ())) >= ENOUGH_RUN_TIMES:
-            history = self._compute(group)
-        return history
-
-    def _compute(self, group: _Group) -> History:
-        history = self._histories[group] = History(self._seconds[group])
-        self._not_in_history[group] = 0
+            history = self._histories[group] = History(self._seconds[group])
+            self._not_in_history[group] = 0
         return history
 
 
-@functools.lru_cache(maxsize=1000)
 def _groups(model_id: str, traits: str) -> tuple[tuple[_Group, Basis], ...]:
     """Return the groups of a generation, the most similar first. Rows of old stores have no traits."""
     of_model = ((model_id, ""), Basis.MODEL)

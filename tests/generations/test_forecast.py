@@ -96,6 +96,7 @@ def test_run_times_from_before_traits_were_stored_count_for_their_model() -> Non
 
 def test_a_model_that_became_slower_is_followed() -> None:
     run_times = learned(("a", "image", 10.0), ends=REMEMBERED_RUN_TIMES)
+    assert expected(run_times, "a", "image") == (10.0, Basis.SAME_SETTINGS)
     for _ in range(REMEMBERED_RUN_TIMES // 2 + 1):
         run_times.learn(RunTime("a", "image", 100.0))
     assert expected(run_times, "a", "image") == (100.0, Basis.SAME_SETTINGS)
