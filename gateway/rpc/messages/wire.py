@@ -169,6 +169,7 @@ def _output(output: Output) -> generation_pb2.Output:
     )
 
 
+@functools.lru_cache(maxsize=2000)
 def _varint(number: int) -> bytes:
     if number < 0x80:
         return bytes((number,))
