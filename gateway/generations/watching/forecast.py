@@ -7,7 +7,7 @@ from gateway.generations.admission.admissions import Admissions
 from gateway.generations.model import FOLLOWED, Forecast, Generation
 from gateway.generations.ports import Clock
 from gateway.generations.run_times import RunTimes
-from gateway.generations.watching.feed import Feed
+from gateway.generations.watching.feed import Entry
 
 TIMES_PER_SECOND = 10
 """Forecasts are computed for times of this precision, so that those of many calls are equal and encoded once."""
@@ -16,14 +16,14 @@ TIMES_PER_SECOND = 10
 class Forecaster:
     """Computes the forecast of a generation each time it is shown."""
 
-    def __init__(self, clock: Clock, admissions: Admissions, run_times: RunTimes, feed: Feed) -> None:
+    def __init__(self, clock: Clock, admissions: Admissions, run_times: RunTimes) -> None:
         self._clock = clock
         self._admissions = admissions
         self._run_times = run_times
-        self._feed = feed
 
-    def of(self, generation: Generation) -> Forecast | None:
+    def of(self, entry: Entry) -> Forecast | None:
         """Return the forecast of a generation; None if it is neither waiting nor running, or adopted."""
+        generation = entry.generation
         spec = generation.spec
         if generation.state not in FOLLOWED:
             return self._waiting(generation) if generation.waiting else None
@@ -33,11 +33,8 @@ class Forecaster:
         running = self._clock.moment().wall - generation.accept_time
         elapsed = max(int(TIMES_PER_SECOND * running), 0) / TIMES_PER_SECOND
         total = similar.total(elapsed)
-        progress = similar.progress(elapsed, total)
-        entry = self._feed.entries.get(spec.id)
-        if entry is not None:
-            # A newer forecast may expect a later end.
-            progress = entry.progress = max(entry.progress, progress)
+        # A newer forecast may expect a later end.
+        progress = entry.progress = max(entry.progress, similar.progress(elapsed, total))
         remaining = None if total is None else total - elapsed
         return Forecast(progress=progress, remaining=remaining, basis=basis, overdue=total is None)
 

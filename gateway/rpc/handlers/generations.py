@@ -195,7 +195,7 @@ class GenerationReads:
             elif seen.empty:
                 if heartbeats.wants_forecasts:
                     async for generation in self._watches.present(call.tenant, wanted):
-                        forecast = heartbeats.take_newer(generation.id, self._forecasts.of(generation))
+                        forecast = heartbeats.take_newer(generation.id, self._forecast_of(generation.id, call))
                         if forecast is not None:
                             response.forecasts[generation.id].CopyFrom(wire.forecast_message(forecast))
                         if len(response.forecasts) == MAX_FORECASTS:
@@ -232,7 +232,7 @@ class GenerationReads:
     def _live(self, entry: Entry, *, include_input: bool) -> bytes:
         """Return the encoded generation of a live entry, with its current forecast appended."""
         content = wire.full(entry) if include_input else wire.bare(entry)
-        return content + wire.forecast_field(self._forecasts.of(entry.generation))
+        return content + wire.forecast_field(self._forecasts.of(entry))
 
     def _refresh(self, call: Call, generation_id: GenerationId) -> None:
         """Have a generation polled whose watch begins, if it may have started."""
@@ -242,7 +242,7 @@ class GenerationReads:
 
     def _forecast_of(self, generation_id: GenerationId, call: Call) -> Forecast | None:
         entry = self._generations.live(call.tenant, generation_id)
-        return None if entry is None else self._forecasts.of(entry.generation)
+        return None if entry is None else self._forecasts.of(entry)
 
 
 class GenerationHandlers(GenerationReads):
