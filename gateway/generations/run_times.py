@@ -41,29 +41,29 @@ _Group = tuple[str, str]
 class History:
     """Run times of similar generations."""
 
-    __slots__ = ("_late", "_peaks", "seconds")
+    __slots__ = ("_late", "_peaks", "median", "seconds")
 
     def __init__(self, seconds: Iterable[float]) -> None:
         self.seconds = tuple(sorted(seconds))
         count = len(self.seconds)
+        self.median = self.seconds[count // 2]
+        """The expected run time of a generation that has just been accepted."""
         shown = (end / self.seconds[index + (count - index) // 2] for index, end in enumerate(self.seconds))
         self._peaks = tuple(min(peak, MAX_PROGRESS) for peak in accumulate(shown, max))
         """For each run time, the most progress that can have been shown before."""
         self._late = min(int(count * OVERDUE_SHARE), count - 1)
 
-    def total(self, elapsed: float) -> float | None:
-        """Return the expected run time of a generation that has run for `elapsed` seconds; None if it is overdue."""
-        if elapsed >= self.seconds[self._late]:
-            return None
-        first = bisect_right(self.seconds, elapsed)
-        return self.seconds[first + (len(self.seconds) - first) // 2]
+    def expect(self, elapsed: float) -> tuple[float | None, float]:
+        """Return the expected run time and the progress of a generation that has run for `elapsed` seconds.
 
-    def progress(self, elapsed: float, total: float | None) -> float:
-        """Return the progress from 0 to MAX_PROGRESS: `elapsed` as a share of its `total`. It never decreases."""
-        if total is None:
-            return self._peaks[self._late]
+        The run time is None if the generation is overdue. The progress is `elapsed` as a share of the run time, from 0
+        to MAX_PROGRESS; it never decreases.
+        """
+        if elapsed >= self.seconds[self._late]:
+            return None, self._peaks[self._late]
         ended = bisect_right(self.seconds, elapsed)
-        return min(max(self._peaks[ended - 1] if ended else 0.0, elapsed / total), MAX_PROGRESS)
+        total = self.seconds[ended + (len(self.seconds) - ended) // 2]
+        return total, min(max(self._peaks[ended - 1] if ended else 0.0, elapsed / total), MAX_PROGRESS)
 
 
 class RunTimes:

@@ -24,7 +24,7 @@ elapsed_times = st.floats(min_value=0.0, max_value=2e5)
 @example(seconds=[1.0] * 19 + [1000.0], moments=[0.9999, 1.0, 1.0001, 999.0, 1001.0])
 def test_progress_is_below_1_and_never_falls(seconds: list[float], moments: list[float]) -> None:
     history = History(seconds)
-    shown = [history.progress(elapsed, history.total(elapsed)) for elapsed in sorted({*moments, 0.0, *seconds})]
+    shown = [history.expect(elapsed)[1] for elapsed in sorted({*moments, 0.0, *seconds})]
     assert all(earlier <= later for earlier, later in pairwise(shown))
     assert shown[0] == 0.0
     assert shown[-1] < 1.0
@@ -32,23 +32,24 @@ def test_progress_is_below_1_and_never_falls(seconds: list[float], moments: list
 
 @given(seconds=histories, elapsed=elapsed_times)
 def test_the_expected_run_time_is_a_known_one_that_is_not_over(seconds: list[float], elapsed: float) -> None:
-    total = History(seconds).total(elapsed)
+    total, _ = History(seconds).expect(elapsed)
     assert total is None or (total > elapsed and total in seconds)
     assert total is not None or elapsed >= sorted(seconds)[len(seconds) * 9 // 10]
 
 
 def test_after_95_of_100_run_times_a_generation_is_overdue() -> None:
     history = History(map(float, range(1, 101)))
-    assert history.total(50.0) == 76.0
-    assert history.total(95.0) == 98.0
-    assert history.total(96.0) is None
-    assert history.progress(96.0, None) == history.progress(3000.0, None)
+    assert history.expect(0.0) == (history.median, 0.0)
+    assert history.expect(50.0)[0] == 76.0
+    assert history.expect(95.0)[0] == 98.0
+    assert history.expect(96.0)[0] is None
+    assert history.expect(96.0) == history.expect(3000.0)
 
 
 def test_an_outlier_does_not_hide_that_a_generation_is_overdue() -> None:
     history = History([10.0] * 99 + [3600.0])
-    assert history.total(9.0) == 10.0
-    assert history.total(10.0) is None
+    assert history.expect(9.0)[0] == 10.0
+    assert history.expect(10.0)[0] is None
 
 
 # -- Groups ------------------------------------------------------------------------------------------------------------
@@ -60,9 +61,9 @@ def learned(*groups: tuple[str, str, float], ends: int = ENOUGH_RUN_TIMES) -> Ru
     return run_times
 
 
-def expected(run_times: RunTimes, model_id: str, of: str) -> tuple[float | None, Basis]:
+def expected(run_times: RunTimes, model_id: str, of: str) -> tuple[float, Basis]:
     history, basis = run_times.similar(model_id, of)
-    return history.total(0.0), basis
+    return history.median, basis
 
 
 def test_the_most_similar_generations_are_used() -> None:

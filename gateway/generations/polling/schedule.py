@@ -220,7 +220,7 @@ class PollSchedule:
         if not self._expects_webhook(generation):
             return False
         similar, _ = self._intervals.run_times.similar(generation.spec.model_id, generation.spec.traits)
-        ends_at = (generation.accept_time or generation.spec.create_time) + (similar.total(0.0) or 0.0)
+        ends_at = (generation.accept_time or generation.spec.create_time) + similar.median
         return self._reliability.decide_reliance(generation.id, ends_at, self._feed.entries.__contains__)
 
     def _expects_webhook(self, generation: Generation) -> bool:

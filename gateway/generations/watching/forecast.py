@@ -32,9 +32,9 @@ class Forecaster:
         similar, basis = self._run_times.similar(spec.model_id, spec.traits)
         running = self._clock.moment().wall - generation.accept_time
         elapsed = max(int(TIMES_PER_SECOND * running), 0) / TIMES_PER_SECOND
-        total = similar.total(elapsed)
+        total, progress = similar.expect(elapsed)
         # A newer forecast may expect a later end.
-        progress = entry.progress = max(entry.progress, similar.progress(elapsed, total))
+        progress = entry.progress = max(entry.progress, progress)
         remaining = None if total is None else total - elapsed
         return Forecast(progress=progress, remaining=remaining, basis=basis, overdue=total is None)
 
@@ -45,7 +45,6 @@ class Forecaster:
         if not position:
             return None
         similar, basis = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
-        typical = similar.total(0.0) or 0.0
         at_once = admission.limit(self._clock.moment().steady) or max(admission.running, 1)
         rounds = 1 + (position - 1) // at_once + 1
-        return Forecast(queue_position=position, remaining=typical * rounds, basis=basis)
+        return Forecast(queue_position=position, remaining=similar.median * rounds, basis=basis)
