@@ -66,7 +66,7 @@ async def test_a_submission_calls_few_functions(tmp_path: Path) -> None:
 async def test_a_status_call_calls_few_functions(tmp_path: Path) -> None:
     async with run_timed(tmp_path) as running:
         fox = await running.submit(soul("a fox"))
-        await check_cost(lambda _: running.get(fox.id), 54)
+        await check_cost(lambda _: running.get(fox.id), 51)
 
 
 def test_an_update_calls_no_more_functions_beside_many_generations() -> None:

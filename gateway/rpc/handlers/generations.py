@@ -76,12 +76,13 @@ class GenerationReads:
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
         """Return a generation, from memory if it has not ended. If it is queued, Higgsfield may be asked first."""
-        entry = self._generations.live(call.tenant, GenerationId(request.id))
-        if entry is None or call.within is not None:
+        identity = call.identity
+        entry = self._generations.live(identity.tenant, GenerationId(request.id))
+        if entry is None or identity.within is not None:
             entry = await self._entry(call, request.id)
         if self._polls.refresh(entry):
             await self._polls.wait_for_refresh(entry)
-        include_input = call.identity.include_input
+        include_input = identity.include_input
         archived = await self._copies.archived([request.id]) if entry.generation.done else {}
         if archived:
             content = wire.shown(entry.generation, include_input=include_input, archived=archived[request.id])

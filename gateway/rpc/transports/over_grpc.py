@@ -207,13 +207,10 @@ def _enter(
             authorization = value
         elif name == FORWARDED_METADATA and isinstance(value, str):
             replica = value
-    return entered.call(authorization, _remaining(context), peer, replica=replica)
-
-
-def _remaining(context: "grpc.aio.ServicerContext[bytes, bytes]") -> float | None:
     remaining = context.time_remaining()
-    # gRPC reports a deadline centuries ahead for a call without one.
-    return None if remaining is None or remaining > 1e9 else remaining
+    if remaining is not None and remaining > 1e9:
+        remaining = None  # gRPC reports a deadline centuries ahead for a call without one
+    return entered.call(authorization, remaining, peer, replica=replica)
 
 
 async def abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: RpcError) -> bytes:
