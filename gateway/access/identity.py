@@ -192,7 +192,7 @@ class Access:
         if not secret:
             raise invalid_credentials("an API key is required: authorization: Bearer hfg_…")
         identity = self._identity_of(secret)
-        self.check(identity)
+        self._check_valid(identity)
         return identity
 
     def _identity_of(self, secret: str) -> Identity:
@@ -210,6 +210,9 @@ class Access:
         call that has `begun`: the caller may have the next one by now, and repeats the call with it.
         """
         self._check_current()
+        self._check_valid(identity, begun=begun)
+
+    def _check_valid(self, identity: Identity, *, begun: bool = False) -> None:
         key = self._keys.get(identity.key_id)
         if key is not None and key.revoke_time is not None:
             raise invalid_credentials("the API key was revoked")
@@ -333,7 +336,7 @@ class Access:
         )
         if self._required and not token.key_id:
             raise invalid_credentials("the watch token was created without an API key")
-        self.check(identity)
+        self._check_valid(identity)
         return identity
 
 

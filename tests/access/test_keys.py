@@ -329,6 +329,14 @@ def test_a_gateway_that_does_not_know_the_present_keys_judges_no_caller() -> Non
         assert unknown.value.failure.reason is Reason.GATEWAY_UNAVAILABLE
 
 
+def test_a_call_asks_once_whether_the_keys_are_known() -> None:
+    """A replica reads three clocks for the answer."""
+    key, secret = keys.new_key("red", "", 0.0)
+    asked = iter([True])
+    access = access_of(key, current=lambda: next(asked))
+    assert access.identify(f"Bearer {secret}", "GetGeneration").key_id == key.id
+
+
 def test_a_key_that_another_gateway_has_changed_is_checked_again_by_open_streams() -> None:
     access = access_of()
     checks: list[str] = []
