@@ -58,7 +58,7 @@ async def check_cost(call: Callable[[int], Awaitable[object]], most: float) -> N
 
 
 async def test_a_submission_calls_few_functions(tmp_path: Path) -> None:
-    # 595 to 597 on a quiet machine. On a busy one, commits and timers coincide differently.
+    # 590 on a quiet machine. On a busy one, commits and timers coincide differently.
     async with run_timed(tmp_path) as running:
         await check_cost(lambda number: running.submit(soul(f"fox {number}")), 600)
 
