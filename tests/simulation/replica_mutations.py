@@ -77,7 +77,7 @@ def _pauses_beside_callbacks(planned: ReplicaPlan) -> None:
     planned.receiver = ReceiverBehaviour(every_change=True)
 
 
-@mutation("came after a later revision", 21, focus=_pauses_beside_callbacks, among=REPLICA_MUTATIONS)
+@mutation("came after a later revision", 84, focus=_pauses_beside_callbacks, among=REPLICA_MUTATIONS)
 def replaced_leader_delivers() -> Iterator[None]:
     """A leader that was paused before the first byte of a delivery sends it whenever it wakes. Found by seed 197."""
     real = Dispatcher.__init__
