@@ -65,7 +65,7 @@ class TlsConfig:
             raise ValueError("a certificate and its key are both needed")
         roots, key, cert = (None if pem is None else Path(pem).read_bytes() for pem in (self.ca, self.key, self.cert))
         try:
-            context = ssl.create_default_context(cafile=self.ca)
+            context = ssl.create_default_context(cafile=self.ca) if self.ca else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             if self.cert is not None:
                 context.load_cert_chain(self.cert, self.key, password="")  # without one, OpenSSL would ask for it
         except ssl.SSLError as error:

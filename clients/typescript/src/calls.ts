@@ -311,8 +311,8 @@ export class Outage {
   }
 
   /**
-   * Calls a function of the caller, or one that throws an overload. Its error is not one of the call. But after a failed
-   * attempt, which may have had its effect, the call fails with the error of that, whose cause it becomes.
+   * Calls a function of the caller. Its error is not one of the call. But after a failed attempt, which may have had its
+   * effect, the call fails with the error of that, whose cause it becomes.
    */
   before<T>(given: () => T): T {
     try {
@@ -341,10 +341,10 @@ export class Outage {
     const delay = delayMs(policy, this.#failures, error.retryDelayMs, timers.random());
     this.#next = now + delay;
     if (this.#next >= Math.min(this.#began + this.patienceMs, this.deadline)) {
-      if (error !== this.#last) this.#last.message += `. Then: ${error.message}`;
-      this.before(() => {
-        throw error;
-      });
+      if (error === this.#last) throw error;
+      this.#last.message += `. Then: ${error.message}`;
+      this.#last.cause = error;
+      throw this.#last;
     }
     this.before(() => onRetry?.(error, delay));
     await this.calls.pause(delay, signal);

@@ -167,9 +167,9 @@ class Outage:
         self.last = None
 
     def end(self, error: Exception) -> NoReturn:
-        """Raise an exception of the caller's functions or an overload, or the failure before it.
+        """Raise an error that had no effect: one of the caller's functions, or an overload.
 
-        That may have had its effect.
+        If an attempt failed before it, that failure is raised, because that attempt may have had an effect.
         """
         if self.last is None or error is self.last:
             raise error
