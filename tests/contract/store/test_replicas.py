@@ -27,6 +27,7 @@ from gateway.audit import Entry, chained
 from gateway.callbacks.model import NotSentError, Outcome
 from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog import builtin
+from gateway.generations.clock import since_boot
 from gateway.generations.due_steps import Step
 from gateway.generations.limits.model import Limits
 from gateway.generations.model import GenerationId, Spec
@@ -753,11 +754,13 @@ async def test_a_replica_accepts_no_caller_by_keys_that_it_has_read_too_long_ago
     async with gateways(settings, {}, {}) as (leader, replica), asyncio.timeout(WAIT_TIMEOUT):
         key, secret = await leader.access.create_key("team", "")
         await eventually(replica.access.listed)
-        store, read, answered = replica._replica.store, list[object](), asyncio.Event()
+        store, read, answered = replica._replica.store, list[float](), asyncio.Event()
         report_serving = store.report_serving
 
         async def late() -> object:
-            read.append(changed := await report_serving())
+            began = since_boot()
+            changed = await report_serving()
+            read.append(began)
             await (answered if len(read) == 1 else asyncio.Event()).wait()
             return changed
 
@@ -765,7 +768,8 @@ async def test_a_replica_accepts_no_caller_by_keys_that_it_has_read_too_long_ago
         await eventually(lambda: len(read) == 1)
         await leader.access.revoke_key(key.id)
         monkeypatch.setattr("gateway.process.replica.MAX_KEYS_AGE", 0.1)
-        await eventually(lambda: replica._replica.not_ready == STORE_UNUSABLE)
+        await eventually(lambda: since_boot() > read[0] + 0.1)
+        assert replica._replica.not_ready == STORE_UNUSABLE
         answered.set()
         await eventually(lambda: len(read) == 2)
         assert replica._replica.not_ready == STORE_UNUSABLE
