@@ -43,6 +43,7 @@ from tests.support.operator import ask, refused
 from tests.support.running import WAIT_TIMEOUT, Running, eventually, name_of, soul
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure, Transport
+from tests.support.whole import whole
 
 OTHER_KEY = "b3RoZXIga2V5IG9mIHRoZSB0ZXN0cyAgIDAxMjM0NTY="
 STORED = generations.WAIT_FOR_STORED
@@ -225,7 +226,7 @@ async def test_an_account_with_the_credentials_of_the_environment_can_be_removed
     assert await finish(running, shop, fox.id) == "COMPLETED"
     async with aiohttp.ClientSession(raise_for_status=True) as session:
         for path in ("readyz", "metrics"):
-            await session.get(f"{running.gateway.http_address}/{path}")
+            await whole(session.get(f"{running.gateway.http_address}/{path}"))
 
 
 async def test_a_restart_follows_the_generations_of_all_credentials(running: Running) -> None:

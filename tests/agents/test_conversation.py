@@ -16,6 +16,7 @@ from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
 from tests.support.running import WAIT_TIMEOUT, Running, run
 from tests.support.transports import TRANSPORTS, RpcFailure, Transport
+from tests.support.whole import whole
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -363,10 +364,11 @@ async def test_media_is_uploaded_to_storage_without_credentials(running: Running
     assert (raised.value.code, raised.value.reason) == ("FAILED_PRECONDITION", "NOT_DONE")
 
     async with aiohttp.ClientSession() as session:
-        put = await session.put(slot.upload_url, data=b"a picture", headers={"Content-Type": slot.content_type})
+        put = await whole(session.put(slot.upload_url, data=b"a picture", headers={"Content-Type": slot.content_type}))
         assert put.status == 200
         await client.call("ConfirmMedia", confirm)
-        assert await (await session.get(slot.url)).read() == b"a picture"
+        async with session.get(slot.url) as answer:
+            assert await answer.read() == b"a picture"
     assert running.ledger.credentials_sent_to_storage == 0
     for unknown in ("m99.jpeg", "a b", "a..b"):
         with pytest.raises(RpcFailure) as raised:

@@ -27,6 +27,7 @@ from tests.support.addresses import free_address
 from tests.support.running import run
 from tests.support.running import soul as submission
 from tests.support.silence import fall_silent, needs_silence
+from tests.support.whole import whole
 
 pytestmark = pytest.mark.toolchain("haproxy")
 SHIPPED = Path(__file__).parents[2] / "deploy" / "compose" / "haproxy.cfg"
@@ -182,7 +183,7 @@ async def test_only_connections_without_a_handshake_are_closed_early(tmp_path: P
             request = pb.WaitGenerationRequest(id=generation.id, timeout={"seconds": 600})
             over_grpc = stub.WaitGeneration(request)
             url = f"https://{https}/hfgateway.v1.GenerationService/WaitGeneration"
-            over_http = tasks.create_task(session.post(url, json=body, ssl=False).__aenter__())
+            over_http = tasks.create_task(whole(session.post(url, json=body, ssl=False)))
             await running.calls_open("WaitGeneration", 2)
             for address in (grpc, https):
                 host, _, port = address.partition(":")

@@ -20,6 +20,7 @@ from hfgateway_client import AsyncClient, TlsConfig, errors, soul
 from tests.app.certificates import Authority
 from tests.docs.markdown import anchors, documents, read
 from tests.durability.process import WAIT_TIMEOUT, GatewayProcess
+from tests.support.whole import whole
 from tools import dashboard
 from tools.deployment import read_yaml
 from tools.generate import run
@@ -65,7 +66,7 @@ async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Pat
         # Metrics that only exist once they were counted.
         trusted = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=authority.cert))
         async with aiohttp.ClientSession(connector=trusted) as session:
-            await session.get(f"{gateway.http_address}/healthz", headers={"Host": "elsewhere.example"})
+            await whole(session.get(f"{gateway.http_address}/healthz", headers={"Host": "elsewhere.example"}))
             async with session.get(f"{gateway.http_address}/metrics") as answer:
                 text = await answer.text()
     labels: defaultdict[str, set[str]] = defaultdict(set)

@@ -21,6 +21,7 @@ from tests.docs.markdown import blocks
 from tests.support.addresses import free_address
 from tests.support.running import WAIT_TIMEOUT, Running, run, soul
 from tests.support.silence import fall_silent_to, needs_silence
+from tests.support.whole import whole
 
 pytestmark = [pytest.mark.toolchain("nginx"), pytest.mark.toolchain("openssl")]
 (SHOWN,) = (block.text for block in blocks("docs/production.md") if "grpc_pass" in block.text)
@@ -130,17 +131,17 @@ async def test_a_refusal_with_many_details_is_not_taken_for_an_unavailable_gatew
 async def test_the_largest_cookie_is_set(proxied: Proxied) -> None:
     ids = [str(uuid.uuid4()) for _ in range(76)]
     async with asyncio.timeout(WAIT_TIMEOUT), proxied.session() as session:
-        made = await session.post("/hfgateway.v1.TokenService/CreateWatchToken", json={"filter": {"ids": ids}})
+        made = await whole(session.post("/hfgateway.v1.TokenService/CreateWatchToken", json={"filter": {"ids": ids}}))
         token = (await made.json())["token"]
         assert len(token) > 4050
-        answer = await session.post("/v1/session", headers={"authorization": f"Bearer {token}"})
+        answer = await whole(session.post("/v1/session", headers={"authorization": f"Bearer {token}"}))
         assert answer.status == 204
 
 
 async def test_a_page_at_a_port_other_than_443_may_call_the_gateway(proxied: Proxied) -> None:
     headers = {"origin": f"https://{proxied.http_address}"}
     async with asyncio.timeout(WAIT_TIMEOUT), proxied.session() as session:
-        listed = await session.post("/hfgateway.v1.GenerationService/ListGenerations", json={}, headers=headers)
+        listed = await whole(session.post("/hfgateway.v1.GenerationService/ListGenerations", json={}, headers=headers))
         assert listed.status == 200
 
 
@@ -159,7 +160,7 @@ async def test_uploads_and_watches_are_passed_on_as_they_arrive(proxied: Proxied
             data=body(),
             headers={"content-type": "application/connect+json"},
         )
-        uploading = tasks.create_task(upload.__aenter__())
+        uploading = tasks.create_task(whole(upload))
         await proxied.running.calls_open("UploadMedia", 1, "UploadService")
         left.set()
         await uploading
@@ -171,9 +172,9 @@ async def test_uploads_and_watches_are_passed_on_as_they_arrive(proxied: Proxied
 
 async def test_neither_metrics_nor_tokens_of_webhooks_are_shown(proxied: Proxied) -> None:
     async with asyncio.timeout(WAIT_TIMEOUT), proxied.session() as session:
-        assert (await session.post("/webhooks/higgsfield/a-token", data=b"{}")).status == 404
+        assert (await whole(session.post("/webhooks/higgsfield/a-token", data=b"{}"))).status == 404
         # nginx writes the line of a request before it answers the next one on its connection.
-        assert (await session.get("/metrics")).status == 403
+        assert (await whole(session.get("/metrics"))).status == 403
     log = proxied.folder / "access.log"
     assert "a-token" not in (log.read_text() if log.exists() else "")
 
@@ -181,8 +182,8 @@ async def test_neither_metrics_nor_tokens_of_webhooks_are_shown(proxied: Proxied
 async def test_tokens_of_webhooks_are_in_no_error_log_while_the_gateway_is_down(proxied: Proxied) -> None:
     await proxied.running.stop_gateway()
     async with asyncio.timeout(WAIT_TIMEOUT), proxied.session() as session:
-        assert (await session.post("/webhooks/higgsfield/a-token", data=b"{}")).status == 502
-        assert (await session.get("/readyz")).status == 502
+        assert (await whole(session.post("/webhooks/higgsfield/a-token", data=b"{}"))).status == 502
+        assert (await whole(session.get("/readyz"))).status == 502
     errors = (proxied.folder / "error.log").read_text()
     assert "/readyz" in errors
     assert "a-token" not in errors

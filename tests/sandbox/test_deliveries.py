@@ -19,6 +19,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.sandbox.conftest import WAIT_TIMEOUT
 from tests.support.addresses import free_address
 from tests.support.running import eventually
+from tests.support.whole import whole
 
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
 HOURS = 3600
@@ -254,8 +255,8 @@ async def test_stop_cancels_deliveries_and_start_sends_those_due(receiver: Any) 
     await sandbox.start()
     headers = {"Authorization": "Key sandbox:sandbox"}
     async with aiohttp.ClientSession(headers=headers) as session:
-        await session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "[slow=1]"}, params=receiver.hook)
-        await session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "[slow=9]"}, params=receiver.hook)
+        await whole(session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "[slow=1]"}, params=receiver.hook))
+        await whole(session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "[slow=9]"}, params=receiver.hook))
     clock.advance(2)
     await eventually(lambda: bool(receiver.received))
     async with asyncio.timeout(WAIT_TIMEOUT):
@@ -277,7 +278,7 @@ async def test_a_scaled_clock_triggers_deliveries_and_retries(receiver: Any) -> 
         aiohttp.ClientSession(headers={"Authorization": "Key sandbox:sandbox"}) as session,
         asyncio.timeout(WAIT_TIMEOUT),
     ):
-        await session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "fox"}, params=receiver.hook)
+        await whole(session.post(f"{sandbox.url}/z-image/turbo", json={"prompt": "fox"}, params=receiver.hook))
         await eventually(lambda: len(sandbox.ledger.webhook_attempts) >= 3)
         first, second, third = sandbox.ledger.webhook_attempts
     assert first.at >= 5

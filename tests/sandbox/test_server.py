@@ -18,6 +18,7 @@ import pytest
 
 from gateway.sandbox.clock import ManualClock, ScaledClock, timestamp
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.support.whole import whole
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import sys; from gateway.sandbox.server import *; sys.exit(run(SandboxOptions(port=int(sys.argv[1]))))"
@@ -61,23 +62,23 @@ async def test_stop_ends_hanging_calls_and_is_idempotent() -> None:
     sandbox = Sandbox(SandboxOptions(port=0), ManualClock())
     await sandbox.start()
     async with aiohttp.ClientSession(sandbox.url, headers={"Authorization": "Key sandbox:sandbox"}) as session:
-        await session.post("/__plan", json={"faults": [{"kind": "hang"}]})
+        await whole(session.post("/__plan", json={"faults": [{"kind": "hang"}]}))
         hanging = asyncio.ensure_future(session.post("/z-image/turbo", json={"prompt": "x"}))
         while not sandbox.ledger.submissions:
-            await session.get("/__ledger")
+            await whole(session.get("/__ledger"))
         await sandbox.stop()
         await sandbox.stop()
         with pytest.raises(aiohttp.ClientConnectionError):
             await hanging
         with pytest.raises(aiohttp.ClientConnectorError):
-            await session.get("/models")
+            await whole(session.get("/models"))
 
 
 async def test_two_sandboxes_share_no_state() -> None:
     async with Sandbox(SandboxOptions(port=0)) as one, Sandbox(SandboxOptions(port=0)) as other:
         assert one.url != other.url
         async with aiohttp.ClientSession(headers={"Authorization": "Key sandbox:sandbox"}) as session:
-            await session.post(f"{one.url}/z-image/turbo", json={"prompt": "x"})
+            await whole(session.post(f"{one.url}/z-image/turbo", json={"prompt": "x"}))
         assert (len(one.ledger.charges), len(other.ledger.charges)) == (1, 0)
 
 
