@@ -32,3 +32,17 @@ async def test_the_error_of_a_secret_that_cannot_be_replaced_has_the_key_of_the_
         await client.create_callback("https://a.test/hook")
     (request,) = gateway.requests["CreateCallback"]
     assert raised.value.idempotency_key == request.idempotency_key != ""
+
+
+async def test_the_error_of_a_function_that_fails_before_a_lost_secret_is_replaced_has_the_key_of_the_creation(
+    gateway: ScriptedGateway,
+) -> None:
+    gateway.on("CreateCallback", REPLAYED)
+    async with AsyncClient(gateway.address, api_key=["hfg_create"].pop) as client:
+        with pytest.raises(errors.GatewayError) as raised:
+            await client.create_callback("https://a.test/hook")
+        with pytest.raises(IndexError):  # nothing was sent
+            await client.create_callback("https://a.test/hook")
+    (request,) = gateway.requests["CreateCallback"]
+    assert raised.value.idempotency_key == request.idempotency_key != ""
+    assert isinstance(raised.value.__cause__, IndexError)

@@ -473,18 +473,18 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    *
    * @throws {@link GatewayError} with the key in `idempotencyKey`.
    */
-  createCallback(url: string, options: options.CreateCallbackOptions = {}): Promise<options.CreatedCallback> {
+  async createCallback(url: string, options: options.CreateCallbackOptions = {}): Promise<options.CreatedCallback> {
     const { filter, everyChange = false, idempotencyKey: given, ...call } = options;
     const idempotencyKey = given ?? newIdempotencyKey();
     const request = { url, filter: filter && generationFilter(filter), everyChange, idempotencyKey };
-    const create = async () => {
-      const { callback, secret, replayed } = await this.#calls.unary(RPC.createCallback, request, call);
-      // Only this call knows a new key: the response with the secret was lost.
-      const lost = replayed && given === undefined;
-      const rotated = lost ? (await this.rotateCallbackSecret(callback!.id, call)).secret : secret;
-      return { callback: callback!, secret: rotated, idempotencyKey, replayed };
+    const response = await withKey(idempotencyKey, this.#calls.unary(RPC.createCallback, request, call));
+    const rotate = async () => {
+      response.secret = (await this.rotateCallbackSecret(response.callback!.id, call)).secret;
     };
-    return withKey(idempotencyKey, create());
+    // Only this call knows a new key: the response with the secret was lost.
+    if (response.replayed && given === undefined) await following(idempotencyKey, rotate, call.signal);
+    const { callback, secret, replayed } = response;
+    return { callback: callback!, secret, idempotencyKey, replayed };
   }
 
   /** Returns the callback as it is now. */

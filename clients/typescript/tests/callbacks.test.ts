@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toJson } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { DeliveryProblem, DeliveryState, KeyReused, QuotaExceeded } from "@hfgateway/client";
+import { DeliveryProblem, DeliveryState, GatewayError, KeyReused, QuotaExceeded } from "@hfgateway/client";
 import {
   CreateCallbackRequestSchema,
   ListDeliveriesRequestSchema,
@@ -50,6 +50,28 @@ for (const transport of TRANSPORTS) {
       await assert.rejects(client.createCallback(HOOK), (error) => {
         return error instanceof QuotaExceeded && error.idempotencyKey === keys[0];
       });
+    });
+
+    test("the error of a key that cannot be found for the rotation has the key of the creation", async (t) => {
+      const mistake = new Error("the vault is sealed");
+      const keys = ["hfg_create"];
+      const apiKey = () => {
+        const key = keys.pop();
+        if (!key) throw mistake;
+        return key;
+      };
+      const sent: string[] = [];
+      const createCallback = ({ idempotencyKey }: { idempotencyKey: string }) => {
+        sent.push(idempotencyKey);
+        return { callback: { id: "b" }, replayed: true };
+      };
+      const { client } = await serve(t, transport, { callbacks: { createCallback } }, { apiKey });
+      await assert.rejects(client.createCallback(HOOK), (error) => {
+        assert(error instanceof GatewayError);
+        assert.deepEqual([error.cause, error.idempotencyKey], [mistake, sent[0]]);
+        return true;
+      });
+      await assert.rejects(client.createCallback(HOOK), (error) => error === mistake); // nothing was sent
     });
 
     test("a creation sends all options, and the error of a refusal has the key", async (t) => {

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1.callback_service_pb2 import Callback, Delivery
 from hfgateway_client._async.calls import Calls
-from hfgateway_client.errors import attach_key
+from hfgateway_client.errors import GatewayError, as_cause, attach_key
 from hfgateway_client.requests import StateName, generation_filter, key_or_new
 from hfgateway_client.submission import NewCallback
 
@@ -59,10 +59,10 @@ class CallbackMethods:
         )
         with attach_key(request.idempotency_key):
             response = await self._calls.unary(request)
-            secret = response.secret
             if response.replayed and idempotency_key is None:  # only this call knows the key
-                secret = await self.rotate_callback_secret(response.callback.id)
-        return NewCallback(response.callback, secret, request.idempotency_key, response.replayed)
+                with as_cause(GatewayError):
+                    response.secret = await self.rotate_callback_secret(response.callback.id)
+        return NewCallback(response.callback, response.secret, request.idempotency_key, response.replayed)
 
     async def get_callback(self, callback_id: str) -> Callback:
         """Return a callback. Its ``problem`` says why the receiver does not accept deliveries."""

@@ -38,7 +38,8 @@ public final class AsyncCallbacks extends CallbackRpcs {
     return Operation.of(key, creating -> creating
         .step(() -> calls.unary(keyed, made))
         .thenCompose(created -> own && created.replayed()
-            ? creating.step(() -> rotateSecret(created.id())).thenApply(rotated -> created.with(rotated.getSecret()))
+            ? creating.step(() -> rotateSecret(created.id())).exceptionally(Calls::known)
+                .thenApply(rotated -> created.with(rotated.getSecret()))
             : CompletableFuture.completedFuture(created)));
   }
 }

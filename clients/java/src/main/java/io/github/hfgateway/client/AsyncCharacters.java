@@ -34,8 +34,7 @@ public final class AsyncCharacters extends CharacterRpcs {
     String key = request.getIdempotencyKey();
     Function<CreateCharacterResponse, CreatedCharacter> made = response ->
         new CreatedCharacter(response.getCharacter(), key, response.getReplayed());
-    return Operation.of(key, creating -> creating.step(() ->
-        calls.within(timeout).unary(request, made)));
+    return Operation.of(key, creating -> creating.step(() -> calls.within(timeout).unary(request, made)));
   }
 
   /**

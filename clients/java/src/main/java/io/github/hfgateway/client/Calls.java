@@ -77,13 +77,14 @@ record Calls(Connection connection, Duration timeout) {
     };
     return done ? CompletableFuture.completedFuture(first)
         : operation.step(() -> changes.forEach(changed))
-            .exceptionally(error -> { throw known(Operation.causeOf(error)); })
+            .exceptionally(Calls::known)
             .thenApply(read -> last.get());
   }
 
-  /** Returns what a watch failed with. What the caller's code threw becomes the cause of an error, as below. */
-  private static GatewayException known(Throwable error) {
-    return error instanceof GatewayException known ? known : Errors.canceled("the caller's code threw " + error, error);
+  /** Throws what a call or watch failed with. What the caller's code threw becomes the cause of an error, as below. */
+  static <T> T known(Throwable error) {
+    Throwable cause = Operation.causeOf(error);
+    throw cause instanceof GatewayException known ? known : Errors.canceled("the caller's code threw " + cause, cause);
   }
 
   /** Calls the caller's consumer. What it throws becomes the cause of an error, which can have the idempotency key. */

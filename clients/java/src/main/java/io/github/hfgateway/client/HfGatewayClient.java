@@ -48,11 +48,8 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
 
   static final Duration PING_TIMEOUT = Duration.ofSeconds(5);
 
-  private final Calls calls;
-
-  private HfGatewayClient(Calls calls) {
-    super(new AsyncHfGatewayClient(calls));
-    this.calls = calls;
+  private HfGatewayClient(AsyncHfGatewayClient async) {
+    super(async);
   }
 
   /** Returns a client of the gateway at {@code address} (host:port), in plaintext. */
@@ -80,7 +77,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
 
   /** Returns a client that shares this one's connection, but has another timeout. Closing one closes both. */
   public HfGatewayClient withTimeout(Duration timeout) {
-    return new HfGatewayClient(calls.within(timeout));
+    return new HfGatewayClient(async.withTimeout(timeout));
   }
 
   /**
@@ -134,7 +131,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
    * {@code getChannel} to create other kinds of stubs. The API is v1alpha1, so it may change between versions.
    */
   public AgentServiceGrpc.AgentServiceBlockingStub agents() {
-    return AgentServiceGrpc.newBlockingStub(calls.connection().channel);
+    return AgentServiceGrpc.newBlockingStub(async.calls.connection().channel);
   }
 
   /** Closes the connection. Calls in progress and later calls throw {@link GatewayException.ClientClosed}. */
@@ -229,7 +226,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
      *     or would be sent in plaintext to an address that is not a loopback address
      */
     public HfGatewayClient build() {
-      return new HfGatewayClient(new Calls(connection(), timeout));
+      return new HfGatewayClient(buildAsync());
     }
 
     /** Creates the asynchronous client, as {@link #build} does. */

@@ -2,6 +2,7 @@ package io.github.hfgateway.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -26,7 +27,10 @@ import io.github.hfgateway.v1.TestCallbackResponse;
 import io.github.hfgateway.v1.UpdateCallbackRequest;
 import io.github.hfgateway.v1.UpdateCallbackResponse;
 import io.grpc.Status;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
+import java.util.NoSuchElementException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -75,6 +79,18 @@ class CallbacksTest {
     GatewayException error =
         assertThrows(GatewayException.QuotaExceeded.class, () -> client.callbacks().create(HOOK));
     assertEquals(((CreateCallbackRequest) gateway.requests.get(0)).getIdempotencyKey(), error.idempotencyKey());
+  }
+
+  @Test
+  void errorOfASupplierThatFailsBeforeTheRotationHasTheKeyOfTheCreation() {
+    gateway.answers(CreateCallbackResponse.newBuilder().setCallback(FIRST).setReplayed(true).build());
+    Deque<String> keys = new ArrayDeque<>(List.of("hfg_create"));
+    try (HfGatewayClient keyed = HfGatewayClient.builder(gateway.address()).apiKey(keys::remove).build()) {
+      GatewayException error = assertThrows(GatewayException.class, () -> keyed.callbacks().create(HOOK));
+      assertEquals(((CreateCallbackRequest) gateway.requests.get(0)).getIdempotencyKey(), error.idempotencyKey());
+      assertInstanceOf(NoSuchElementException.class, error.getCause());
+      assertThrows(NoSuchElementException.class, () -> keyed.callbacks().create(HOOK)); // nothing was sent
+    }
   }
 
   @Test
