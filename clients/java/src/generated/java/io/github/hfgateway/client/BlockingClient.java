@@ -47,6 +47,16 @@ abstract class BlockingClient {
   }
 
   /**
+   * Submits a generation, watches it until it ends, and returns it COMPLETED. It never submits a second one.
+   *
+   * @param submit the input and its options. Its timeout limits the whole; by default there is no limit
+   * @throws GenerationFailedException if the generation ends without output
+   */
+  public Generation generate(Submit submit) {
+    return Blocking.await(async.generate(submit));
+  }
+
+  /**
    * Submits a generation with a new idempotency key, watches it until it ends, and returns it COMPLETED.
    *
    * @param onProgress called with the stored generation, every change, and newer forecasts

@@ -82,7 +82,17 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
    * @throws GenerationFailedException if the generation ends without output
    */
   public CompletableFuture<Generation> generate(GenerationInput input) {
-    return generate(Submit.of(input).forecastInterval(Duration.ZERO), progress -> {});
+    return generate(Submit.of(input));
+  }
+
+  /**
+   * Submits a generation, watches it until it ends, and returns it COMPLETED. It never submits a second one.
+   *
+   * @param submit the input and its options. Its timeout limits the whole; by default there is no limit
+   * @throws GenerationFailedException if the generation ends without output
+   */
+  public CompletableFuture<Generation> generate(Submit submit) {
+    return generate(submit.forecastInterval(Duration.ZERO), progress -> {});
   }
 
   /**

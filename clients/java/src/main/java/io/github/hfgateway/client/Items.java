@@ -50,11 +50,8 @@ public final class Items<T> implements Flow.Publisher<T> {
   @Override
   public void subscribe(Flow.Subscriber<? super T> subscriber) {
     Consumer<Throwable> end = error -> {
-      if (error == null) {
-        subscriber.onComplete();
-      } else {
-        subscriber.onError(error);
-      }
+      if (error == null) subscriber.onComplete();
+      else subscriber.onError(error);
     };
     subscriber.onSubscribe(new Reader<>(open.get(), executor, subscriber::onNext, end));
   }

@@ -167,9 +167,17 @@ class ClientTest {
   void generateReportsTheWarningsOfItsSubmission() {
     gateway.answers(submitted(COMPLETED));
     List<FieldViolation> warnings = new ArrayList<>();
-    client.generate(Submit.of(Inputs.soul("a fox")).onWarning(warnings::add), seen -> {});
+    client.generate(Submit.of(Inputs.soul("a fox")).onWarning(warnings::add));
     assertEquals(List.of(DOUBT), warnings);
     assertThrows(NullPointerException.class, () -> Submit.of(Inputs.soul("a fox")).onWarning(null));
+  }
+
+  @Test
+  void generateWithOptionsAndWithoutAConsumerAsksForNoForecasts() {
+    gateway.answers(submitted(STORED)).answers(WatchGenerationResponse.newBuilder().setGeneration(COMPLETED).build());
+    assertEquals(COMPLETED, client.generate(Submit.of(Inputs.soul("a fox")).key("order-7")));
+    assertEquals("order-7", submit(0).getIdempotencyKey());
+    assertFalse(((WatchGenerationRequest) gateway.requests.get(1)).hasForecastInterval());
   }
 
   @Test
