@@ -107,6 +107,11 @@ public {kind} {name} extends {BASE} {{
   public {type} {field}() {{
     return {field};
   }}
+
+  @Override
+  public String getMessage() {{
+    return super.getMessage() + " ({field} " + {field}.getId() + ")";
+  }}
 """
 
 

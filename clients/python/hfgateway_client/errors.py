@@ -47,6 +47,9 @@ class GenerationFailed(GatewayError):
         """The generation in its final state."""
         self.idempotency_key: str = generation.idempotency_key
 
+    def __str__(self) -> str:
+        return f"{super().__str__()} (generation {self.generation.id})"
+
 
 class GenerationRefused(GenerationFailed):
     """Higgsfield never accepted the generation. It was not charged, and its idempotency key can be used again."""
@@ -72,6 +75,9 @@ class TrainingFailed(GatewayError):
         self.character = character
         """The character in its final state."""
         self.idempotency_key = idempotency_key
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (character {self.character.id})"
 
 
 BY_END: Mapping[int, type[GenerationFailed]] = {

@@ -93,7 +93,7 @@ async def test_failed_training_raises_an_error(gateway: ScriptedGateway, client:
     failed.character.failure.reason = ErrorReason.ERROR_REASON_INPUT_REFUSED
     gateway.on("CreateCharacter", created(), created("FAILED"))
     gateway.on("WatchCharacter", [failed])
-    with pytest.raises(TrainingFailed, match="INPUT_REFUSED: too few faces") as caught:
+    with pytest.raises(TrainingFailed, match=r"INPUT_REFUSED: too few faces \(character c1\)") as caught:
         await client.train_character("Anna", IMAGES, idempotency_key="mine")
     assert (caught.value.character, caught.value.idempotency_key) == (failed.character, "mine")
     with pytest.raises(TrainingFailed, match="ended as FAILED") as unexplained:

@@ -65,7 +65,7 @@ def test_an_accepted_generation_that_failed_is_not_a_refusal() -> None:
     error = error_from_generation(accepted)
 
     assert type(error) is errors.GenerationFailed
-    assert (error.code, str(error)) == (None, "GENERATION_FAILED: the model gave up")
+    assert (error.code, str(error)) == (None, "GENERATION_FAILED: the model gave up (generation g1)")
 
 
 def test_a_state_newer_than_the_stubs_has_a_name() -> None:

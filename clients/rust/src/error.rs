@@ -248,7 +248,9 @@ impl fmt::Display for Error {
         let news = |violation: &&FieldViolation| !self.message().contains(&violation.description);
         let fields = self.field_violations().iter().filter(news);
         let fields = fields.map(|one| format!("{}: {}", one.field, one.description));
-        let texts: Vec<_> = fields.chain(self.connection()).collect();
+        let ended = self.generation().map(|generation| format!("generation {}", generation.id));
+        let ended = ended.or_else(|| self.character().map(|character| format!("character {}", character.id)));
+        let texts: Vec<_> = fields.chain(ended).chain(self.connection()).collect();
         if texts.is_empty() { Ok(()) } else { write!(formatter, " ({})", texts.join("; ")) }
     }
 }

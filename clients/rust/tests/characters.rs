@@ -142,13 +142,14 @@ async fn the_error_of_a_failed_training_has_the_character() {
     gateway.responds(WatchCharacterResponse { character: Some(failed.clone()) });
     let error = client.train_character(character("Ann", FACES), |_| {}).await.unwrap_err();
     assert_eq!((error.kind(), error.code(), error.character()), (Kind::TrainingFailed, None, Some(&failed)));
-    assert_eq!(error.to_string(), "INPUT_REFUSED: no face");
+    assert_eq!(error.to_string(), "INPUT_REFUSED: no face (character c1)");
     assert_eq!(key_of(&gateway.seen()[0]), error.idempotency_key());
     assert_eq!(gateway.seen().len(), 2);
 
     gateway.responds(created(CharacterState::Failed));
     let silent = client.train_character(character("Ann", FACES), |_| {}).await.unwrap_err();
-    assert_eq!((silent.message(), silent.to_string().as_str()), ("ended as FAILED", "TrainingFailed: ended as FAILED"));
+    assert_eq!(silent.message(), "ended as FAILED");
+    assert_eq!(silent.to_string(), "TrainingFailed: ended as FAILED (character c1)");
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ async fn a_generation_without_output_is_the_error_of_its_state() {
         assert_eq!(found, expected, "{name}");
         assert_eq!((error.code(), error.generation()), (None, Some(&ended)), "{name}");
         assert_eq!(class_of_code(&error), "GenerationFailed", "{name}");
+        assert!(error.to_string().contains(&format!("generation {}", ended.id)), "{error}");
     }
 }
 

@@ -96,14 +96,9 @@ class CallbackMethods:
             model_ids: Report only generations of these models.
             labels: Report only generations that have all of these labels.
         """
-        request = pb.UpdateCallbackRequest(id=callback_id)
-        if paused is not None:
-            request.paused = paused
-        if every_change is not None:
-            request.every_change = every_change
-        if states is not None or model_ids is not None or labels is not None:
-            filter = generation_filter(states=states or (), model_ids=model_ids or (), labels=labels)
-            request.filter.CopyFrom(filter)
+        given = states is not None or model_ids is not None or labels is not None
+        filter = generation_filter(states=states or (), model_ids=model_ids or (), labels=labels) if given else None
+        request = pb.UpdateCallbackRequest(id=callback_id, paused=paused, every_change=every_change, filter=filter)
         return (self._calls.unary(request)).callback
 
     def delete_callback(self, callback_id: str) -> None:

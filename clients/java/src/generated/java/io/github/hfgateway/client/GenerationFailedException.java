@@ -19,6 +19,11 @@ public class GenerationFailedException extends GatewayException {
     return generation;
   }
 
+  @Override
+  public String getMessage() {
+    return super.getMessage() + " (generation " + generation.getId() + ")";
+  }
+
   /** A generation failed before Higgsfield accepted it. It was not charged, and its key can be used again. */
   public static final class Refused extends GenerationFailedException {
     Refused(Facts facts, Generation generation) {

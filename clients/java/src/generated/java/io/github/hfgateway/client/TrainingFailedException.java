@@ -17,4 +17,9 @@ public final class TrainingFailedException extends GatewayException {
   public SoulCharacter character() {
     return character;
   }
+
+  @Override
+  public String getMessage() {
+    return super.getMessage() + " (character " + character.getId() + ")";
+  }
 }

@@ -211,7 +211,7 @@ class CharactersTest {
     TrainingFailedException error =
         assertThrows(TrainingFailedException.class, () -> client.characters().train("Ann", FACES));
     assertEquals(failed, error.character());
-    assertEquals("INPUT_REFUSED: no face", error.getMessage());
+    assertEquals("INPUT_REFUSED: no face (character c1)", error.getMessage());
     assertNull(error.code());
     assertEquals(key(0), error.idempotencyKey());
     assertEquals(2, gateway.requests.size());

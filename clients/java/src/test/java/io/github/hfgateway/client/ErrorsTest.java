@@ -108,6 +108,7 @@ class ErrorsTest {
     assertEquals(Vectors.string(expected, "message"), error.description());
     assertEquals(expected.get("retryable").getAsBoolean(), error.retryable());
     assertEquals(Vectors.string(expected, "idempotency_key"), error.idempotencyKey());
+    assertTrue(error.getMessage().endsWith(" (generation " + ended.getId() + ")"), error.getMessage());
   }
 
   @Test
