@@ -183,11 +183,12 @@ func (c *calls) errorOf(ctx context.Context, err error) *Error {
 }
 
 // isBroken reports whether an error without a reason of the gateway is of gRPC or a proxy: a stream was reset, or ended
-// without a status. A message that cannot be encoded is not, and neither is an error of an interceptor without a status.
+// without a status, or with one that has no meaning. A message that cannot be encoded is not, and neither is an error of
+// an interceptor without a status.
 func isBroken(err error) bool {
 	received, isStatus := status.FromError(err)
 	code := received.Code()
-	return isStatus && (code == codes.Internal || code == codes.Unknown) &&
+	return isStatus && (code == codes.Internal || code == codes.Unknown || code > codes.Unauthenticated) &&
 		!strings.Contains(received.Message(), "error while marshaling")
 }
 

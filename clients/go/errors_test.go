@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
@@ -34,6 +35,20 @@ func TestErrorText(t *testing.T) {
 		if _, err := client.Get(within(t), "g1"); err.Error() != want {
 			t.Errorf("%q instead of %q", err, want)
 		}
+	}
+}
+
+func TestStatusWithoutAnExistingCodeIsUnavailable(t *testing.T) {
+	g := newGateway(t)
+	unknown := func(*call) error { return status.Error(99, "odd") }
+	g.on("SubmitGeneration", unknown, submitted(hfgateway.StateQueued, 1))
+	client, _ := newClient(t, g.address())
+	if _, err := client.Submit(within(t), input); err != nil {
+		t.Fatal(err)
+	}
+	asked := requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration")
+	if len(asked) != 2 || !proto.Equal(asked[0], asked[1]) {
+		t.Errorf("requests %v", asked)
 	}
 }
 
