@@ -23,7 +23,7 @@ from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
-from hfgateway_client import AsyncClient, Generation, NewCharacter, RetryPolicy, Submission, soul, state_name
+from hfgateway_client import AsyncClient, CreatedCharacter, Generation, RetryPolicy, Submission, soul, state_name
 from tests.durability.process import GatewayProcess
 
 KEY = "one-key"
@@ -110,7 +110,7 @@ class Stage:
         wanted = soul(prompt, width=1536, height=1536, batch_size=4) if v1 else soul(prompt)
         return await self.client.submit(wanted, idempotency_key=KEY, **more)
 
-    async def create_character(self, name: str) -> NewCharacter:
+    async def create_character(self, name: str) -> CreatedCharacter:
         """Train a character with KEY; the client retries if the response is lost."""
         image = "https://example.invalid/a.jpg"
         return await self.client.create_character(name, [image], idempotency_key=KEY, timeout=15.0)

@@ -14,7 +14,7 @@ from hfgateway.v1.callback_service_pb2 import (
     DELIVERY_STATE_DELIVERED,
     DELIVERY_STATE_FAILED,
 )
-from hfgateway_client import NewCallback, errors
+from hfgateway_client import CreatedCallback, errors
 from hfgateway_client.requests import new_idempotency_key
 
 
@@ -26,7 +26,7 @@ def unreachable_url() -> str:
 
 
 @asynccontextmanager
-async def created(stage: Stage, **options: Any) -> AsyncGenerator[NewCallback, None]:
+async def created(stage: Stage, **options: Any) -> AsyncGenerator[CreatedCallback, None]:
     """Create a callback that matches no generation, and delete it afterwards, because a tenant has a limit of them."""
     new = await stage.client.create_callback(unreachable_url(), **{"labels": {"run": unique("nothing")}, **options})
     yield new

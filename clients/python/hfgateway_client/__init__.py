@@ -43,7 +43,7 @@ from hfgateway_client.inputs import AnyInput, LocalInput, dop, model, soul, spea
 from hfgateway_client.requests import new_idempotency_key
 from hfgateway_client.retry import RetryPolicy
 from hfgateway_client.status import character_state_name, error_from_generation, state_name
-from hfgateway_client.submission import NewCallback, NewCharacter, Submission
+from hfgateway_client.submission import CreatedCallback, CreatedCharacter, Submission
 from hfgateway_client.uploads import LocalMedia, UploadSource
 from hfgateway_client.webhooks import WebhookError, verify_webhook
 
@@ -53,6 +53,8 @@ __all__ = [
     "CaughtUp",
     "CharacterState",
     "Client",
+    "CreatedCallback",
+    "CreatedCharacter",
     "Forecast",
     "ForecastsChanged",
     "GatewayError",
@@ -70,8 +72,6 @@ __all__ = [
     "ModelLifecycle",
     "ModelOrigin",
     "Motion",
-    "NewCallback",
-    "NewCharacter",
     "Output",
     "Preset",
     "Reset",

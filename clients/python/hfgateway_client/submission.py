@@ -34,7 +34,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class NewCharacter:
+class CreatedCharacter:
     """The result of ``create_character``."""
 
     character: SoulCharacter
@@ -51,7 +51,7 @@ class NewCharacter:
 
 
 @dataclass(frozen=True, slots=True)
-class NewCallback:
+class CreatedCallback:
     """The result of ``create_callback``."""
 
     callback: Callback

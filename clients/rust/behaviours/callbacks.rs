@@ -130,5 +130,5 @@ async fn list_deliveries(stage: Stage) {
 }
 
 async fn redeliver_delivery(stage: Stage) {
-    fails(stage.client.redeliver_delivery(Uuid::new_v4()).await, Kind::NotFound, "NOT_FOUND");
+    fails(stage.client.redeliver(Uuid::new_v4()).await, Kind::NotFound, "NOT_FOUND");
 }

@@ -112,7 +112,7 @@ methods! {
     test_callback(TestCallbackRequest.id) -> Delivery = CallbackServiceClient.test_callback.delivery;
 
     /// Repeats a delivery, with the same id and a new series of attempts.
-    redeliver_delivery(RedeliverDeliveryRequest.id) -> Delivery = CallbackServiceClient.redeliver_delivery.delivery;
+    redeliver(RedeliverDeliveryRequest.id) -> Delivery = CallbackServiceClient.redeliver_delivery.delivery;
 }
 
 lists! {

@@ -94,7 +94,7 @@ async fn the_other_methods_send_their_requests() {
     assert_eq!(client.update_callback(paused.clone()).await.unwrap(), callback("b2"));
     assert_eq!(client.rotate_callback_secret("b1").await.unwrap().secret, "whsec_2");
     assert_eq!(client.test_callback("b1").await.unwrap(), delivery());
-    assert_eq!(client.redeliver_delivery("d1").await.unwrap(), delivery());
+    assert_eq!(client.redeliver("d1").await.unwrap(), delivery());
     client.delete_callback("b1").await.unwrap();
     assert_eq!(
         gateway.seen(),

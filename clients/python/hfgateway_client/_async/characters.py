@@ -13,7 +13,7 @@ from hfgateway_client.errors import GatewayError, as_cause, attach_key, report
 from hfgateway_client.inputs import SoulVersionName, enum_value
 from hfgateway_client.requests import key_or_new, several
 from hfgateway_client.status import error_from_training
-from hfgateway_client.submission import NewCharacter
+from hfgateway_client.submission import CreatedCharacter
 
 
 class CharacterMethods:
@@ -29,7 +29,7 @@ class CharacterMethods:
         version: SoulVersionName | None = None,
         idempotency_key: str | None = None,
         timeout: float | None = None,
-    ) -> NewCharacter:
+    ) -> CreatedCharacter:
         """Order the training of a character, which costs credits. Returns when Higgsfield has accepted the order.
 
         The training is ordered and charged at most once: retries use the same idempotency key. If the call fails, the
@@ -58,7 +58,7 @@ class CharacterMethods:
         )
         with attach_key(request.idempotency_key):
             response = await self._calls.unary(request, timeout=timeout)
-        return NewCharacter(response.character, request.idempotency_key, response.replayed)
+        return CreatedCharacter(response.character, request.idempotency_key, response.replayed)
 
     async def train_character(
         self,

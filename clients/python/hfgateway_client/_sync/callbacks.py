@@ -10,7 +10,7 @@ from hfgateway.v1.callback_service_pb2 import Callback, Delivery
 from hfgateway_client._sync.calls import Calls
 from hfgateway_client.errors import GatewayError, as_cause, attach_key
 from hfgateway_client.requests import StateName, generation_filter, key_or_new
-from hfgateway_client.submission import NewCallback
+from hfgateway_client.submission import CreatedCallback
 
 
 class CallbackMethods:
@@ -27,7 +27,7 @@ class CallbackMethods:
         model_ids: Iterable[str] = (),
         labels: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
-    ) -> NewCallback:
+    ) -> CreatedCallback:
         """Create a callback: from now on ``url`` gets a delivery for each matching generation that ends.
 
         At most one callback is created: retries use the same idempotency key. If the response was lost, the secret is
@@ -63,7 +63,7 @@ class CallbackMethods:
             if response.replayed and idempotency_key is None:  # only this call knows the key
                 with as_cause(GatewayError):
                     response.secret = self.rotate_callback_secret(response.callback.id)
-        return NewCallback(response.callback, response.secret, request.idempotency_key, response.replayed)
+        return CreatedCallback(response.callback, response.secret, request.idempotency_key, response.replayed)
 
     def get_callback(self, callback_id: str) -> Callback:
         """Return a callback. Its ``problem`` says why the receiver does not accept deliveries."""

@@ -14,7 +14,7 @@ from hfgateway_client.errors import GatewayError, as_cause, attach_key, report
 from hfgateway_client.inputs import SoulVersionName, enum_value
 from hfgateway_client.requests import key_or_new, several
 from hfgateway_client.status import error_from_training
-from hfgateway_client.submission import NewCharacter
+from hfgateway_client.submission import CreatedCharacter
 
 
 class CharacterMethods:
@@ -30,7 +30,7 @@ class CharacterMethods:
         version: SoulVersionName | None = None,
         idempotency_key: str | None = None,
         timeout: float | None = None,
-    ) -> NewCharacter:
+    ) -> CreatedCharacter:
         """Order the training of a character, which costs credits. Returns when Higgsfield has accepted the order.
 
         The training is ordered and charged at most once: retries use the same idempotency key. If the call fails, the
@@ -59,7 +59,7 @@ class CharacterMethods:
         )
         with attach_key(request.idempotency_key):
             response = self._calls.unary(request, timeout=timeout)
-        return NewCharacter(response.character, request.idempotency_key, response.replayed)
+        return CreatedCharacter(response.character, request.idempotency_key, response.replayed)
 
     def train_character(
         self,
