@@ -58,9 +58,8 @@ def serve(config: Path | None, production: bool, workers: int, worker: tuple[int
             return asyncio.run(supervise(settings, workers, [sys.executable, *sys.orig_argv[1:]]))
         from gateway.process import app
 
-        asyncio.run(app.serve(settings, credentials, this_worker))
+        return asyncio.run(app.serve(settings, credentials, this_worker))
     except (SettingError, CredentialsError) as error:
         fail(error, USAGE)
     except StoreOpenError as error:
         fail(f"HFGATEWAY_STORE_URL: {error}", USAGE)
-    return 0

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import logging
 import os
-import signal
 import socket
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from gateway.process.open_files import raise_limit
 from gateway.process.opening import open_traces
 from gateway.process.replica import CHECK_CREDENTIALS_INTERVAL, Replica
 from gateway.process.serving import Ports
+from gateway.process.stopping import HUNG_UP, on_stop_signals
 from gateway.process.workers import Worker, connect_supervisor
 from gateway.settings.config import PREFIX, SettingError, Settings, make_default_folder
 from gateway.store.sqlite.mounts import NETWORK_ADVICE, network_filesystem
@@ -195,17 +195,16 @@ class Gateway:
         await self._exit.aclose()
 
 
-async def serve(settings: Settings, credentials: Credentials, worker: Worker | None = None) -> None:
-    """Run a gateway until SIGTERM or SIGINT; a second signal exits at once. Raises the errors of `Gateway.start`.
+async def serve(settings: Settings, credentials: Credentials, worker: Worker | None = None) -> int:
+    """Run a gateway until a signal, and return the exit code. Raises the errors of `Gateway.start`.
 
-    A worker also stops when its supervisor wants that, or has died.
+    A second SIGTERM or SIGINT exits at once. A worker also stops when its supervisor wants that, or has died.
     """
     if failpoints.ARMED:
         if failpoints.ARMED not in failpoints.PLACES:
             raise SettingError(PREFIX + "FAILPOINT", "is not a failpoint of gateway/failpoints.py; for tests only")
         log.warning("HFGATEWAY_FAILPOINT is set: this process will kill itself", extra={"place": failpoints.ARMED})
-    stop, signaled = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
+    stop, signaled, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
         if signaled.is_set():
@@ -213,15 +212,19 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
         signaled.set()
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+    def on_hang_up() -> None:
+        if not stop.is_set():
+            hung_up.set()
+            stop.set()
+
+    on_stop_signals(on_signal, on_hang_up)
     serves = None if worker is None else connect_supervisor(stop.set)
     _warn(settings)
     raise_limit()
     make_default_folder(settings.store)
     gateway = Gateway(settings, credentials, worker=worker)
     if not await _started(gateway, stop):
-        return
+        return HUNG_UP if hung_up.is_set() else 0
     if settings.proxy is not None:
         log.info("https URLs are reached over the proxy of HTTPS_PROXY", extra={"proxy": str(settings.proxy)})
     if settings.auth == "keys" and settings.oidc_issuer is None and not gateway.access.listed():
@@ -238,8 +241,10 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
     for task in background:
         task.cancel()
     await gateway.stop()
+    code = HUNG_UP if hung_up.is_set() else 0
     if gateway.hangs:
-        os._exit(0)  # the interpreter would wait for it
+        os._exit(code)  # the interpreter would wait for it
+    return code
 
 
 def _warn(settings: Settings) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gateway.frozen import frozen
 from gateway.process.listening import reserve
+from gateway.process.stopping import HUNG_UP, on_stop_signals
 from gateway.settings.config import PREFIX, SettingError, Settings
 from gateway.settings.values import LAST_PORT, Address, PostgresUrl, parse_address
 from gateway.telemetry import announce
@@ -73,7 +74,7 @@ def connect_supervisor(stop: Callable[[], None]) -> Callable[[], None]:
 
 
 async def supervise(settings: Settings, count: int, command: Sequence[str]) -> int:
-    """Run `count` workers until SIGTERM or SIGINT, and return the exit code. A second signal kills the workers.
+    """Run `count` workers until a signal, and return the exit code. A second SIGTERM or SIGINT kills the workers.
 
     `command` is the command line of this process; a worker gets one more option. If a worker ends before it has served
     for the first time, all are stopped, and its exit code is returned. Raises SettingError if an address is in use, or
@@ -159,9 +160,7 @@ class _Supervisor:
 
     async def run(self, workers: Sequence[Worker], serving: Callable[[], None]) -> int:
         """Run the workers until they are stopped, and return the exit code. Calls `serving` once, when all serve."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
+        on_stop_signals(self._on_signal, self._on_hang_up)
         starting = set(workers)
 
         def first_served(worker: Worker) -> None:
@@ -232,6 +231,11 @@ class _Supervisor:
                     process.kill()
             os._exit(1)
         self._stop()
+
+    def _on_hang_up(self) -> None:
+        if not self._stopping.is_set():
+            self._code = HUNG_UP
+            self._stop()
 
     def _stop(self) -> None:
         """Let all workers stop. They get no signal, because systemd may have sent them one: a second one kills them."""

@@ -92,9 +92,12 @@ class Sandbox:
 
 
 async def serve_until_stopped(options: SandboxOptions) -> None:
-    """Serve until SIGTERM or SIGINT. Prints the URL and the credentials to standard output when it is ready."""
+    """Serve until a signal. Prints the URL and the credentials to standard output when it is ready."""
     stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    signals = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup lets the process ignore it
+        signals.append(signal.SIGHUP)
+    for number in signals:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with Sandbox(options) as sandbox:
         with contextlib.suppress(OSError):  # the reader may have left, or have read one line only

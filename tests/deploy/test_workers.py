@@ -101,6 +101,7 @@ async def started(folder: Path, upstream: str, store: str, **settings: str) -> A
     log = folder / "workers.log"
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
+            "env", "--default-signal=HUP",  # a parent such as nohup may ignore it
             sys.executable, "-m", "gateway", "serve", "--workers", str(COUNT), cwd=ROOT,
             env=environment(folder, variables), stdout=asyncio.subprocess.PIPE, stderr=errors,
         )  # fmt: skip
@@ -215,18 +216,21 @@ async def test_a_killed_worker_is_started_again_and_clients_see_no_error(
         assert len(sandbox.ledger.charges) == COUNT * GENERATIONS
 
 
-@pytest.mark.parametrize("workers_first", [True, False])
+@pytest.mark.parametrize(
+    ("workers_first", "number", "code"),
+    [(True, signal.SIGTERM, 0), (False, signal.SIGTERM, 0), (False, signal.SIGHUP, 129)],
+)
 async def test_workers_stop_in_order_if_each_process_gets_the_signal(
-    tmp_path: Path, emptied: str, sandbox: Sandbox, *, workers_first: bool
+    tmp_path: Path, emptied: str, sandbox: Sandbox, *, workers_first: bool, number: signal.Signals, code: int
 ) -> None:
     """systemd sends SIGTERM to all processes of a unit."""
     async with started(tmp_path, sandbox.url, emptied) as workers, ended(workers.pids()):
         pids = [*workers.pids(), workers.process.pid]
         for pid in pids if workers_first else reversed(pids):
             with suppress(ProcessLookupError):  # the supervisor may have stopped a worker already
-                os.kill(pid, signal.SIGTERM)
+                os.kill(pid, number)
         async with asyncio.timeout(WAIT_TIMEOUT):
-            assert await workers.process.wait() == 0
+            assert await workers.process.wait() == code
 
 
 async def test_all_workers_stop_when_their_supervisor_is_killed(tmp_path: Path, emptied: str, sandbox: Sandbox) -> None:

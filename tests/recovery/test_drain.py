@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -30,6 +32,7 @@ from tests.durability.process import GatewayProcess, stub
 from tests.support.commits import commits, lose_responses
 from tests.support.operator import ask, refused
 from tests.support.running import WAIT_TIMEOUT, Running, eventually, name_of, run, sized, soul
+from tests.support.signals import ignores
 from tests.support.transports import RpcFailure
 
 STORED = pb.WAIT_FOR_STORED
@@ -291,11 +294,13 @@ async def test_an_operator_sends_nothing_during_a_drain(tmp_path: Path, monkeypa
         assert len(running.ledger.submissions) == 1
 
 
-# -- SIGTERM, to a process ---------------------------------------------------------------------------------------------
+# -- Signals, to a process ---------------------------------------------------------------------------------------------
 
 HOLDS_CLAIMS = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
 from gateway import __main__, failpoints
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the parent may ignore it
 
 folder = pathlib.Path(sys.argv[1])
 sys.argv[1:] = ["serve"]
@@ -313,24 +318,39 @@ __main__.main()
 """`hfgateway serve` whose writer thread waits before the COMMIT of a claim until the test releases it."""
 
 
-async def test_a_sigterm_between_claim_and_post_charges_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGHUP, 129)])
+async def test_a_signal_between_claim_and_post_charges_once(tmp_path: Path, number: signal.Signals, code: int) -> None:
     async with Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox:
         sandbox.state.plan.add([Fault.parse({"on": "submit", "delay": 0.5})])
         launcher = (sys.executable, "-c", HOLDS_CLAIMS, str(tmp_path))
         async with GatewayProcess(tmp_path, sandbox.url, launcher=launcher) as gateway, gateway.channel() as channel:
             call = stub(channel).SubmitGeneration(soul("a fox", wait_for=STORED))
             await eventually((tmp_path / "reached").exists)
-            ended = asyncio.create_task(gateway.terminate())
+            os.kill(gateway.pid, number)
             await drains(gateway)
+            os.kill(gateway.pid, signal.SIGHUP)  # a closed terminal may send it twice
             (tmp_path / "released").touch()
             generation_id = (await call).generation.id
-            assert await ended == 0
+            assert await gateway.ended() == code
         submissions = sandbox.ledger.summary()["submissions_seen"]
         async with GatewayProcess(tmp_path, sandbox.url) as gateway, gateway.channel() as channel:
             answer = await stub(channel).GetGeneration(pb.GetGenerationRequest(id=generation_id))
         assert answer.generation.upstream.request_id
         assert submissions == sandbox.ledger.summary()["submissions_seen"] == 1
         assert len(sandbox.ledger.charges) == 1
+
+
+IGNORES_HANG_UPS = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+async def test_a_gateway_still_ignores_a_signal_that_nohup_lets_it_ignore(tmp_path: Path) -> None:
+    launcher = (sys.executable, "-c", IGNORES_HANG_UPS)
+    async with GatewayProcess(tmp_path, "http://127.0.0.1:9", launcher=launcher) as gateway:
+        assert ignores(gateway.pid, signal.SIGHUP)
 
 
 async def drains(gateway: GatewayProcess) -> None:

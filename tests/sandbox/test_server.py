@@ -18,19 +18,26 @@ import pytest
 
 from gateway.sandbox.clock import ManualClock, ScaledClock, timestamp
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.support.signals import ignores
 from tests.support.whole import whole
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = "import sys; from gateway.sandbox.server import *; sys.exit(run(SandboxOptions(port=int(sys.argv[1]))))"
+PROGRAM = """
+import signal, sys
+from gateway.sandbox.server import *
+
+signal.signal(signal.SIGHUP, signal.Handlers[sys.argv[2]])
+sys.exit(run(SandboxOptions(port=int(sys.argv[1]))))
+"""
 
 
-async def _process(port: int) -> asyncio.subprocess.Process:
+async def _process(port: int, on_hang_up: signal.Handlers = signal.SIG_DFL) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-W", "error", "-c", PROGRAM, str(port), cwd=ROOT, stdout=-1, stderr=-1
+        sys.executable, "-W", "error", "-c", PROGRAM, str(port), on_hang_up.name, cwd=ROOT, stdout=-1, stderr=-1
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_the_process_prints_its_url_and_stops_on_a_signal(number: signal.Signals) -> None:
     process = await _process(0)
     assert process.stdout is not None
@@ -47,6 +54,15 @@ async def test_the_process_prints_its_url_and_stops_on_a_signal(number: signal.S
     process.send_signal(number)
     rest, errors = await process.communicate()
     assert (process.returncode, rest, errors) == (0, b"", b"")
+
+
+async def test_the_process_still_ignores_a_signal_that_nohup_lets_it_ignore() -> None:
+    process = await _process(0, signal.SIG_IGN)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    assert ignores(process.pid, signal.SIGHUP)
+    process.terminate()
+    await process.communicate()
 
 
 async def test_a_port_in_use_ends_the_process_with_one_line() -> None:

@@ -181,6 +181,7 @@ def _run(command: _Command, out: Connection, err: Connection) -> None:
     # The inherited streams may be buffered as for a terminal.
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if command.leaks is not None and command.arguments[0] == "serve":
         canary = Canary(Path(command.leaks), command.environment)
         sys.stdout, sys.stderr = canary.watching(sys.stdout), canary.watching(sys.stderr)
