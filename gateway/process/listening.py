@@ -22,9 +22,7 @@ def listen(name: str, address: Address, *, shared: bool = False) -> socket.socke
     With `shared`, other processes of the same user may listen on the address too, if they also share it. The kernel
     distributes the connections over them.
     """
-    listening = _bind(name, address, shared=shared)
-    _detect_dead_clients(listening)
-    listening.listen(1024)
+    listening = _bind(name, address, shared=shared, listens=True)
     listening.setblocking(False)
     return listening
 
@@ -40,7 +38,7 @@ def reserve(name: str, address: Address) -> socket.socket:
     The socket does not listen, so it gets no connections.
     """
     check_free(name, address)
-    return _bind(name, address, shared=True)
+    return _bind(name, address, shared=True, listens=False)
 
 
 def reachable_at(host: str, port: int) -> Address:
@@ -68,17 +66,23 @@ def _detect_dead_clients(listening: socket.socket) -> None:
             listening.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _bind(name: str, address: Address, *, shared: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # asyncio disables Nagle's algorithm only if the socket's protocol is TCP.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+def _bind(name: str, address: Address, *, shared: bool, listens: bool) -> socket.socket:
+    bound = None
     try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        family, _, _, _, place = min(found, key=lambda one: one[0] != socket.AF_INET)  # a name may have both
+        # asyncio disables Nagle's algorithm only if the socket's protocol is TCP.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind((address.host, address.port))
-    except (OSError, TypeError) as error:
-        bound.close()
+        bound.bind(place)
+        if listens:
+            _detect_dead_clients(bound)
+            bound.listen(1024)
+    except (OSError, UnicodeError) as error:
+        if bound is not None:
+            bound.close()
         why = error.strerror if isinstance(error, OSError) else "no name in DNS"
         raise SettingError(PREFIX + name, f"{address} cannot be used ({why})") from error
     return bound

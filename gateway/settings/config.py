@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -453,10 +454,9 @@ def _check_together(settings: Settings) -> None:
 
 
 def _check_addresses(settings: Settings) -> None:
-    taken: dict[Address, str] = {}
-    for name, address in settings.listen_addresses.items():
-        if address.port and (other := taken.setdefault(address, name)) != name:
-            raise SettingError(PREFIX + name, f"is the same as {other}: choose another port")
+    for (other, taken), (name, address) in combinations(settings.listen_addresses.items(), 2):
+        if address.overlaps(taken):
+            raise SettingError(PREFIX + name, f"has the port of {other}: choose another port")
 
 
 def _check_webhooks(settings: Settings) -> None:

@@ -32,6 +32,12 @@ class Address:
         """Whether only this machine can reach it."""
         return is_loopback_host(self.host)
 
+    def overlaps(self, other: "Address") -> bool:
+        """Return whether two sockets cannot listen on the addresses. A name is not looked up."""
+        hosts = {self.host, other.host}
+        every = "::" in hosts or ("0.0.0.0" in hosts and not any(":" in host for host in hosts))  # noqa: S104 - compared
+        return self.port == other.port != 0 and (every or self.host == other.host)
+
 
 def is_loopback_host(host: str) -> bool:
     """Return whether a host is a loopback address, or `localhost`."""

@@ -24,8 +24,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.cli import exit_codes
 from gateway.higgsfield.credentials import read_credentials
+from gateway.process import listening
 from gateway.process.app import Gateway
-from gateway.process.listening import reachable_at
+from gateway.process.listening import listen, reachable_at
 from gateway.process.opening import open_store
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.settings.config import SettingError, default_store, read_settings, settings_table
@@ -264,10 +265,20 @@ def test_a_replica_address_to_which_no_replica_can_connect_is_refused(address: s
         read_settings(values | {"HFGATEWAY_REPLICA_ADDRESS": address})
 
 
-def test_two_ports_at_one_address_are_refused() -> None:
-    same = {"HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:50051", "HFGATEWAY_ADMIN_ADDRESS": "127.0.0.1:50051"}
-    with pytest.raises(SettingError, match="HFGATEWAY_ADMIN_ADDRESS: is the same as GRPC_ADDRESS"):
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "[::]"), ("[::]", "127.0.0.1"), ("10.0.0.1", "0.0.0.0")],
+)
+def test_two_ports_at_one_address_are_refused(one: str, other: str) -> None:
+    """Doctor takes both for free, and the start would name one of them as in use."""
+    same = {"HFGATEWAY_GRPC_ADDRESS": f"{one}:50051", "HFGATEWAY_ADMIN_ADDRESS": f"{other}:50051"}
+    with pytest.raises(SettingError, match="HFGATEWAY_ADMIN_ADDRESS: has the port of GRPC_ADDRESS"):
         read_settings(same)
+
+
+def test_one_port_at_two_addresses_is_accepted() -> None:
+    for one, other in (("127.0.0.1", "[::1]"), ("0.0.0.0", "[::1]"), ("10.0.0.1", "10.0.0.2")):
+        read_settings({"HFGATEWAY_GRPC_ADDRESS": f"{one}:50051", "HFGATEWAY_ADMIN_ADDRESS": f"{other}:50051"})
     free = {"HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0", "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0"}
     assert {address.port for address in read_settings(free).listen_addresses.values()} == {0}
 
@@ -308,7 +319,7 @@ async def test_a_wrong_setting_refuses_the_start(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["GRPC_ADDRESS", "HTTP_ADDRESS"])
-@pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:1"])
+@pytest.mark.parametrize("address", ["0.0.0.0:50053", "[::]:50053", "192.0.2.1:1"])
 def test_a_non_loopback_address_requires_keys(name: str, address: str) -> None:
     assert read_settings({f"HFGATEWAY_{name}": address}).auth == "keys"
     with pytest.raises(SettingError, match=f"HFGATEWAY_{name}: is not a loopback address"):
@@ -433,6 +444,22 @@ async def test_a_port_in_use_refuses_the_start(name: str, tmp_path: Path) -> Non
         line = await refusal(tmp_path, {name: address})
     assert names_of(line) == name
     assert address in line
+
+
+def test_a_host_name_with_an_ipv6_address_only_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, port, **options: look_up("::1", port, **options))
+    with listen("HTTP_ADDRESS", Address("gateway.invalid", 0)) as bound:
+        assert bound.getsockname()[0] == "::1"
+
+
+def test_a_port_that_another_process_takes_meanwhile_refuses_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(listening, "_detect_dead_clients", lambda _: other.listen())
+        with pytest.raises(SettingError, match=r"HFGATEWAY_HTTP_ADDRESS: .* cannot be used \(Address already in use\)"):
+            listen("HTTP_ADDRESS", Address(*other.getsockname()))
 
 
 async def test_a_host_that_is_no_name_refuses_the_start(tmp_path: Path) -> None:
