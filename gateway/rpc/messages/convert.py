@@ -166,7 +166,7 @@ def parse_seconds(
         return None
     given: Duration = getattr(message, field)
     value: float = given.seconds + given.nanos / 1_000_000_000
-    if value < 0 or abs(given.nanos) >= 1_000_000_000 or given.seconds > 315_576_000_000:
+    if not (0 <= given.seconds <= 315_576_000_000 and 0 <= given.nanos < 1_000_000_000):
         wrong.append(Violation(field, "must not be negative, and a valid duration"))
     elif positive and value == 0:
         wrong.append(Violation(field, "must be longer than 0 s"))
