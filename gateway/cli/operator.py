@@ -147,10 +147,12 @@ class Operator:
 
 def _lost(where: Connection, message: str) -> str:
     """Return the text for a call without a response. `message` is gRPC's."""
-    if not where.address:  # the gateway was found by its open socket, so it has ended since
-        return f"the gateway ended before it responded, so a change may have been made: {message}"
     never_sent = message.startswith(_NOT_CONNECTED)
-    return where.unreachable(message) + ("" if never_sent else "; a change may have been made")
+    if where.address:
+        return where.unreachable(message) + ("" if never_sent else "; a change may have been made")
+    if never_sent:  # its lock shows that it runs
+        return f"the gateway does not answer, so nothing was changed; it may be starting or paused: {message}"
+    return f"the gateway ended before it responded, so a change may have been made: {message}"
 
 
 def _socket() -> str:

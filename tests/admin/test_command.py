@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import uuid
 from pathlib import Path
 
@@ -118,6 +119,16 @@ async def test_the_socket_of_a_killed_gateway_counts_as_no_gateway(tmp_path: Pat
     away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
     assert (away.code, away.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
     assert "Traceback" not in away.err
+
+
+async def test_a_gateway_that_does_not_serve_its_socket_yet_has_changed_nothing(tmp_path: Path) -> None:
+    """During its start after it was killed, the file still has the address of the earlier socket."""
+    admin_pointer(tmp_path / "store.db").write_text(f"unix:{tmp_path / 'gone'}")
+    with (tmp_path / "store.db.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        away = await run("keys", "create", "--tenant", "a", environment=environment(tmp_path, {}))
+    assert (away.code, away.out) == (exit_codes.GATEWAY_UNAVAILABLE, "")
+    assert "error: the gateway does not answer, so nothing was changed; it may be starting or paused: " in away.err
 
 
 async def test_a_gateway_that_is_killed_during_a_call_may_have_made_the_change(tmp_path: Path) -> None:
