@@ -78,8 +78,8 @@ def _heads(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> lis
 def verify(file: Path | None, offline: bool, heads: list[Head]) -> None:
     """Verify FILE, an export or a SQLite store. This needs no gateway.
 
-    Exit codes: 0 unchanged, with the new head on the last line; 1 changed, and the first entry that shows it is named;
-    2 usage, or FILE does not exist; 3 FILE cannot be read.
+    Exit codes: 0 unchanged, with the new head on the last line if there are entries; 1 changed, and the first entry
+    that shows it is named; 2 usage, or FILE does not exist; 3 FILE, or with --offline the store, cannot be read.
     """
     from gateway.cli.operator import store_file
     from gateway.store.sqlite.files import StoreFileError
@@ -90,7 +90,7 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> None:
     if offline and not path.exists():
         fail(f"{path}: there is no store", exit_codes.REFUSED)
     try:
-        result = verified(_entries(path), heads)
+        result = verified(_entries(path, offline=offline), heads)
     except BrokenChainError as error:
         fail(f"{path}: {error}", exit_codes.NOT_COMPLETED)
     except (StoreFileError, OSError) as error:
@@ -104,11 +104,11 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> None:
     echo(str(result.head))
 
 
-def _entries(path: Path) -> Iterator[tuple[bytes, Entry]]:
+def _entries(path: Path, *, offline: bool) -> Iterator[tuple[bytes, Entry]]:
     from gateway.store.sqlite.audit import stored
 
     with path.open("rb") as file:
-        is_store = file.read(len(_SQLITE)) == _SQLITE
+        is_store = offline or file.read(len(_SQLITE)) == _SQLITE
     if is_store:
         yield from stored(path)
         return

@@ -125,6 +125,14 @@ async def test_a_missing_store_is_not_verified(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("content", ["", "no store"])
+async def test_a_file_in_place_of_the_store_is_not_verified(tmp_path: Path, content: str) -> None:
+    (tmp_path / "store.db").write_text(content)
+    refused = await offline(tmp_path, "--offline")
+    assert (refused.code, refused.out) == (exit_codes.REFUSED, "")
+    assert "cannot be read as a store" in refused.err
+
+
 async def test_an_export_and_a_store_are_verified_without_the_gateway(running: Running, tmp_path: Path) -> None:
     await ask(running, "CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="red"))
     noted = (await command(running, "audit", "head")).out.strip()
