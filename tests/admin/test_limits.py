@@ -429,7 +429,9 @@ async def test_keys_labels_and_shares_have_their_own_limits(keyed: Running) -> N
 
 async def test_wrong_limits_are_refused(running: Running) -> None:
     for tenant, subject, limits in (
-        ("", "", {}), ("red", "key:x", {}), ("red", "label:A=b", {}), ("red", "", {"credits_per_day": "-1"}),
+        ("", "", {}), ("red", "key:x", {}), ("red", "label:A=b", {}), ("red", "label:a=\u202eb", {}),
+        ("red", "label:a=b\n", {}), ("red", "", {"credits_per_day": "-1"}),
+        *(("red", "", {"credits_per_day": text}) for text in (" 5 ", "1_000", "1e3", "\u0665", "5.", "nan")),
         ("red", "", {"credits_per_day": "many"}), ("red", "", {"credits_per_month": "0.1000001"}),
         ("red", "", {"in_flight": -1}),
         ("red", "", {"concurrency_share": 101}), ("red", "label:a=b", {"concurrency_share": 50}),
@@ -469,7 +471,7 @@ async def test_the_command_reports_wrong_limits_by_the_names_of_its_options(runn
         (("clear", "--key", "nosuch"), "--key: the tenant has no API key with this id"),
         (("set", "--in-flight", "-1"), "--in-flight: must be from 0 to 1000000000000000"),
         (("set", "--share", "101"), "--share: must be from 1 to 100 percent"),
-        (("set", "--credits-per-day", "0.1000001"), "--credits-per-day: must have at most six decimals"),
+        (("set", "--credits-per-day", "0.1000001"), "--credits-per-day: must be digits, with at most six decimals"),
         (("set", "--models", "*"), "--models: must be at most 100 prefixes such as bytedance/"),
     ):
         ended = await command(running, "limits", *arguments, "--tenant", "default")

@@ -49,7 +49,7 @@ _APIS: Mapping[int, Api] = {
 _WAITS = frozenset(generation_service_pb2.WaitFor.values())
 _LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/")
 # Control characters, line separators, and characters that change the direction of text.
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _E = TypeVar("_E", SoulVersion, DopVariant, SpeakQuality)
 
 
@@ -351,6 +351,6 @@ def _wrong_labels(field: str, labels: Mapping[str, str]) -> list[Violation]:
             wrong.append(Violation(field, "keys must be 1 to 63 of a-z, 0-9, '.', '_', '-', '/'"))
         if len(value) > 255:
             wrong.append(Violation(f"{field}.{name}"[:100], "must be at most 255 characters"))
-        if _STEERING.search(value):
+        if STEERING.search(value):
             wrong.append(Violation(f"{field}.{name}"[:100], "must have no control characters"))
     return wrong

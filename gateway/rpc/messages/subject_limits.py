@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Collection
-from decimal import Decimal
 
 from gateway.access.keys import NAME_RULE, is_name
 from gateway.errors import Violation, raise_if_invalid
 from gateway.generations.limits.model import TENANT, Limits, SubjectLimits, format_credits, parse_credits
+from gateway.rpc.messages.convert import STEERING
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 MAX_MODELS, MAX_MODEL_LENGTH = 100, 200
 MAX_LIMIT = 10**15
 """The largest number of submissions or generations in a limit."""
-_SUBJECT = re.compile(r"tenant|key:[0-9a-f]{12}|label:[a-z0-9._/-]{1,63}=[^\x00-\x1f\x7f]{0,255}")
+_SUBJECT = re.compile(r"tenant|key:[0-9a-f]{12}|label:[a-z0-9._/-]{1,63}=.{0,255}", re.DOTALL)
 _NO_SUBJECT = Violation("subject", "must be tenant, key:ID or label:NAME=VALUE")
 _NO_LABEL = Violation(
     "subject",
@@ -24,6 +24,7 @@ _MODEL = re.compile(r"[a-z0-9][a-z0-9./_-]*")
 FIELDS = {name: name for name in pb.Limits.DESCRIPTOR.fields_by_name} | {"model_id_prefixes": "models"}
 """The fields of a `Limits` message, and those of `Limits`."""
 _CREDITS = ("credits_per_day", "credits_per_month")
+_CREDITS_FORM = re.compile(r"[0-9]+(?:\.[0-9]{1,6}0*)?")
 _COUNTS = ("submissions_per_minute", "in_flight")
 
 
@@ -42,7 +43,7 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
         given.ClearField(path)  # type: ignore[arg-type]
     if not is_name(request.tenant):
         wrong.append(Violation("tenant", NAME_RULE))
-    if not _SUBJECT.fullmatch(subject):
+    if not _SUBJECT.fullmatch(subject) or STEERING.search(subject):
         wrong.append({"key": NO_KEY, "label": _NO_LABEL}.get(subject.partition(":")[0], _NO_SUBJECT))
     found: dict[str, int] = {}
     for name in _CREDITS:
@@ -53,8 +54,8 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
                 wrong.append(Violation(f"limits.{name}", str(error)))
                 continue
             # Rounding up would set a larger limit than the requested one.
-            if Decimal(format_credits(found[name])) != Decimal(getattr(given, name)):
-                wrong.append(Violation(f"limits.{name}", "must have at most six decimals"))
+            if not _CREDITS_FORM.fullmatch(getattr(given, name)):
+                wrong.append(Violation(f"limits.{name}", "must be digits, with at most six decimals"))
     for name in _COUNTS:
         if given.HasField(name):  # type: ignore[arg-type]
             found[name] = getattr(given, name)
