@@ -50,7 +50,7 @@ def parse(url: str, networks: Sequence[Network], ports: Sequence[int]) -> Target
     except ValueError:
         raise InvalidUrlError("is not a URL") from None
     if parts.scheme not in {"https", "http"} or not parts.netloc:
-        raise InvalidUrlError("must start with https://")
+        raise InvalidUrlError("must start with https://" + (", or http:// in a private network" if networks else ""))
     if "@" in parts.netloc:
         raise InvalidUrlError("must not contain a user or a password")
     if "#" in url:

@@ -20,6 +20,7 @@ from gateway.addresses import LOOPBACK, Network, allowed
 from gateway.callbacks.model import NotSentError, Outcome, Problem
 from gateway.callbacks_http import client, transport
 from gateway.callbacks_http.client import LOOKUP_THREADS, MAX_CONCURRENT_LOOKUPS, HttpReceivers, Lookup
+from gateway.callbacks_http.urls import InvalidUrlError, parse
 from gateway.process import assembly
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.app.certificates import Authority
@@ -128,6 +129,12 @@ async def test_urls_with_internal_addresses_are_refused_on_creation(
         assert "canary" not in refused.value.message
     good = await create(running, "https://hooks.example.com:8443/a%20b?token=t")
     assert good.callback.url == "https://hooks.example.com:8443/a%20b?token=t"
+
+
+@pytest.mark.parametrize("url", ["localhost:3000/hook", "127.0.0.1:3000/hook", "ftp://10.0.0.1/"])
+def test_a_gateway_that_calls_private_networks_names_both_schemes(url: str) -> None:
+    with pytest.raises(InvalidUrlError, match="must start with https://, or http:// in a private network"):
+        parse(url, LOOPBACK, (443,))
 
 
 def names(*answers: Sequence[str]) -> tuple[Lookup, list[str]]:
