@@ -32,13 +32,15 @@ def _whose(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--label", metavar="NAME=VALUE", help="Only generations of the tenant with this label.")
     @operator_options
     @functools.wraps(command)
-    def with_subject(*, key: str | None, label: str | None, **options: Any) -> None:
+    def with_subject(*, tenant: str, key: str | None, label: str | None, **options: Any) -> None:
+        if not tenant:  # in a list of limits, it would stand for all tenants
+            raise click.UsageError("--tenant must not be empty")
         if key is not None and label is not None:
             raise click.UsageError("use one of --key and --label")
         if label is not None and "=" not in label:
             raise click.UsageError("--label must be NAME=VALUE")
         subject = f"label:{label}" if label is not None else "tenant" if key is None else f"key:{key}"
-        command(subject=subject, **options)
+        command(tenant=tenant, subject=subject, **options)
 
     return with_subject
 

@@ -493,6 +493,15 @@ async def test_an_empty_list_of_models_does_not_remove_the_limit(running: Runnin
     assert "models: acme/" in (await command(running, "limits", "show", "--tenant", "default")).out
 
 
+async def test_limits_of_no_tenant_are_not_those_of_the_first_one(running: Running) -> None:
+    """A script may pass an unset variable."""
+    await set_limits(running, in_flight=3)
+    for arguments in (("show",), ("set", "--in-flight", "1"), ("clear",)):
+        ended = await command(running, "limits", *arguments, "--tenant", "")
+        assert (ended.code, ended.out) == (exit_codes.USAGE, "")
+        assert "--tenant must not be empty" in ended.err
+
+
 async def test_the_list_of_limits_has_shares_and_models(running: Running) -> None:
     await set_limits(running, in_flight=3, concurrency_share=50, model_id_prefixes=["acme/", "higgsfield-ai/"])
     listed = (await command(running, "limits", "list")).out
