@@ -51,7 +51,7 @@ class Result:
 @click.option(
     "--file",
     "file",
-    type=click.File(encoding="utf-8", errors="replace"),
+    type=click.File(encoding="utf-8-sig", errors="replace"),
     metavar="FILE",
     help="Also adopt the requests in this file: an id or a JSON object in each line. - is standard input.",
 )

@@ -240,6 +240,12 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert (settings.drain, settings.poll_max) == (6.0, 7.0)
 
 
+def test_the_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text("HFGATEWAY_DRAIN = 5", encoding="utf-8-sig")
+    assert read_settings({}, file).drain == 5.0
+
+
 def test_an_empty_variable_does_not_override_the_file(tmp_path: Path) -> None:
     """Such as one that a compose file names and the machine does not set."""
     file = tmp_path / "gateway.toml"

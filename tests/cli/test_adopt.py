@@ -57,6 +57,17 @@ async def test_a_line_that_is_no_text_is_invalid(running: Running, hfgateway: Co
     assert [line.split("\t")[1] for line in ended.out.splitlines()] == ["invalid", "invalid", "invalid", "adopted"]
 
 
+@pytest.mark.parametrize("form", ["{}", '{{"request_id": "{}"}}'])
+async def test_a_file_may_begin_with_a_byte_order_mark(
+    running: Running, hfgateway: Command, tmp_path: Path, form: str
+) -> None:
+    """Spreadsheets and editors on Windows write it."""
+    request_id = await request_elsewhere(running, "a fox")
+    (tmp_path / "ids").write_text(form.format(request_id), encoding="utf-8-sig")
+    ended = await hfgateway("adopt", "--file", str(tmp_path / "ids"))
+    assert (ended.code, outcomes(ended.out)) == (0, [[request_id, "adopted", "QUEUED"]])
+
+
 async def test_a_file_may_mix_ids_and_json_and_each_line_has_an_outcome(
     running: Running, hfgateway: Command, tmp_path: Path
 ) -> None:
