@@ -85,16 +85,7 @@ async def supervise(settings: Settings, count: int, command: Sequence[str]) -> i
     if settings.replica_address is not None:
         raise SettingError(PREFIX + "REPLICA_ADDRESS", "cannot be set with --workers: each worker has its own port")
     with contextlib.ExitStack() as reserved:
-        shared = {
-            name: _reserve(name, address, reserved)
-            for name, address in (
-                ("GRPC_ADDRESS", settings.grpc_address),
-                ("HTTP_ADDRESS", settings.http_address),
-                ("ADMIN_ADDRESS", settings.admin_address),
-                ("WEBHOOK_ADDRESS", settings.webhook_address),
-            )
-            if address is not None
-        }
+        shared = {name: _reserve(name, address, reserved) for name, address in settings.listen_addresses.items()}
         environment = os.environ | {PREFIX + name: str(address) for name, address in shared.items()}
         grpc, http = str(shared["GRPC_ADDRESS"]), str(shared["HTTP_ADDRESS"])
         url = f"{'https' if settings.tls_cert else 'http'}://{http}"
