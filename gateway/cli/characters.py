@@ -15,7 +15,7 @@ from gateway.cli.advice import Advice, key_advice
 from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.inputs import is_file
 from gateway.cli.numbers import Whole
-from gateway.cli.output import echo, fail, json_option, plain, print_json
+from gateway.cli.output import echo, fail, json_option, print_json
 from gateway.cli.progress import timeout_option
 from gateway.cli.tables import created, print_fields, print_messages
 
@@ -111,7 +111,7 @@ def get(*, connection: Connection, character_id: str, as_json: bool) -> None:
         print_json(character)
         return
     names = ("id", "state", "version", "created", "name")
-    print_fields([*zip(names, _row(character), strict=True), ("failure", plain(character.failure.message))])
+    print_fields([*zip(names, _row(character), strict=True), ("failure", character.failure.message)])
 
 
 @characters.command(name="list")
@@ -210,7 +210,7 @@ def _row(character: SoulCharacter) -> tuple[str, ...]:
     from hfgateway_client import character_state_name
 
     version = VERSIONS[character.version - 1] if 0 < character.version <= len(VERSIONS) else ""
-    return character.id, character_state_name(character), version, created(character), plain(character.name)
+    return character.id, character_state_name(character), version, created(character), character.name
 
 
 def _advise(advice: Advice, character: SoulCharacter, connection: Connection, key: str = "") -> None:

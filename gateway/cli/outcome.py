@@ -10,7 +10,7 @@ import click
 
 from gateway.cli import exit_codes
 from gateway.cli.advice import Advice, key_advice
-from gateway.cli.output import echo, echo_error, json_option, plain
+from gateway.cli.output import echo, echo_error, json_option
 from gateway.cli.progress import timeout_option
 from gateway.cli.save import save_outputs
 
@@ -115,4 +115,4 @@ def advise(advice: Advice, generation: Generation, connection: Connection, key: 
 
 def warn(warnings: Iterable[FieldViolation]) -> None:
     for warning in warnings:
-        echo(f"warning: {plain(warning.field)}: {plain(warning.description)}", err=True)
+        echo(f"warning: {warning.field}: {warning.description}", err=True)

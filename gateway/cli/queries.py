@@ -11,7 +11,7 @@ from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options, input_options
 from gateway.cli.numbers import Whole
 from gateway.cli.outcome import warn
-from gateway.cli.output import echo, json_option, plain, print_json
+from gateway.cli.output import echo, json_option, print_json
 from gateway.cli.tables import describe, print_fields, print_generations
 from gateway.cli.upload import upload_first
 
@@ -107,7 +107,7 @@ def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
         usd = f" ({response.cost.usd} USD)" if response.cost.usd else ""
         off = MessageToDict(response.extra).get("discount")
         percentage = off.get("percentage") if isinstance(off, dict) else None
-        discount = f", {plain(str(percentage))} % off the list price" if percentage else ""
+        discount = f", {percentage} % off the list price" if percentage else ""
         echo(f"{response.cost.credits} credits{usd}{discount}")
     else:
         echo(response.description or "the price depends on what is generated")
