@@ -308,10 +308,10 @@ class Sender:
 
     async def resume(self, unfinished: Sequence[Generation]) -> None:
         """Cancel the stray requests again that an earlier process may not have canceled, unless they were adopted."""
-        for generation in unfinished:
-            stray = generation.stray_request_id
-            if stray and await self._generations.by_request(stray) is None:
-                self._cancel_stray(generation, stray)
+        strays = [(generation, stray) for generation in unfinished if (stray := generation.stray_request_id)]
+        found = [one for one in strays if await self._generations.by_request(one[1]) is None]
+        for generation, stray in found:  # after all reads, because one that fails is followed by another `resume`
+            self._cancel_stray(generation, stray)
 
     def _cancel_stray(self, generation: Generation, stray: RequestId) -> None:
         """Cancel a stray request of a generation, if the generation has another one that counts."""

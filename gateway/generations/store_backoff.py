@@ -1,5 +1,6 @@
-"""Retries and backoff while the store refuses writes."""
+"""Retries and backoff while the store refuses reads or writes."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -32,6 +33,23 @@ async def until_stored(clock: Clock, what: str, write: Callable[[], Awaitable[T]
             if pause == FIRST_PAUSE:
                 log.error("%s could not be stored; trying again until it is", what, extra=named)
         await sleep(clock, pause)
+        pause = min(2 * pause, MAX_PAUSE)
+
+
+async def until_taken_over(step: Callable[[], Awaitable[T]]) -> T:
+    """Call a step of a takeover until the store allows it, and return its result. The first UnconfirmedError is logged.
+
+    An operator may have locked a table. If the new leader ended instead, each other replica would in turn, although all
+    of them can still serve reads.
+    """
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await step()
+        except UnconfirmedError as error:
+            if pause == FIRST_PAUSE:
+                log.error("the takeover waits for the store; trying again", extra={"error": str(error)})
+        await asyncio.sleep(pause)
         pause = min(2 * pause, MAX_PAUSE)
 
 

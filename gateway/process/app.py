@@ -11,6 +11,7 @@ from pathlib import Path
 from gateway import failpoints
 from gateway.access.identity import Access
 from gateway.concurrency import keep_running
+from gateway.generations.store_backoff import until_taken_over
 from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
 from gateway.process.assembly import Machine, join, lead
@@ -139,12 +140,13 @@ class Gateway:
         """Follow the leader until this gateway leads, and lead."""
         try:
             await replica.follow()
-            core = self._core = await lead(replica, self._credentials, self._machine)
+            core = self._core = await until_taken_over(lambda: lead(replica, self._credentials, self._machine))
             self._replica = None
             self._observe(core)
-            await core.start()
+            await until_taken_over(core.start)
             await self._opened.wait()  # this gateway may still be starting
-            await self._ports.lead(core)
+            self._ports.lead(core)
+            await until_taken_over(self._ports.publish_address)
         except Exception as error:
             _store_broke(error)
             raise

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -100,7 +100,10 @@ async def assemble(
     async with contextlib.AsyncExitStack() as undo:
         store = await open_store(settings, broken, machine.writer)
         undo.push_async_callback(store.close)
-        core = await _core_of(settings, _base(store, settings, credentials, machine), archive)
+        try:
+            core = await _core(await _base(store, settings, credentials, machine), archive)
+        except UnconfirmedError as error:
+            raise StoreOpenError(f"{settings.store}: {error}") from error
         undo.pop_all()
     return core
 
@@ -108,7 +111,10 @@ async def assemble(
 async def join(
     settings: Settings, credentials: Credentials, broken: Callable[[Exception], None], machine: Machine
 ) -> Core | Replica:
-    """Open the store and build the core, or a replica if another gateway leads. Raises as `assemble` does."""
+    """Open the store and build the core, or a replica if another gateway leads.
+
+    Raises as `assemble` does, or UnconfirmedError.
+    """
     if not isinstance(settings.store, PostgresUrl):
         return await assemble(settings, credentials, broken, machine)
     archive = open_archive(settings)
@@ -117,7 +123,7 @@ async def join(
         undo.push_async_callback(store.close)
         joined: Core | Replica
         if store.leads:
-            joined = await _core_of(settings, _base(store, settings, credentials, machine), archive)
+            joined = await _core(await _base(store, settings, credentials, machine), archive)
         else:
             joined = await _replica(store, settings, credentials, machine, archive)
         undo.pop_all()
@@ -127,11 +133,10 @@ async def join(
 async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> Core:
     """Build the core of a replica that leads now. It shares the feed and the keys, so that open watches continue.
 
-    Raises as `assemble` does, except for the archive, which was opened at the start.
+    Raises SettingError if a key cannot be used; UnconfirmedError, after which it can be called again.
     """
-    settings = replica.settings
-    base = _base(replica.store, settings, credentials, machine)
-    return await _core_of(settings, base, replica.archive, replica)
+    base = await _base(replica.store, replica.settings, credentials, machine)
+    return await _core(base, replica.archive, replica)
 
 
 async def _replica(
@@ -141,18 +146,15 @@ async def _replica(
     machine: Machine,
     archive: ObjectStorage | None,
 ) -> Replica:
-    try:
-        clock = machine.clock_from(await store.times.newest_steady())
-        position = await store.change_log.position()  # before the generations, so that no change is missed
-        feed = Feed(await store.generations.unfinished(), position)
-        freshness = Freshness(store)
-        stored, secret = await store.report_serving(), await store.keys.token_secret()
-        run_times = RunTimes()
-        run_times.learn_all(await store.accounts.run_times())
-        encryption = open_encryption(settings)
-        decrypted(await store.accounts.credentials(), encryption)  # a wrong key is an error at the start
-    except UnconfirmedError as error:
-        raise StoreOpenError(f"{settings.store}: {error}") from error
+    clock = machine.clock_from(await store.times.newest_steady())
+    position = await store.change_log.position()  # before the generations, so that no change is missed
+    feed = Feed(await store.generations.unfinished(), position)
+    freshness = Freshness(store)
+    stored, secret = await store.report_serving(), await store.keys.token_secret()
+    run_times = RunTimes()
+    run_times.learn_all(await store.accounts.run_times())
+    encryption = open_encryption(settings)
+    decrypted(await store.accounts.credentials(), encryption)  # a wrong key is an error at the start
     required = settings.auth == "keys"
     issuer = open_issuer(settings, clock)
     access = Access(store.keys, clock, stored, secret, required=required, issuer=issuer, current=freshness.current)
@@ -247,16 +249,7 @@ def _open_client(
     return opened
 
 
-async def _core_of(
-    settings: Settings, base: Awaitable[_Base], archive: ObjectStorage | None, replica: Replica | None = None
-) -> Core:
-    try:
-        return await _core(await base, archive, replica)
-    except UnconfirmedError as error:
-        raise StoreOpenError(f"{settings.store}: {error}") from error
-
-
-async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None) -> Core:
+async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None = None) -> Core:
     """Build a core, which takes over the feed and the keys of a replica."""
     store, settings, clock, upstream = base.store, base.settings, base.clock, base.upstream
     unfinished = await store.generations.unfinished()
@@ -271,16 +264,17 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
 
     lifecycle = await _lifecycle(base, feed, catalogs, access, refuses=refuses, bound_to=characters.account_for)
     agents = _agents(base)
-    access.on_revoke(characters.wake_all, agents.wake_all, catalogs.wake_all)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local, proxy_for=settings.proxy_for)
     archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)
-    _listen(base, feed, lifecycle.follower, dispatcher, archiver)
     manager.on_change(lambda credentials: _replan(credentials, lifecycle))
+    audited = settings.audit != "off" or (await store.audit.audit_head()).sequence > 0
     await _resume(base, lifecycle, unfinished)
+    access.on_revoke(characters.wake_all, agents.wake_all, catalogs.wake_all)
+    _listen(base, feed, lifecycle.follower, dispatcher, archiver)  # last: before, an attempt at a takeover may fail
     storage = HiggsfieldStorage(upstream.of_tenant, timeout=settings.upstream_timeout, proxy_for=settings.proxy_for)
     return Core(
         settings=settings,
-        audited=settings.audit != "off" or (await store.audit.audit_head()).sequence > 0,
+        audited=audited,
         store=store,
         clock=clock,
         upstream=upstream,

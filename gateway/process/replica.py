@@ -12,6 +12,7 @@ from gateway.generations.clock import since_boot
 from gateway.generations.model import RunTime, run_time
 from gateway.generations.reads import Reads
 from gateway.generations.run_times import RunTimes
+from gateway.generations.store_backoff import until_taken_over
 from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.watching.feed import Feed
 from gateway.generations.watching.forecast import Forecaster
@@ -83,7 +84,7 @@ class Replica:
             keys.start(keep_running(self.issuer.run))
         try:
             await self.store.follow()
-            await self._read_keys()
+            await until_taken_over(self._read_keys)
         finally:
             await keys.cancel()
         self.freshness.writes_keys = True

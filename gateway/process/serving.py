@@ -200,8 +200,8 @@ class Ports:
     def _behind(self) -> float:
         return self._serving.behind()
 
-    async def lead(self, core: Core) -> None:
-        """Serve a core in place of the replica that has become it."""
+    def lead(self, core: Core) -> None:
+        """Serve a core in place of the replica that has become it. `publish_address` leads the others to it."""
         for service, handlers in _handlers(core).items():
             self._switches[service].handlers = handlers
         self._admin.handlers = _admin_handlers(core)
@@ -211,7 +211,6 @@ class Ports:
             from gateway.web.webhook import webhook_receiver
 
             self._webhooks = webhook_receiver(self._webhook_route(core))
-        await self.publish_address()
         self._write_pointer()
 
     async def publish_address(self) -> None:

@@ -182,11 +182,10 @@ class Ports:
         """Do nothing: there is no operator."""
         return ""
 
-    async def lead(self, core: Core) -> None:
+    def lead(self, core: Core) -> None:
         """Serve a core in place of the replica that has become it."""
         self._serving = core
         self._take_webhooks(core)
-        await self.publish_address()
 
     def _take_webhooks(self, core: Core) -> Callable[..., Any]:
         route = received_webhooks(core)

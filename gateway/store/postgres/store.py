@@ -14,6 +14,7 @@ from gateway.access.keys import ApiKey
 from gateway.concurrency import keep_running
 from gateway.generations.clock import since_boot
 from gateway.generations.state import SEND_TIMEOUT
+from gateway.generations.store_backoff import until_taken_over
 from gateway.generations.stores import SpecOf, StoredCredentials, StoreError, UnconfirmedError
 from gateway.store.postgres import migrations
 from gateway.store.postgres.agents import PostgresAgents
@@ -219,7 +220,7 @@ class PostgresStore(SharedStore):
     async def follow(self) -> None:
         orderly = await self.tail.run()
         self.database.unlisten()
-        await self._prepare_to_lead(orderly=orderly)
+        await until_taken_over(lambda: self._prepare_to_lead(orderly=orderly))
 
     async def _take(self) -> bool | None:
         """Take the lease as `Lease.take_now` does, with a connection to prepare the store. Raises UnconfirmedError."""
@@ -258,7 +259,8 @@ class PostgresStore(SharedStore):
             await self.lease.await_attempts()
         fence = self.database.fence
         # A newer gateway may have changed the schema since.
-        complete = await _prepare(self._url, self._shown, fence, self._connection)
+        connection, self._connection = self._connection, None
+        complete = await _prepare(self._url, self._shown, fence, connection)
         await self._read_meta(moving=moving, declaring=declaring)
         if not complete:
             self.upgrading = asyncio.create_task(_complete(self._url, self._shown, fence))

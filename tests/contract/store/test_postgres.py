@@ -796,6 +796,33 @@ async def test_who_waits_for_the_log_during_the_last_read_of_a_takeover_is_answe
         await replica.close()
 
 
+async def test_a_takeover_is_prepared_again_when_the_store_has_refused_a_statement(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.store.postgres.store import PostgresStore
+
+    async with opened(emptied) as leader:
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        await replica.begin(0, lambda _: None)
+        stored_before = await stored(leader.store)
+    rows, refused = replica.database.rows, list[str]()
+
+    async def refused_once(name: str, /, **values: object) -> Any:
+        if not refused:
+            refused.append(name)
+            raise StoreError("an operator has locked the table")
+        return await rows(name, **values)
+
+    monkeypatch.setattr(replica.database, "rows", refused_once)
+    try:
+        async with asyncio.timeout(60.0):
+            await replica.follow()
+        assert refused == ["read_meta"]
+        assert await replica.generations.any(stored_before.id) is not None
+    finally:
+        await replica.close()
+
+
 async def test_any_number_of_old_rows_is_pruned_by_short_statements(
     emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -996,6 +996,36 @@ async def test_a_replica_leads_though_the_archive_cannot_be_used(settings: dict[
             assert (await client.submit(soul("a fox"))).generation.id
 
 
+@pytest.mark.parametrize("table", ["api_keys", "limits", "deliveries"])
+async def test_a_replica_leads_when_a_table_is_no_longer_locked(
+    table: str,
+    settings: dict[str, str],
+    postgres: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An operator's transaction has locked it. If each replica ended in turn instead, none would serve reads."""
+    import psycopg
+
+    from tests.support.postgres import ADMIN
+
+    broke: list[Exception] = []
+    monkeypatch.setattr("gateway.process.app._store_broke", broke.append)
+    name = settings["HFGATEWAY_STORE_URL"].rpartition("/")[2]
+    async with gateways(settings, {}, {}) as (leader, other), AsyncClient(other.grpc_address, retry=RETRY) as client:
+        known = (await client.submit(soul("a fox"))).generation
+        with psycopg.connect(postgres.url(name, ADMIN)) as operator:
+            operator.execute(f"LOCK TABLE {table}")  # type: ignore[call-overload] # not a literal
+            stopping = asyncio.create_task(leader.stop())
+            await eventually(lambda: "the takeover waits for the store; trying again" in caplog.messages or broke)
+            assert not broke
+            assert (await client.get(known.id)).id == known.id
+        await stopping
+        async with asyncio.timeout(WAIT_TIMEOUT):
+            assert (await client.submit(soul("an owl"))).generation.id
+        assert not broke
+
+
 @pytest.mark.parametrize("arrives_at", ["the leader", "a replica"])
 async def test_webhooks_are_received_after_a_takeover(
     arrives_at: str, sandbox: Sandbox, settings: dict[str, str]
