@@ -1,13 +1,14 @@
 """Builds a `Core` from the settings: opens the store and connects all parts."""
 
 import contextlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.access.identity import Access, Issuer
-from gateway.accounts.manager import AccountManager, decrypted
+from gateway.accounts.manager import AccountManager, Encryption, decrypted
 from gateway.addresses import LOOPBACK
 from gateway.agents.conversation import FIRST_PAUSE, MAX_PAUSE, Pace
 from gateway.agents.service import Agents
@@ -63,13 +64,15 @@ from gateway.process.core import Core
 from gateway.process.opening import join_store, open_archive, open_encryption, open_issuer, open_store
 from gateway.process.replica import Freshness, Replica
 from gateway.rpc.messages.callback_bodies import JsonBodies
-from gateway.settings.config import WEBHOOK_PATH, Settings
+from gateway.settings.config import WEBHOOK_PATH, SettingError, Settings
 from gateway.settings.values import PostgresUrl
 from gateway.store.sqlite.database import WriterFrom
 from gateway.store.sqlite.writer import Writer
 from gateway.store.store import SharedStore, Store, StoreOpenError
 from gateway.uploads.service import Uploads
 from gateway.upstream_calls import UpstreamCalls
+
+log = logging.getLogger(__name__)
 
 ClockFrom = Callable[[float], Clock]
 """Makes a clock from the latest stored steady time."""
@@ -101,7 +104,8 @@ async def assemble(
         store = await open_store(settings, broken, machine.writer)
         undo.push_async_callback(store.close)
         try:
-            core = await _core(await _base(store, settings, credentials, machine), archive)
+            base = await _base(store, settings, credentials, machine, open_encryption(settings))
+            core = await _core(base, archive)
         except UnconfirmedError as error:
             raise StoreOpenError(f"{settings.store}: {error}") from error
         undo.pop_all()
@@ -123,7 +127,8 @@ async def join(
         undo.push_async_callback(store.close)
         joined: Core | Replica
         if store.leads:
-            joined = await _core(await _base(store, settings, credentials, machine), archive)
+            base = await _base(store, settings, credentials, machine, open_encryption(settings))
+            joined = await _core(base, archive)
         else:
             joined = await _replica(store, settings, credentials, machine, archive)
         undo.pop_all()
@@ -133,9 +138,14 @@ async def join(
 async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> Core:
     """Build the core of a replica that leads now. It shares the feed and the keys, so that open watches continue.
 
-    Raises SettingError if a key cannot be used; UnconfirmedError, after which it can be called again.
+    Raises SettingError if a key is wrong; UnconfirmedError, after which it can be called again.
     """
-    base = await _base(replica.store, replica.settings, credentials, machine)
+    try:
+        encryption = open_encryption(replica.settings)  # the last leader may have used a newer key of the file
+    except SettingError as error:
+        log.warning("the encryption key of the start is used", extra={"error": str(error)})
+        encryption = replica.encryption
+    base = await _base(replica.store, replica.settings, credentials, machine, encryption)
     return await _core(base, replica.archive, replica)
 
 
@@ -181,6 +191,7 @@ async def _replica(
         forecasts=Forecaster(clock, admissions, run_times),
         run_times=run_times,
         archive=archive,
+        encryption=encryption,
         all_refused=refused,
     )
 
@@ -192,6 +203,7 @@ class _Base(NamedTuple):
     settings: Settings
     clock: Clock
     accounts: Accounts
+    encryption: Encryption | None
     upstream: HiggsfieldAccounts
     recorder: Recorder
     calls: UpstreamCalls
@@ -215,7 +227,9 @@ class _Lifecycle(NamedTuple):
     webhook_inbox: WebhookInbox
 
 
-async def _base(store: Store, settings: Settings, credentials: Credentials, machine: Machine) -> _Base:
+async def _base(
+    store: Store, settings: Settings, credentials: Credentials, machine: Machine, encryption: Encryption | None
+) -> _Base:
     clock = machine.clock_from(await store.times.newest_steady())
     recorder = Recorder(store.events, clock)
     calls = UpstreamCalls(recorder)
@@ -226,6 +240,7 @@ async def _base(store: Store, settings: Settings, credentials: Credentials, mach
         settings=settings,
         clock=clock,
         accounts=accounts,
+        encryption=encryption,
         upstream=upstream,
         recorder=recorder,
         calls=calls,
@@ -352,7 +367,7 @@ async def _manager(base: _Base, feed: Feed, characters: Characters) -> AccountMa
         store=base.store.accounts,
         accounts=base.accounts,
         connections=base.upstream,
-        encryption=open_encryption(base.settings),
+        encryption=base.encryption,
         clock=base.clock,
         in_flight=in_flight,
         trainings=lambda: {training.account for training in characters.unresolved()},

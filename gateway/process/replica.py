@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.access.identity import Access, Issuer
+from gateway.accounts.manager import Encryption
 from gateway.archive.ports import ObjectStorage
 from gateway.concurrency import OwnedTasks, keep_running
 from gateway.generations.clock import since_boot
@@ -63,6 +64,8 @@ class Replica:
     run_times: RunTimes
     archive: ObjectStorage | None
     """The archive as it was opened at the start: it need not be usable when this gateway begins to lead."""
+    encryption: Encryption | None
+    """The encryption of the accounts as it was opened at the start: the file with the key may be gone later."""
     all_refused: Callable[[], Awaitable[bool]]
     """Asks Higgsfield whether it refuses the credentials of all accounts that are stored now.
 

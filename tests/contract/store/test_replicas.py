@@ -23,6 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway import concurrency
 from gateway.access.scopes import Scope
+from gateway.accounts.encryption import FernetEncryption
 from gateway.audit import Entry, chained
 from gateway.callbacks.model import NotSentError, Outcome
 from gateway.callbacks_http.client import HttpReceivers
@@ -829,6 +830,46 @@ async def test_the_next_leader_uses_the_accounts_that_an_operator_has_added_at_a
                 await client.submit(soul("an owl"), wait_for="accepted")
         prompts = [one.prompt for one in sandbox.state.accounts["films:films-secret"].generations.values()]
         assert sorted(prompts) == ["a fox", "an owl"]
+
+
+async def test_a_replica_leads_though_the_file_with_the_encryption_key_is_gone(
+    settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read the key at its start. If each replica ended in turn instead, none would serve."""
+    broke: list[Exception] = []
+    monkeypatch.setattr("gateway.process.app._store_broke", broke.append)
+    file = tmp_path / "key"
+    file.write_text("c2VjcmV0IGtleSBvZiB0aGUgdGVzdHMgMDEyMzQ1Njc=")
+    async with Sandbox(SandboxOptions(port=0, credentials="sandbox:sandbox films:films-secret")) as sandbox:
+        settings |= {"HFGATEWAY_UPSTREAM_URL": sandbox.url, "HFGATEWAY_ACCOUNTS_KEY_FILE": str(file)}
+        async with gateways(settings, {}, {}) as (leader, other):
+            await leader._core.accounts.add("films", "films:films-secret", "")
+            await leader._core.accounts.assign("default", [("films", 1)])
+            file.unlink()
+            await leader.stop()
+            await eventually(lambda: other._replica is None or broke)
+            assert not broke
+            async with AsyncClient(other.grpc_address, retry=RETRY) as client, asyncio.timeout(WAIT_TIMEOUT):
+                await client.submit(soul("a fox"), wait_for="accepted")
+        assert sandbox.state.accounts["films:films-secret"].generations
+
+
+async def test_a_replica_that_leads_knows_a_new_encryption_key_in_the_file(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """A leader that was started with it encrypts all credentials with it."""
+    old, new = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHMgMDEyMzQ1Njc=", "b3RoZXIga2V5IG9mIHRoZSB0ZXN0cyAgIDAxMjM0NTY="
+    file = tmp_path / "key"
+    file.write_text(old)
+    async with Sandbox(SandboxOptions(port=0, credentials="sandbox:sandbox films:films-secret")) as sandbox:
+        settings |= {"HFGATEWAY_UPSTREAM_URL": sandbox.url, "HFGATEWAY_ACCOUNTS_KEY_FILE": str(file)}
+        async with gateways(settings, {}, {}) as (first, second):
+            await first._core.accounts.add("films", "films:films-secret", "")
+            file.write_text(f"{new},{old}")
+            await first.stop()
+            await eventually(lambda: second._replica is None)
+            (stored,) = await second._core.store.accounts.credentials()
+            assert FernetEncryption((new,), "").decrypt(stored.sealed) == "films:films-secret"
 
 
 async def test_a_replica_that_cannot_read_the_log_refuses_calls(
