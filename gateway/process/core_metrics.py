@@ -43,7 +43,11 @@ def register_role(serving: Callable[[], Core | Replica], telemetry: Telemetry) -
     began_leading = isinstance(serving(), Core)
 
     def leads() -> bool:
-        return isinstance(serving(), Core)
+        store = serving().store
+        return isinstance(serving(), Core) and (not isinstance(store, SharedStore) or store.current)
+
+    def took_over() -> bool:
+        return isinstance(serving(), Core) and not began_leading
 
     def age() -> float:
         store = serving().store
@@ -51,7 +55,7 @@ def register_role(serving: Callable[[], Core | Replica], telemetry: Telemetry) -
 
     rows: list[_Row] = [
         ("leads", "1 if this gateway does all work and all writes of its store, else 0", leads),
-        ("takeovers_total", "Takeovers of the lead by this gateway", lambda: leads() and not began_leading),
+        ("takeovers_total", "Takeovers of the lead by this gateway", took_over),
         ("log_position", "The newest change of the store that this gateway knows", lambda: serving().feed.position),
         ("log_age_seconds", "Time since this gateway read the log or, if it leads, stored a heartbeat", age),
     ]

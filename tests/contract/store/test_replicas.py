@@ -967,6 +967,7 @@ async def test_a_gateway_whose_connection_to_the_server_is_silent_is_not_ready_a
                                 pass
                         assert await watch.code() is grpc.StatusCode.UNAVAILABLE
                     assert (await fetched(f"{cut_off.http_address}/readyz"))[0] == 503
+                    assert (await metrics(cut_off))["hfgateway_leads"] == 0
                 finally:
                     proxy.cut()
 
