@@ -8,6 +8,7 @@ follow redirects or keep cookies. It is also faster: the pool of httpx walks all
 which at 200 in flight costs ten times the request itself (`bench/`, docs/decisions/0004).
 """
 
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ import yarl
 
 from gateway import failpoints
 from gateway.higgsfield.request_context import send_check, sending
+
+log = logging.getLogger(__name__)
 
 
 class Reply(NamedTuple):
@@ -66,11 +69,11 @@ class AioTransport:
         received = b""
         try:
             if response.headers.get("content-encoding", "").lower() not in {"", "identity"}:
-                raise httpx.RemoteProtocolError("the answer is encoded")
+                raise _unreadable(target, "it is encoded")
             while not content.at_eof():
                 received += await content.readany()
                 if len(received) > max_bytes:
-                    raise httpx.RemoteProtocolError("the answer is too long")
+                    raise _unreadable(target, f"it is longer than {max_bytes} bytes")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise transport_error(error) from error
         finally:
@@ -110,6 +113,13 @@ class AioTransport:
             request_class=_Request,
         )
         return self._session
+
+
+def _unreadable(target: str, why: str) -> httpx.RemoteProtocolError:
+    """Return the error for a response that counts as none, and log why: in a timeline it looks like a lost one."""
+    path, _, _ = target.partition("?")  # the query may have a secret
+    log.warning("a response of Higgsfield is not read", extra={"path": path, "why": why})
+    return httpx.RemoteProtocolError(f"the response is not read: {why}")
 
 
 def _destination(origin: httpx.URL, target: str) -> yarl.URL:

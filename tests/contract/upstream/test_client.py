@@ -193,7 +193,8 @@ async def test_a_refused_send_check_sends_nothing() -> None:
         assert sandbox.ledger.summary()["submissions_seen"] == 0
 
 
-async def test_too_long_or_encoded_responses_are_rejected() -> None:
+async def test_too_long_or_encoded_responses_are_rejected(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says why: in the timeline they look like lost ones."""
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
         status = json.dumps({"request_id": one.request_id, "status": "in_progress"})
@@ -210,6 +211,12 @@ async def test_too_long_or_encoded_responses_are_rejected() -> None:
             with pytest.raises(GatewayError) as failed:
                 await client.status(one)
             assert failed.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+        logged = [vars(record) for record in caplog.records if record.name == "gateway.higgsfield.transport"]
+        path = f"/requests/{one.request_id}/status"
+        assert [(line["path"], line["why"]) for line in logged] == [
+            (path, "it is longer than 1048576 bytes"),
+            (path, "it is encoded"),
+        ]
 
 
 async def test_a_redirect_is_not_followed() -> None:
