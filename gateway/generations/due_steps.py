@@ -107,8 +107,8 @@ def may_repeat(generation: Generation, rules: Rules, moment: Moment, *, repeats_
         and generation.spec.api == "v2"
         and generation.sends <= MAX_REPEATS
         and first is not None
-        and 0.0 <= max(moment.steady, generation.not_before) - first <= rules.window
-        and moment.steady >= first
+        and first <= moment.steady
+        and max(moment.steady, generation.not_before) - first <= rules.window
     )
 
 
