@@ -99,12 +99,11 @@ class Gateway:
         if self._traces is not None:
             self._exit.push_async_callback(asyncio.to_thread, self._traces.close)
         joined = await join(self._settings, self._credentials, _store_broke, self._machine)
+        self._exit.push_async_callback(self._close)
         if isinstance(joined, Core):
-            self._exit.push_async_callback(joined.close)
             self._core = joined
             self._observe(joined)
         else:
-            self._exit.push_async_callback(self._close)
             self._replica = self._former = joined
             await joined.begin()
         register_role(lambda: self._serving, self._telemetry)
