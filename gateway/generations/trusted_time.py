@@ -202,12 +202,14 @@ class TrustedTime:
 
     async def run(self) -> None:
         """Ask for the time if a Date is missing or contradicts what is known, and store the correction."""
+        signal = self._wakeup.signal()
         while True:
-            await self._clock.wait(self._wakeup.signal(), None)
+            await self._clock.wait(signal, None)
             if self._doubted:
                 await self._read()
             else:
                 await self._keep(self._ahead_now(), self._born)
+            signal = self._wakeup.signal()  # a Date that comes in the pause may be the last one for long
             await sleep(self._clock, ASK_INTERVAL)
 
     async def _read(self) -> _Reading:

@@ -31,6 +31,19 @@ class FixedClock:
         await asyncio.sleep(0)
 
 
+class PausedClock(FixedClock):
+    """A clock whose waits end with their signal, or when `pause` is set if they have a limit. `waits` counts them."""
+
+    def __init__(self, now: float) -> None:
+        super().__init__(now)
+        self.waits = asyncio.Semaphore(0)
+        self.pause = asyncio.Event()
+
+    async def wait(self, signal: "asyncio.Future[None]", seconds: float | None) -> None:
+        self.waits.release()
+        await (signal if seconds is None else self.pause.wait())
+
+
 class Higgsfield:
     """The part of Higgsfield that knows the time. `reachable` is given once it may answer."""
 
@@ -45,6 +58,17 @@ class Higgsfield:
         self.asked += 1
         await self.reachable.wait()
         return Wall(self.now)
+
+
+class Silent(Higgsfield):
+    """A Higgsfield that does not respond."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    async def time(self) -> Wall:
+        self.asked += 1
+        raise upstream_unavailable("no response")
 
 
 class Corrections:
@@ -209,6 +233,26 @@ async def test_a_call_without_a_response_does_not_confirm_the_clock() -> None:
             await asyncio.sleep(0)
     running.cancel()
     assert (store.stored, time.higgsfield_now()) == ([Correction(Steady(1000.0), 0.0, placed=False)], None)
+
+
+async def test_a_date_that_comes_in_the_pause_after_a_call_without_a_response_is_used() -> None:
+    """No other one may come: the process may be idle from then on."""
+    clock, store, higgsfield = PausedClock(1000.0), Corrections(), Silent()
+    time = trusted(clock, store, higgsfield)
+    running = asyncio.create_task(time.run())
+    try:
+        async with asyncio.timeout(10):
+            await clock.waits.acquire()
+            time.note_date(None)
+            await clock.waits.acquire()  # its own call got no response either
+            assert higgsfield.asked == 1
+            time.note_date(Wall(1000.0))
+            clock.pause.set()
+            while not store.stored:
+                await asyncio.sleep(0)
+        assert store.stored == [Correction(Steady(1000.0), 0.0)]
+    finally:
+        running.cancel()
 
 
 async def test_many_steps_ask_a_silent_higgsfield_for_the_time_once() -> None:

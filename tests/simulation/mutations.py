@@ -138,7 +138,7 @@ def repeat_window_uses_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 7746, "wrong_wall_clock")
+@mutation("charged 2 times", 3606, "wrong_wall_clock")
 def key_age_uses_the_wall_clock() -> Iterator[None]:
     """A key that was used while the wall clock was behind is forgotten as soon as the wall clock is corrected."""
     with replaced(TrustedTime, "before", _before_by_own_clock):
@@ -171,7 +171,7 @@ def _wait_with_a_wrong_clock(planned: Plan) -> None:
     planned.restores = planned.accounts = False
 
 
-@mutation("stuck in PENDING", 1540, "wrong_wall_clock", focus=_wait_with_a_wrong_clock)
+@mutation("stuck in PENDING", 1416, "wrong_wall_clock", focus=_wait_with_a_wrong_clock)
 def an_age_needs_the_last_call_for_the_time() -> Iterator[None]:
     """A generation looks as old as the wrong clock says after a call for Higgsfield's time that had no response."""
     seen_from = TrustedTime.seen_from
