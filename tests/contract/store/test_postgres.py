@@ -97,8 +97,16 @@ async def following(replica: PostgresStore) -> AsyncIterator[asyncio.Task[bool]]
 
 
 @pytest.fixture
-async def behind(emptied: str, postgres: Server, proxy: Proxy) -> AsyncIterator[Opened]:
-    """Return an open store whose connections pass through the proxy."""
+async def behind(
+    emptied: str, postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Opened]:
+    """Return an open store whose connections pass through the proxy.
+
+    It sends no heartbeat, which would take a muted connection, so that a write would open one that is not muted.
+    """
+    from gateway.store.postgres import lease
+
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 600.0)
     async with opened(emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])) as behind:
         yield behind
 
