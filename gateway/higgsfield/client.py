@@ -35,6 +35,7 @@ from gateway.higgsfield import v1, v2
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import (
     Response,
+    UnreadResponseError,
     capped_retry_after,
     is_foreign,
     is_not_found,
@@ -357,6 +358,10 @@ class HiggsfieldClient:
                 failpoints.after(name)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no whole answer in time") from error
+        except UnreadResponseError as error:
+            if self._on_call is not None:  # what records the call shows it like a lost response
+                log.warning("a response of Higgsfield is not read", extra={"path": path, "why": str(error)})
+            raise
         finally:
             timer.cancel()
             self._calls -= 1

@@ -38,6 +38,12 @@ REASONS = {
     423: Reason.MODEL_UNAVAILABLE,
     429: Reason.UPSTREAM_SATURATED,
 }
+
+
+class UnreadResponseError(httpx.RemoteProtocolError):
+    """A response that is too long or compressed. It counts as none."""
+
+
 """The reason for each documented status of a refusal, for generations."""
 AGENT_REASONS = REASONS | {403: Reason.FEATURE_NOT_ENABLED, 404: Reason.NOT_FOUND, 409: Reason.SESSION_BUSY}
 """The reason for each documented status of a refusal, for the Agent API."""

@@ -8,7 +8,6 @@ follow redirects or keep cookies. It is also faster: the pool of httpx walks all
 which at 200 in flight costs ten times the request itself (`bench/`, docs/decisions/0004).
 """
 
-import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,9 +17,8 @@ import httpx
 import yarl
 
 from gateway import failpoints
+from gateway.higgsfield.errors import UnreadResponseError
 from gateway.higgsfield.request_context import send_check, sending
-
-log = logging.getLogger(__name__)
 
 
 class Reply(NamedTuple):
@@ -69,11 +67,11 @@ class AioTransport:
         received = b""
         try:
             if response.headers.get("content-encoding", "").lower() not in {"", "identity"}:
-                raise _unreadable(target, "it is encoded")
+                raise UnreadResponseError("the response is compressed")
             while not content.at_eof():
                 received += await content.readany()
                 if len(received) > max_bytes:
-                    raise _unreadable(target, f"it is longer than {max_bytes} bytes")
+                    raise UnreadResponseError(f"the response is longer than {max_bytes} bytes")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise transport_error(error) from error
         finally:
@@ -113,13 +111,6 @@ class AioTransport:
             request_class=_Request,
         )
         return self._session
-
-
-def _unreadable(target: str, why: str) -> httpx.RemoteProtocolError:
-    """Return the error for a response that counts as none, and log why: in a timeline it looks like a lost one."""
-    path, _, _ = target.partition("?")  # the query may have a secret
-    log.warning("a response of Higgsfield is not read", extra={"path": path, "why": why})
-    return httpx.RemoteProtocolError(f"the response is not read: {why}")
 
 
 def _destination(origin: httpx.URL, target: str) -> yarl.URL:
