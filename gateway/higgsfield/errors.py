@@ -38,12 +38,6 @@ REASONS = {
     423: Reason.MODEL_UNAVAILABLE,
     429: Reason.UPSTREAM_SATURATED,
 }
-
-
-class UnreadResponseError(httpx.RemoteProtocolError):
-    """A response that is too long or compressed. It counts as none."""
-
-
 """The reason for each documented status of a refusal, for generations."""
 AGENT_REASONS = REASONS | {403: Reason.FEATURE_NOT_ENABLED, 404: Reason.NOT_FOUND, 409: Reason.SESSION_BUSY}
 """The reason for each documented status of a refusal, for the Agent API."""
@@ -61,6 +55,10 @@ _MESSAGES = {
 _RETRYABLE = frozenset(
     {Reason.UPSTREAM_SATURATED, Reason.MODEL_UNAVAILABLE, Reason.INSUFFICIENT_CREDITS, Reason.SESSION_BUSY}
 )
+
+
+class UnreadResponseError(httpx.RemoteProtocolError):
+    """A response that is too long or compressed. It counts as none."""
 
 
 @frozen
